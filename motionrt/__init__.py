@@ -1,0 +1,3 @@
+"""motionrt: the edge runtime for text-to-motion models."""
+
+__version__ = "0.1.0"

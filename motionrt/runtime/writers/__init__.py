@@ -1,0 +1,1 @@
+"""Write motions to files, one file per format."""

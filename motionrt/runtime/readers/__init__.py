@@ -1,0 +1,1 @@
+"""Read motions from files, one file per format."""

@@ -1,0 +1,309 @@
+"""Read a torch checkpoint without running anything that stands in it.
+
+A ``.ckpt`` or ``.pth`` file is a zip archive: one pickle, and the bytes of every tensor's storage.
+A pickle is a program; here it can build plain containers, tensors and inert stand-ins, nothing
+else. A class that we do not know (a training framework's config object, say) becomes a stand-in
+that keeps what it was given and does nothing. Tensors stay on disk until they are asked for, so an
+optimizer's state costs no memory.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motionrt.export.readers.weights import Weights
+from motionrt.runtime.errors import CheckpointError
+
+_STORAGE_DTYPES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in _STORAGE_DTYPES.values()}
+_CONTAINERS = {kind.__name__: kind for kind in (dict, list, tuple, set, frozenset)}
+_LOCAL_HEADER = struct.Struct("<26xHH")
+"""A zip member's local header up to the lengths of its name and of its extra field."""
+_LARGEST_PICKLE = 256 << 20
+_LARGEST_RANK = 64
+
+
+class StandIn:
+    """What an unknown class or function becomes: it keeps its data, and is inert."""
+
+    source = ""
+    """Module and name in the pickle."""
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> StandIn:
+        """Accept anything."""
+        made = super().__new__(cls)
+        made.__dict__.update(arguments=arguments, keywords=keywords, state=None, items=[])
+        return made
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        """Accept anything."""
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> StandIn:
+        """Return itself: a stand-in for a factory's product."""
+        return self
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__["state"] = state
+
+    def append(self, item: Any) -> None:
+        """Keep an item, as a list does."""
+        self.__dict__["items"].append(item)
+
+    def extend(self, items: list[Any]) -> None:
+        """Keep items, as a list does."""
+        self.__dict__["items"].extend(items)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.__dict__["items"].append((key, value))
+
+    def __repr__(self) -> str:
+        return f"<stand-in for {type(self).source}>"
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """One tensor's bytes: a member of the archive."""
+
+    archive: _Archive
+    key: str
+    dtype: torch.dtype
+    length: int
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTensor:
+    """A tensor that is still on disk."""
+
+    storage: _Storage
+    dtype: torch.dtype
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def load(self) -> Tensor:
+        """Map the bytes and return the tensor; pages are read when used, and never written back."""
+        flat = self.storage.archive.bytes_of(self.storage).view(self.dtype)
+        return flat.as_strided(self.shape, self.stride, self.offset)
+
+
+class _Archive:
+    """The zip file around a checkpoint's pickle."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except (zipfile.BadZipFile, ValueError) as error:
+            raise CheckpointError(
+                f"{path}: no torch checkpoint (not a zip archive); save it again with torch 1.6 "
+                "or newer"
+            ) from error
+        self._members = {member.filename: member for member in self._zip.infolist()}
+        pickles = [name for name in self._members if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise CheckpointError(
+                f"{path}: no torch checkpoint ({len(pickles)} files named data.pkl in it, not one)"
+            )
+        self._root = pickles[0].removesuffix("data.pkl")
+        order = self._root + "byteorder"
+        if order in self._members and self._read(self._members[order]).strip() != b"little":
+            raise CheckpointError(f"{path}: saved in big-endian order, which is not supported")
+
+    def pickle(self) -> IO[bytes]:
+        """Open the pickle; refuse one of absurd size."""
+        member = self._members[self._root + "data.pkl"]
+        if member.file_size > _LARGEST_PICKLE:
+            raise CheckpointError(f"{self.path}: its pickle has {member.file_size} bytes; refused")
+        return self._zip.open(member)
+
+    def bytes_of(self, storage: _Storage) -> Tensor:
+        """Return a storage as a uint8 tensor, mapped from the file where it is not compressed."""
+        member = self._members[f"{self._root}data/{storage.key}"]
+        size = storage.length * storage.dtype.itemsize
+        if size == 0:
+            return torch.empty(0, dtype=torch.uint8)
+        if member.compress_type != zipfile.ZIP_STORED:
+            return torch.frombuffer(bytearray(self._read(member)), dtype=torch.uint8)[:size]
+        with self.path.open("rb") as file:
+            file.seek(member.header_offset)
+            header = file.read(_LOCAL_HEADER.size)
+        if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
+            raise CheckpointError(f"{self.path}: damaged; download it again")
+        name_length, extra_length = _LOCAL_HEADER.unpack(header)
+        start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+        if start + size > self.path.stat().st_size:
+            raise CheckpointError(f"{self.path}: cut off; download it again")
+        mapped = np.memmap(self.path, np.uint8, "c", offset=start, shape=(size,))
+        return torch.from_numpy(mapped)
+
+    def storage(self, key: Any, dtype: torch.dtype) -> _Storage:
+        """Look a storage up by its name in the archive."""
+        member = self._members.get(f"{self._root}data/{key}")
+        if not isinstance(key, str) or member is None:
+            raise CheckpointError(f"{self.path}: the data of a tensor is missing ({key!r})")
+        return _Storage(self, key, dtype, member.file_size // dtype.itemsize)
+
+    def _read(self, member: zipfile.ZipInfo) -> bytes:
+        try:
+            return self._zip.read(member)
+        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            raise CheckpointError(f"{self.path}: damaged ({error}); download it again") from error
+
+
+class _Rebuild:
+    """A function that a pickle may call; its instances cannot be changed from the pickle."""
+
+    __slots__ = ("_name",)
+    _name: str
+
+    def __init__(self, name: str) -> None:
+        object.__setattr__(self, "_name", name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise CheckpointError("the checkpoint tries to change a function")
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._name.startswith("_rebuild_parameter"):
+            if not isinstance(arguments[0], StoredTensor):
+                raise CheckpointError("a parameter that holds no tensor")
+            return arguments[0]
+        storage, offset, shape, stride = arguments[:4]
+        dtype = arguments[6] if self._name == "_rebuild_tensor_v3" else None
+        return _tensor(storage, offset, shape, stride, dtype)
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, dtype: Any) -> StoredTensor:
+    """Make a tensor of a storage; CheckpointError unless it lies within it."""
+    if not isinstance(storage, _Storage):
+        raise CheckpointError("a tensor without a storage")
+    dtype = storage.dtype if dtype is None else dtype
+    numbers = [offset, *shape, *stride]
+    if (
+        not isinstance(dtype, torch.dtype)
+        or any(type(n) is not int or n < 0 for n in numbers)
+        or len(shape) != len(stride)
+        or len(shape) > _LARGEST_RANK
+    ):
+        raise CheckpointError("a tensor with an impossible shape")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+    length = storage.length * storage.dtype.itemsize // dtype.itemsize
+    if 0 not in shape and last >= length:
+        raise CheckpointError("a tensor that is larger than its data")
+    return StoredTensor(storage, dtype, offset, tuple(shape), tuple(stride))
+
+
+class _InertUnpickler(pickle.Unpickler):
+    """An unpickler that finds no code."""
+
+    def __init__(self, archive: _Archive, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self._archive = archive
+        self._stand_ins: dict[str, type[StandIn]] = {}
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        """Map a name in the pickle to one of the few things that it may use."""
+        if module_name in ("builtins", "__builtin__") and global_name in _CONTAINERS:
+            return _CONTAINERS[global_name]
+        if (module_name, global_name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module_name, global_name) == ("torch", "Size"):
+            return tuple
+        if module_name == "torch._utils" and global_name in (
+            "_rebuild_tensor_v2",
+            "_rebuild_tensor_v3",
+            "_rebuild_parameter",
+            "_rebuild_parameter_with_state",
+        ):
+            return _Rebuild(global_name)
+        if module_name == "torch" and global_name in _STORAGE_DTYPES:
+            return _STORAGE_DTYPES[global_name]
+        if module_name == "torch" and global_name in _DTYPES:
+            return _DTYPES[global_name]
+        if module_name == "torch.storage" and global_name == "UntypedStorage":
+            return torch.uint8
+        source = f"{module_name}.{global_name}"
+        if source not in self._stand_ins:
+            self._stand_ins[source] = type("StandIn", (StandIn,), {"source": source})
+        return self._stand_ins[source]
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        """Find the storage that a pickle refers to."""
+        if not isinstance(pid, tuple) or len(pid) != 5 or pid[0] != "storage":
+            raise CheckpointError("a reference that is no tensor's data")
+        _, dtype, key, _, _ = pid
+        if not isinstance(dtype, torch.dtype):
+            raise CheckpointError("tensor data of an unknown type")
+        return self._archive.storage(key, dtype)
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Any:
+    """Read a checkpoint file as plain containers, ``StoredTensor`` and ``StandIn``.
+
+    CheckpointError if the file is no torch checkpoint, is damaged, or its pickle tries what no
+    checkpoint needs. Nothing in the file is executed.
+    """
+    archive = _Archive(Path(path))
+    try:
+        with archive.pickle() as file:
+            return _InertUnpickler(archive, file).load()
+    except CheckpointError as error:
+        if str(path) in str(error):
+            raise
+        raise CheckpointError(f"{path}: {error}") from error
+    except Exception as error:  # a damaged or hostile pickle fails in any way it likes
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: its pickle cannot be read ({reason})") from error
+
+
+def read_state_dict(
+    path: str | os.PathLike[str], key: str = "state_dict"
+) -> dict[str, StoredTensor]:
+    """Return the tensors of a checkpoint: those under key if it has one, else at the top.
+
+    Entries that are no tensors are left out. CheckpointError as for ``read_checkpoint``, and if no
+    tensor is found.
+    """
+    content = read_checkpoint(path)
+    if isinstance(content, dict) and isinstance(content.get(key), dict):
+        content = content[key]
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds no state dict")
+    tensors = {
+        name: value
+        for name, value in dict.items(content)
+        if isinstance(name, str) and isinstance(value, StoredTensor)
+    }
+    if not tensors:
+        raise CheckpointError(f"{path}: holds no tensors")
+    return tensors
+
+
+def open_pickled(path: str | os.PathLike[str], key: str = "state_dict") -> Weights:
+    """Return the weights of a checkpoint of any training framework; see ``read_state_dict``."""
+    tensors = read_state_dict(path, key)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    return Weights(Path(path), shapes, lambda name: tensors[name].load())

@@ -1,0 +1,90 @@
+"""Read a BERT-like sentence encoder, such as MiniLM, in Hugging Face's layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from motionrt.export.readers.decoder_lm import config_count
+from motionrt.export.readers.weights import Weights, open_checkpoint, read_json
+from motionrt.models.bert import Bert, BertConfig
+from motionrt.runtime.errors import CheckpointError
+
+SENTENCE_POOLINGS = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "first_token",
+    "pooling_mode_weightedmean_tokens": "weighted_mean",
+    "pooling_mode_lasttoken": "last_token",
+}
+"""What sentence-transformers' 1_Pooling/config.json may say, and our name for it."""
+
+
+@dataclass(frozen=True)
+class BertCheckpoint:
+    """A BERT that was read, with what its sentence-transformers files say, if it has them."""
+
+    directory: Path
+    config: BertConfig
+    weights: Weights
+    pooling: str
+    normalise: bool
+    max_tokens: int
+
+
+def read_bert(directory: Path) -> BertCheckpoint:
+    """Read config, tensor names and sentence-transformers settings.
+
+    CheckpointError names, on one line, what does not fit.
+    """
+    path = directory / "config.json"
+    raw = read_json(path)
+    if raw.get("model_type") != "bert":
+        raise CheckpointError(f"{path}: model_type {raw.get('model_type')!r}, expected 'bert'")
+    for key, allowed in (
+        ("hidden_act", ("gelu",)),
+        ("position_embedding_type", ("absolute",)),
+    ):
+        if raw.get(key, allowed[0]) not in allowed:
+            raise CheckpointError(f"{path}: {key} {raw[key]!r} is not supported")
+    config = BertConfig(
+        vocab_size=config_count(raw, "vocab_size", path),
+        hidden_size=config_count(raw, "hidden_size", path),
+        intermediate_size=config_count(raw, "intermediate_size", path),
+        num_layers=config_count(raw, "num_hidden_layers", path),
+        num_heads=config_count(raw, "num_attention_heads", path),
+        max_positions=config_count(raw, "max_position_embeddings", path),
+        type_vocab_size=config_count(raw, "type_vocab_size", path),
+        layer_norm_eps=float(raw.get("layer_norm_eps", 1e-12)),
+    )
+    if config.hidden_size % config.num_heads:
+        raise CheckpointError(f"{path}: hidden_size is no multiple of num_attention_heads")
+    with torch.device("meta"):
+        module = Bert(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    stored = open_checkpoint(directory).renamed(lambda name: name.removeprefix("bert."))
+    spare = [n for n in stored.shapes if n.startswith(("pooler.", "cls."))]
+    spare.append("embeddings.position_ids")
+    pooling, normalise = _sentence_settings(directory)
+    limits = [config.max_positions]
+    sentence = directory / "sentence_bert_config.json"
+    if sentence.is_file():
+        limits.append(config_count(read_json(sentence), "max_seq_length", sentence, limits[0]))
+    return BertCheckpoint(
+        directory, config, stored.require(shapes, spare), pooling, normalise, min(limits)
+    )
+
+
+def _sentence_settings(directory: Path) -> tuple[str, bool]:
+    path = directory / "1_Pooling" / "config.json"
+    pooling = "mean"
+    if path.is_file():
+        raw = read_json(path)
+        chosen = [
+            key for key, value in raw.items() if key.startswith("pooling_mode") and value is True
+        ]
+        if len(chosen) != 1 or chosen[0] not in SENTENCE_POOLINGS:
+            raise CheckpointError(f"{path}: pooling {', '.join(chosen) or 'none'} is not supported")
+        pooling = SENTENCE_POOLINGS[chosen[0]]
+    return pooling, (directory / "2_Normalize").is_dir()

@@ -1,0 +1,187 @@
+"""Weights as a checkpoint stores them, read tensor by tensor and never trusted.
+
+``Weights`` is what readers hand on: names, shapes and a way to load one tensor, so that a model of
+any size is exported without being held in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from motionrt.runtime.errors import CheckpointError
+
+FLOAT_TYPES = {"F64", "F32", "F16", "BF16"}
+
+
+class Weights:
+    """Named tensors that are loaded when asked for."""
+
+    def __init__(
+        self,
+        place: Path,
+        shapes: Mapping[str, tuple[int, ...]],
+        load: Callable[[str], Tensor],
+    ) -> None:
+        """Take the names with their shapes, and what loads one; place is for messages."""
+        self.place = place
+        self.shapes = dict(shapes)
+        self._load = load
+
+    def load(self, name: str) -> Tensor:
+        """Return one tensor as stored; KeyError if there is none of that name."""
+        if name not in self.shapes:
+            raise KeyError(name)
+        return self._load(name)
+
+    def renamed(self, rename: Callable[[str], str | None]) -> Weights:
+        """Return the same tensors under other names; None leaves one out."""
+        names = {new: old for old in self.shapes if (new := rename(old)) is not None}
+        shapes = {new: self.shapes[old] for new, old in names.items()}
+        return Weights(self.place, shapes, lambda name: self._load(names[name]))
+
+    def require(
+        self, expected: Mapping[str, tuple[int, ...]], ignored: Iterable[str] = ()
+    ) -> Weights:
+        """Return the expected tensors alone.
+
+        CheckpointError names what is missing, misshapen, or neither expected nor ignored.
+        """
+        spare = set(ignored)
+        problems = [
+            ("missing", [name for name in expected if name not in self.shapes]),
+            ("unexpected", sorted(set(self.shapes) - set(expected) - spare)),
+            (
+                "misshapen",
+                [
+                    f"{name} {_sizes(self.shapes[name])} instead of {_sizes(shape)}"
+                    for name, shape in expected.items()
+                    if name in self.shapes and self.shapes[name] != tuple(shape)
+                ],
+            ),
+        ]
+        told = [f"{what} {_listed(names)}" for what, names in problems if names]
+        if told:
+            raise CheckpointError(f"{self.place}: {'; '.join(told)}")
+        shapes = {name: self.shapes[name] for name in expected}
+        return Weights(self.place, shapes, self._load)
+
+    def fill(self, module: nn.Module, ignored: Iterable[str] = ()) -> None:
+        """Load all parameters and persistent buffers of a module, which keeps its types."""
+        state = module.state_dict()
+        kept = self.require({name: tuple(t.shape) for name, t in state.items()}, ignored)
+        with torch.no_grad():
+            for name, target in state.items():
+                value = kept.load(name)
+                if not torch.isfinite(value).all():
+                    raise CheckpointError(f"{self.place}: {name} holds values that are not finite")
+                target.copy_(value)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; CheckpointError if there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: cannot be read as JSON ({_one_line(error)})") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: holds no JSON object")
+    return value
+
+
+def open_safetensors(path: Path) -> tuple[Weights, dict[str, str]]:
+    """Open one safetensors file; return its tensors and its string metadata."""
+    try:
+        handle: Any = safe_open(path, framework="pt", device="cpu")
+        slices = {name: handle.get_slice(name) for name in handle.keys()}
+        shapes = {name: tuple(piece.get_shape()) for name, piece in slices.items()}
+        kinds = {name: piece.get_dtype() for name, piece in slices.items()}
+        metadata = handle.metadata() or {}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: no safetensors file ({_one_line(error)})") from None
+    foreign = sorted(name for name, kind in kinds.items() if kind not in FLOAT_TYPES)
+    if foreign:
+        raise CheckpointError(
+            f"{path}: {_listed([f'{name} of type {kinds[name]}' for name in foreign])}, "
+            "weights must be floating point"
+        )
+    return Weights(path, shapes, lambda name: _tensor(handle, path, name)), metadata
+
+
+def open_checkpoint(directory: Path, stem: str = "model") -> Weights:
+    """Open ``<stem>.safetensors`` or the shards that ``<stem>.safetensors.index.json`` lists."""
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory}: no such directory")
+    single = directory / f"{stem}.safetensors"
+    index_path = directory / f"{stem}.safetensors.index.json"
+    if single.is_file():
+        return open_safetensors(single)[0]
+    if not index_path.is_file():
+        raise CheckpointError(
+            f"{directory}: neither {single.name} nor {index_path.name}; "
+            "only safetensors checkpoints are read"
+        )
+    weight_map = read_json(index_path).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(
+        isinstance(name, str) and isinstance(file, str) for name, file in weight_map.items()
+    ):
+        raise CheckpointError(f"{index_path}: has no weight_map of names to files")
+    for file in sorted(set(weight_map.values())):
+        if os.path.basename(file) != file or not file.endswith(".safetensors"):
+            raise CheckpointError(f"{index_path}: {file!r} is no shard beside it")
+    shards = {
+        file: open_safetensors(directory / file)[0] for file in sorted(set(weight_map.values()))
+    }
+    absent = [name for name, file in weight_map.items() if name not in shards[file].shapes]
+    if absent:
+        raise CheckpointError(f"{index_path}: {_listed(sorted(absent))} not in the shard it names")
+    shapes = {name: shards[file].shapes[name] for name, file in weight_map.items()}
+    return Weights(directory, shapes, lambda name: shards[weight_map[name]].load(name))
+
+
+def load_pickled(path: Path) -> Any:
+    """Return what a ``.pt`` file holds, tensors and plain containers only, no code."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path}: holds something other than tensors (or is damaged) and was not loaded"
+        ) from None
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: no torch file ({_one_line(error)})") from None
+
+
+def _tensor(handle: Any, path: Path, name: str) -> Tensor:
+    try:
+        tensor: Tensor = handle.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: {name} cannot be read ({_one_line(error)})") from None
+    return tensor
+
+
+def _sizes(shape: Iterable[int]) -> str:
+    return "x".join(str(size) for size in shape) or "scalar"
+
+
+def _listed(names: list[str], shown: int = 4) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "..."

@@ -1,0 +1,1 @@
+"""Clean-up of a generated motion: foot skate removed, constraints met exactly."""

@@ -146,7 +146,7 @@ def smooth_mask_edges(
     """
     result = reference.copy()
     last = len(result) - 1
-    for i in np.flatnonzero(mask):
+    for i in np.flatnonzero(mask).tolist():
         before, after = max(i - 1, 0), min(i + 1, last)
         if not (mask[before] and mask[after]):
             result[i] = 0.5 * (result[before] + result[after])

@@ -1,0 +1,43 @@
+"""Which revision of Kimodo a run follows where revisions differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from motionrt.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Compat:
+    """What one revision does; every field is a difference between revisions."""
+
+    name: str
+    shared_transition: bool
+    """A transition also replays a tenth of the segment before it."""
+    transition_limbs: bool
+    """A transition holds the rotations of hands and feet, not only positions."""
+    correct_segments: bool
+    """Motion correction runs on each segment as it is made, not on the whole clip at the end."""
+    exact_full_bodies: bool
+    """Correction brings full bodies to their exact root, after all else; not to the smooth root."""
+    root_takes_height: bool
+    """Of a smoothed root with three columns the first two are taken (x and the height)."""
+
+
+COMPATS = {
+    "2026-03": Compat("2026-03", True, False, False, False, True),
+    "latest": Compat("latest", False, True, True, True, False),
+}
+"""By name; the first is the default."""
+DEFAULT_COMPAT = COMPATS["2026-03"]
+
+
+def resolve_compat(name: str | Compat | None) -> Compat:
+    """Find a revision by name, the default for None; InputError if there is none."""
+    if isinstance(name, Compat):
+        return name
+    if name is None:
+        return DEFAULT_COMPAT
+    if name not in COMPATS:
+        raise InputError(f"compat {name!r}: there are {', '.join(COMPATS)}")
+    return COMPATS[name]

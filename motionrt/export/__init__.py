@@ -1,0 +1,1 @@
+"""Export: torch checkpoints in, bundles out."""

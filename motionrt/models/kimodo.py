@@ -198,9 +198,7 @@ class Kimodo(nn.Module):
         width = config.num_features
         body_width = width - ROOT_WIDTH
         self.root_model = Stage(config, 2 * width, ROOT_WIDTH, dropout)
-        self.body_model = Stage(
-            config, LOCAL_ROOT_WIDTH + body_width + width, body_width, dropout
-        )
+        self.body_model = Stage(config, LOCAL_ROOT_WIDTH + body_width + width, body_width, dropout)
         self.global_root = Normalizer(*stats.global_root)
         self.local_root = Normalizer(*stats.local_root)
         self.body = Normalizer(*stats.body)
@@ -241,7 +239,8 @@ class Kimodo(nn.Module):
 
         Rates are forward differences; the last frame of each sample repeats the one before.
         """
-        position, heading = self.global_root.unnormalize(root).split((3, 2), dim=-1)
+        unnormalized = self.global_root.unnormalize(root)
+        position, heading = unnormalized[..., :3], unnormalized[..., 3:]
         angle = torch.atan2(heading[..., 1], heading[..., 0])
         sin, cos = angle.sin(), angle.cos()
         sin_next, cos_next = sin[:, 1:], cos[:, 1:]

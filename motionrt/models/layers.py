@@ -1,6 +1,6 @@
 """Layers that more than one model is built from.
 
-Module and parameter names follow the checkpoints they are loaded from; shapes are in each docstring.
+Module and parameter names follow the checkpoints they are loaded from.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class EncoderLayer(nn.Module):
         norm_first: bool = False,
         dropout: float = 0.0,
     ) -> None:
-        """Make a layer; activation is a key of ``ACTIVATIONS``, dropout matters in training only."""
+        """Make a layer; activation is a key of ``ACTIVATIONS``, dropout for training."""
         super().__init__()
         self.self_attn = SelfAttention(width, num_heads)
         self.linear1 = nn.Linear(width, feedforward_width)

@@ -1,0 +1,1 @@
+"""The runtime: bundles in, motions out; never torch."""

@@ -1,0 +1,1 @@
+"""Training of projectors and of the embedded default model."""

@@ -1,0 +1,1 @@
+"""Readers of checkpoints: one file a source."""

@@ -1,0 +1,61 @@
+"""What every ``motionrt export`` subcommand shares: its options, and the folder it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motionrt.cli._progress import StageProgress
+from motionrt.runtime.errors import ExportError, InputError
+
+if TYPE_CHECKING:
+    from motionrt.export.bundle import BundleWriter
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --output, --force, --licence and --quiet to a command."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+        click.option("--licence", default="", help="Licence of the weights, kept in the bundle."),
+        click.option("--force", is_flag=True, help="Replace an output that exists."),
+        click.option(
+            "-o",
+            "--output",
+            required=True,
+            type=click.Path(path_type=Path),
+            help="The bundle: a directory that is made.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@contextmanager
+def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWriter]:
+    """Yield a writer into a temporary folder that becomes output when all went well.
+
+    InputError if output exists and force is not given, ExportError if the extra is missing.
+    """
+    from motionrt.runtime.files import atomic_folder
+
+    if output.exists():
+        if not force:
+            raise InputError(f"{output}: exists already; choose another place or use --force")
+        if not (output / "manifest.json").is_file():
+            raise InputError(f"{output}: is no bundle, so --force does not replace it")
+    progress = StageProgress(quiet)
+    progress("starting PyTorch")
+    try:
+        from motionrt.export.bundle import BundleWriter
+    except ImportError as error:
+        raise ExportError(f"export needs {error.name}; pip install 'motionrt[export]'") from error
+    with atomic_folder(output, replace=force) as folder:
+        yield BundleWriter(folder, progress)
+    seconds = progress.finish()
+    if not quiet:
+        size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+        click.echo(f"{output}: {size / 1e6:.1f} MB in {seconds:.0f} s")

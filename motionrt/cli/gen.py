@@ -1,0 +1,202 @@
+"""Generate a motion from a text."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from motionrt.cli._output import output_paths
+from motionrt.runtime.errors import InputError
+
+BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
+"""Environment variable: the folder in which ``--model NAME`` looks for bundles."""
+WEIGHT_FLAGS = ("--cfg-weight", "--cfg_weight")
+
+
+class GenCommand(click.Command):
+    """Parses as Kimodo's command line does where click would not.
+
+    A flag may take any number of values (--cfg_weight 2.0 1.5), and a prompt may begin with a dash
+    if there is a blank in it.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Rewrite the arguments into what click understands."""
+        options, prompts = [], []
+        values_of = ""
+        for index, word in enumerate(args):
+            if word == "--":
+                options.extend(args[index:])
+                break
+            if word in WEIGHT_FLAGS:
+                values_of = word
+                ctx.meta["cfg_weight_given"] = True
+            elif values_of and _is_number(word):
+                options.extend((values_of, word))
+            elif word.startswith("-") and " " in word and "=" not in word.split(" ")[0]:
+                prompts.append(word)
+                values_of = ""
+            else:
+                options.append(word)
+                values_of = ""
+        if prompts:
+            options.extend(["--", *prompts])
+        return super().parse_args(ctx, options)
+
+
+def flag(name: str, **settings: Any) -> Any:
+    """Make an option that is also accepted with underscores, as upstream spells it."""
+    spellings = dict.fromkeys((f"--{name}", f"--{name.replace('-', '_')}"))
+    return click.option(*spellings, **settings)
+
+
+@click.command(cls=GenCommand)
+@click.argument("prompt", required=False)
+@flag("bundle", type=click.Path(path_type=Path), help="The bundle to run.")
+@flag("model", help=f"Name of a bundle in ${BUNDLE_DIR_VARIABLE}, instead of --bundle.")
+@flag(
+    "duration",
+    default="5.0",
+    show_default=True,
+    help="Seconds; one number, or one for each sentence of the prompt.",
+)
+@flag("seed", type=int, help="0 to 4294967295; the same seed gives the same motion.")
+@flag("num-samples", type=int, default=1, show_default=True, help="Motions to generate.")
+@flag("diffusion-steps", type=int, help="Denoising steps; more are slower.  [default: 100]")
+@flag("solver", help="ddim follows upstream exactly; dpmpp-2m needs fewer steps.")
+@flag("cfg-type", help="Guidance: nocfg, regular or separated.")
+@flag(
+    "cfg-weight",
+    type=float,
+    multiple=True,
+    help="Guidance weights: one is regular, two (text, constraints) are separated; higher "
+    "follows the text more and varies less.",
+)
+@flag("output", default="output", show_default=True, help="Where to write, without the ending.")
+@flag("bvh", is_flag=True, help="Write a BVH file.")
+@flag("backend", default="auto", show_default=True, help="auto, cpu, cuda, directml or coreml.")
+@flag("threads", type=int, default=0, help="CPU threads; 0 chooses.")
+@flag("quiet", is_flag=True, help="Print nothing but errors.")
+@flag("json", "as_json", is_flag=True, help="Print a machine-readable summary.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    prompt: str | None,
+    bundle: Path | None,
+    model: str | None,
+    duration: str,
+    seed: int | None,
+    num_samples: int,
+    diffusion_steps: int | None,
+    solver: str | None,
+    cfg_type: str | None,
+    cfg_weight: tuple[float, ...],
+    output: str,
+    bvh: bool,
+    backend: str,
+    threads: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Generate a motion of PROMPT and write it as .npz, and what else is asked for."""
+    if prompt is None:
+        raise click.UsageError("give a prompt (an empty one is allowed: '')")
+    from motionrt.cli._progress import step_progress
+    from motionrt.runtime.pipeline import load
+
+    start = time.perf_counter()
+    pipeline = load(find_bundle(bundle, model), backend, threads)
+    loaded = time.perf_counter()
+    weights = list(cfg_weight) if ctx.meta.get("cfg_weight_given") else None
+    options: dict[str, Any] = {
+        "num_steps": diffusion_steps,
+        "solver": solver,
+        "guidance_type": cfg_type,
+        "guidance_weights": weights,
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    formats = ["npz", *(["bvh"] if bvh else [])]
+    paths = output_paths(output, num_samples, formats)
+    with step_progress(quiet or as_json) as progress:
+        made = pipeline.generate(
+            prompt,
+            _seconds(duration),
+            seed=seed,
+            num_samples=num_samples,
+            progress=progress,
+            **options,
+        )
+    generated = time.perf_counter()
+    motions = made if isinstance(made, list) else [made]
+    files = []
+    for motion, places in zip(motions, paths, strict=True):
+        for name, path in places.items():
+            motion.save(path, format=name)
+            files.append(path)
+    written = time.perf_counter()
+    info = motions[0].info
+    summary = {
+        "files": [str(path) for path in files],
+        "prompt": prompt,
+        "frames": [len(motion.root_positions) for motion in motions],
+        "fps": pipeline.fps,
+        "seconds": {
+            "load": round(loaded - start, 3),
+            "generate": round(generated - loaded, 3),
+            "write": round(written - generated, 3),
+        },
+        **{key: value for key, value in info.items() if key not in ("prompt", "sample")},
+    }
+    if as_json:
+        click.echo(json.dumps(summary))
+    elif not quiet:
+        frames = len(motions[0].root_positions)
+        click.echo(
+            f"{info['model']} on {info['backend']}: {frames} frames "
+            f"({frames / pipeline.fps:.1f} s) in {generated - loaded:.2f} s, seed {info['seed']}"
+        )
+        for path in files:
+            click.echo(f"wrote {path} ({path.stat().st_size / 1e3:.0f} kB)")
+
+
+def find_bundle(bundle: Path | None, model: str | None) -> Path:
+    """Return the bundle that --bundle or --model names; UsageError if neither or both do."""
+    if bundle is not None and model is not None:
+        raise click.UsageError("give --bundle or --model, not both")
+    if bundle is not None:
+        return bundle
+    if model is None:
+        raise click.UsageError("give --bundle DIR (make one with: motionrt export)")
+    if Path(model).is_dir():
+        return Path(model)
+    from motionrt.runtime.model_names import resolve_model_name
+
+    folder = os.environ.get(BUNDLE_DIR_VARIABLE)
+    if not folder:
+        raise click.UsageError(f"--model {model} needs {BUNDLE_DIR_VARIABLE}, or use --bundle DIR")
+    resolved = resolve_model_name(model)
+    names = {entry.name.lower(): entry for entry in sorted(Path(folder).glob("*/"))}
+    for name, entry in names.items():
+        if name == model.lower() or name.startswith(resolved.lower()):
+            return entry
+    raise InputError(f"{folder}: no bundle named {model} (there are: {', '.join(names) or 'none'})")
+
+
+def _seconds(duration: str) -> float:
+    try:
+        return float(duration)
+    except ValueError:
+        raise click.UsageError(f"--duration {duration!r}: expected seconds") from None
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,251 @@
+"""Write the directory that the runtime reads: graphs, checked, and the manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from torch import Tensor
+
+import motionrt
+from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.parity import check_graph
+from motionrt.export.sampling import LoopSpec, compile_loop
+from motionrt.export.to_onnx import to_onnx
+from motionrt.runtime.manifest import FileInfo, GraphInfo, Manifest, TensorInfo, sha256
+from motionrt.runtime.skeleton import Skeleton
+
+EXTERNAL_BYTES = 1 << 12
+"""Initializers of at least this size are written beside the graph, not into it."""
+ALIGNMENT = 1 << 12
+Progress = Callable[[str], None]
+"""Told in a few words what is being done."""
+
+
+class BundleWriter:
+    """Fills a folder with a family's graphs and files; ``finish`` makes it a bundle.
+
+    Use inside ``runtime.files.atomic_folder``: a failure then leaves nothing behind.
+    """
+
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        """Write into an empty folder, telling progress of each step."""
+        self.folder = folder
+        self.progress = progress
+        self._graphs: dict[str, GraphInfo] = {}
+        self._references: dict[str, NDArray[Any]] = {}
+
+    def add_graph(self, graph: Graph, loop: LoopSpec | None = None, steps: int = 3) -> None:
+        """Export a graph, and with a LoopSpec the compiled loop over it beside it.
+
+        Both share one file of weights. Each is compared with its module on all of graph.checks
+        (the loop: steps rows made of the first check's); ParityError if one differs.
+        """
+        spec = graph.spec
+        self.progress(f"tracing {spec.name}")
+        model = to_onnx(graph)
+        self.add_model(spec, model, graph.module, graph.checks)
+        if loop is not None:
+            self.progress(f"compiling {loop.name}")
+            step_path = self.folder / self._graphs[spec.name].files["onnx"]
+            compiled = compile_loop(ir.load(step_path), loop)
+            loop_spec = _loop_graph_spec(spec, loop)
+            path = self.folder / f"{loop.name}.onnx"
+            ir.save(compiled, path)
+            checks = [_loop_inputs(check, loop, steps) for check in graph.checks]
+            reference = _loop_reference(graph, loop)
+            self._register(loop_spec, path, reference, checks, self._graphs[spec.name].data)
+
+    def add_model(
+        self,
+        spec: GraphSpec,
+        model: ir.Model,
+        reference: Callable[..., Any],
+        checks: Sequence[Mapping[str, Tensor]],
+    ) -> None:
+        """Save a model that was made elsewhere, compare it with reference, and list it."""
+        path = self.folder / f"{spec.name}.onnx"
+        self.progress(f"writing {spec.name}")
+        data = save_model(model, path)
+        self._register(spec, path, reference, checks, data)
+
+    def add_file(self, name: str, content: bytes | Path) -> None:
+        """Put a file into the bundle, from memory or copied."""
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            shutil.copyfile(content, target)
+
+    def add_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put a safetensors file of host-side tables into the bundle."""
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, self.folder / name)
+
+    def finish(
+        self,
+        *,
+        family: str,
+        name: str,
+        fps: float,
+        skeleton: Skeleton,
+        output_skeleton: Skeleton,
+        sampler: Mapping[str, Any],
+        limits: Mapping[str, Any],
+        text: Mapping[str, Any],
+        provenance: Mapping[str, Any],
+    ) -> None:
+        """Write the reference runs and the manifest with the hash of every file."""
+        self.progress("hashing")
+        self.add_arrays("reference.safetensors", self._references)
+        files = {}
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file():
+                relative = path.relative_to(self.folder).as_posix()
+                files[relative] = FileInfo(path.stat().st_size, sha256(path))
+        Manifest(
+            family=family,
+            name=name,
+            fps=fps,
+            skeleton=skeleton.to_dict(),
+            output_skeleton=output_skeleton.to_dict(),
+            graphs=self._graphs,
+            sampler=sampler,
+            limits=limits,
+            text=text,
+            provenance={**provenance, "tools": tool_versions()},
+            files=files,
+        ).write(self.folder)
+
+    def _register(
+        self,
+        spec: GraphSpec,
+        path: Path,
+        reference: Callable[..., Any],
+        checks: Sequence[Mapping[str, Tensor]],
+        data: tuple[str, ...],
+    ) -> None:
+        self.progress(f"checking {spec.name}")
+        largest, inputs, expected = check_graph(path, spec, reference, checks)
+        for side, arrays in (("in", inputs), ("out", expected)):
+            for key, array in arrays.items():
+                self._references[f"{spec.name}/{side}/{key}"] = array
+        self._graphs[spec.name] = GraphInfo(
+            files={"onnx": path.name},
+            inputs=tuple(TensorInfo(t.name, t.axes, t.dtype) for t in spec.inputs),
+            outputs=tuple(TensorInfo(t.name, t.axes, t.dtype) for t in spec.outputs),
+            atol=spec.atol,
+            rtol=spec.rtol,
+            data=data,
+            deviation={"export": largest},
+        )
+
+
+def save_model(model: ir.Model, path: Path) -> tuple[str, ...]:
+    """Write a model with its large initializers in ``<name>.weights`` beside it.
+
+    Returns the names of the files that hold weights: none if there are no large ones. Equal
+    initializers are stored once.
+    """
+    data_path = path.with_suffix(".weights")
+    stored: dict[bytes, ir.ExternalTensor] = {}
+    with data_path.open("wb") as file:
+        for graph in (model.graph, *model.graph.subgraphs()):
+            for value in graph.initializers.values():
+                tensor = value.const_value
+                if tensor is None or tensor.nbytes < EXTERNAL_BYTES:
+                    continue
+                content = tensor.tobytes()
+                key = _content_key(tensor, content)
+                if key not in stored:
+                    file.write(b"\0" * (-file.tell() % ALIGNMENT))
+                    stored[key] = ir.ExternalTensor(
+                        location=data_path.name,
+                        offset=file.tell(),
+                        length=len(content),
+                        dtype=tensor.dtype,
+                        shape=ir.Shape(tensor.shape.numpy()),
+                        name=value.name or "",
+                        base_dir=path.parent,
+                    )
+                    file.write(content)
+                shared = stored[key]
+                value.const_value = ir.ExternalTensor(
+                    location=shared.location,
+                    offset=shared.offset,
+                    length=shared.length,
+                    dtype=shared.dtype,
+                    shape=ir.Shape(tensor.shape.numpy()),
+                    name=value.name or "",
+                    base_dir=path.parent,
+                )
+    if not stored:
+        data_path.unlink()
+    ir.save(model, path)
+    return (data_path.name,) if stored else ()
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the versions of what makes a bundle."""
+    packages = ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime")
+    return {"motionrt": motionrt.__version__, **{name: metadata.version(name) for name in packages}}
+
+
+def source_hashes(paths: Sequence[Path]) -> dict[str, str]:
+    """Return the SHA-256 of a checkpoint's files by their names, for a bundle's provenance."""
+    return {path.name: sha256(path) for path in paths}
+
+
+def _content_key(tensor: ir.TensorProtocol, content: bytes) -> bytes:
+    shape = repr((tensor.dtype, tuple(tensor.shape))).encode()
+    return hashlib.sha256(shape + content).digest()
+
+
+def _loop_graph_spec(step: GraphSpec, loop: LoopSpec) -> GraphSpec:
+    """Describe the compiled loop's tensors, as ``compile_loop`` makes them."""
+    inputs = tuple(
+        TensorSpec(loop.scanned[t.name], (loop.iterations_axis, *t.axes), t.dtype)
+        if t.name in loop.scanned
+        else t
+        for t in step.inputs
+    )
+    outputs = {tensor.name: tensor for tensor in step.outputs}
+    returned = tuple(outputs[name] for name in loop.carried.values())
+    return GraphSpec(loop.name, inputs, returned, loop.atol or step.atol, loop.rtol or step.rtol)
+
+
+def _loop_inputs(check: Mapping[str, Tensor], loop: LoopSpec, steps: int) -> dict[str, Tensor]:
+    """Repeat the scanned inputs of a step's check as rows."""
+    return {
+        loop.scanned.get(name, name): torch.stack([tensor] * steps)
+        if name in loop.scanned
+        else tensor
+        for name, tensor in check.items()
+    }
+
+
+def _loop_reference(graph: Graph, loop: LoopSpec) -> Callable[..., tuple[Tensor, ...]]:
+    """Run the step's module as the loop does, in torch."""
+    names = [tensor.name for tensor in graph.spec.outputs]
+    scanned = {outer: inner for inner, outer in loop.scanned.items()}
+
+    def run(**inputs: Tensor) -> tuple[Tensor, ...]:
+        rows = {scanned[name]: tensor for name, tensor in inputs.items() if name in scanned}
+        state = {name: tensor for name, tensor in inputs.items() if name not in scanned}
+        for i in range(len(next(iter(rows.values())))):
+            results = graph.module(**state, **{name: tensor[i] for name, tensor in rows.items()})
+            results = (results,) if isinstance(results, Tensor) else results
+            by_name = dict(zip(names, results, strict=True))
+            state.update({name: by_name[result] for name, result in loop.carried.items()})
+        return tuple(state[name] for name in loop.carried)
+
+    return run

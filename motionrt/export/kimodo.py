@@ -1,0 +1,281 @@
+"""Kimodo's bundle: the guided step, the loop compiled over it, the decoder, the text encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from motionrt.export.bundle import BundleWriter, source_hashes
+from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.readers.kimodo import KimodoCheckpoint
+from motionrt.export.sampling import LoopSpec
+from motionrt.export.text_encoder import TextEncoderSource
+from motionrt.export.text_encoder_graph import add_text_encoder
+from motionrt.models.kimodo import Kimodo
+from motionrt.models.motion_decoder import Expansion, MotionDecoder
+from motionrt.runtime.errors import ExportError
+from motionrt.runtime.features import statistics_from_parts
+from motionrt.runtime.schedule import cosine_schedule
+from motionrt.runtime.skeleton import (
+    Skeleton,
+    load_skeleton,
+    relaxed_hands_local_rot_mats,
+    soma30_indices_in_soma77,
+)
+
+STEP_ATOL, STEP_RTOL = 2e-4, 2e-4
+"""Rounding through two stacks of layers; recorded fused and unfused runs differ as much."""
+LOOP_ATOL, LOOP_RTOL = 1e-3, 1e-3
+"""The same after several steps, each of which passes on what the last one left."""
+DECODER_ATOL = 1e-4
+"""Metres and rotation entries; random features give short 6D vectors, which magnify rounding."""
+MAX_POSITIONS = 5000
+"""Rows of the positional table that checkpoints were trained with, tokens of text included."""
+_CHECK_FRAMES = 12
+
+LOOP = LoopSpec(
+    name="sampler",
+    carried={"x": "x_next", "x0_previous": "x0"},
+    scanned={"timestep": "timesteps", "coefficients": "schedule"},
+    atol=LOOP_ATOL,
+    rtol=LOOP_RTOL,
+)
+
+
+class GuidedStep(nn.Module):
+    """One denoising step, whole: guidance branches, their combination, the solver's update.
+
+    A branch is a batch of its own in which text and constraints are each on (1) or off (0); the
+    last branch is the one that the others are guided away from. Source: Ho 2022, arXiv:2207.12598.
+    """
+
+    def __init__(self, denoiser: Kimodo) -> None:
+        """Wrap a denoiser."""
+        super().__init__()
+        self.denoiser = denoiser
+
+    def forward(
+        self,
+        x: Tensor,
+        x0_previous: Tensor,
+        timestep: Tensor,
+        coefficients: Tensor,
+        text_features: Tensor,
+        text_mask: Tensor,
+        frame_mask: Tensor,
+        first_heading_rad: Tensor,
+        motion_mask: Tensor,
+        observed_motion: Tensor,
+        branch_text: Tensor,
+        branch_constraints: Tensor,
+        branch_weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return x for the next step and the guided prediction x0, both (B, T, D).
+
+        branch_text, branch_constraints and branch_weights are (G,); the last weight has no effect.
+        The remaining inputs are the denoiser's, timestep is (1,) and coefficients (3,).
+        """
+        branches, batch = branch_text.shape[0], x.shape[0]
+
+        def repeat(tensor: Tensor) -> Tensor:
+            return tensor.unsqueeze(0).expand(branches, *tensor.shape).flatten(0, 1)
+
+        def switch(tensor: Tensor, on: Tensor) -> Tensor:
+            shape = (branches, *(1 for _ in tensor.shape))
+            return (tensor.unsqueeze(0) * on.view(shape)).flatten(0, 1)
+
+        predicted = self.denoiser(
+            repeat(x),
+            repeat(frame_mask),
+            switch(text_features, branch_text),
+            switch(text_mask.float(), branch_text) > 0,
+            timestep.expand(branches * batch),
+            repeat(first_heading_rad),
+            switch(motion_mask, branch_constraints),
+            repeat(observed_motion),
+        ).unflatten(0, (branches, batch))
+        away = predicted[-1:]
+        weights = branch_weights.view(branches, 1, 1, 1)
+        x0 = predicted[-1] + (weights * (predicted - away)).sum(0)
+        a, b, c = coefficients.unbind()
+        return a * x + b * x0 + c * x0_previous, x0
+
+
+def export_kimodo(
+    writer: BundleWriter,
+    checkpoint: KimodoCheckpoint,
+    text_encoder: TextEncoderSource | None,
+    licence: str = "",
+) -> None:
+    """Write a checkpoint's bundle, every graph compared with torch.
+
+    Without a text encoder the bundle takes text embeddings only. ExportError if the encoder's
+    width is not the checkpoint's.
+    """
+    config = checkpoint.model.config
+    if text_encoder is not None and text_encoder.text_width != config.text_width:
+        raise ExportError(
+            f"text encoder {text_encoder.name} gives {text_encoder.text_width} numbers, "
+            f"{checkpoint.name} takes {config.text_width}; give the right encoder or --projector"
+        )
+    skeleton = load_skeleton(checkpoint.skeleton)
+    output_skeleton = load_skeleton("soma77") if skeleton.name == "soma30" else skeleton
+
+    step = GuidedStep(checkpoint.model)
+    spec = _step_spec(checkpoint)
+    random_inputs = spec.random_inputs({"batch": 2, "frames": 9, "branches": 3, "tokens": 2}, 0)
+    random_inputs["text_features"] *= 0.1
+    if config.num_text_tokens == 1:
+        random_inputs = spec.random_inputs({"batch": 2, "frames": 9, "branches": 3, "tokens": 1}, 0)
+    real_inputs, features = _intermediate_inputs(step, checkpoint)
+    writer.add_graph(Graph(spec, step, (random_inputs, *real_inputs)), LOOP)
+
+    decoder = MotionDecoder(
+        skeleton.parents.tolist(),
+        torch.tensor(skeleton.offsets),
+        checkpoint.stats,
+        _soma_expansion(output_skeleton) if output_skeleton is not skeleton else None,
+    )
+    random_features = {"features": torch.randn(2, 5, config.num_features, generator=_generator(1))}
+    checks = (random_features, {"features": features})
+    spec = _decoder_spec(config.num_features, skeleton, output_skeleton)
+    writer.add_graph(Graph(spec, decoder, checks))
+
+    text: Mapping[str, Any] = {}
+    if text_encoder is not None:
+        text = add_text_encoder(writer, text_encoder)
+    parts = {"global_root": checkpoint.stats.global_root, "body": checkpoint.stats.body}
+    mean, std = statistics_from_parts({name: (m.numpy(), s.numpy()) for name, (m, s) in parts.items()})
+    writer.add_arrays("statistics.safetensors", {"mean": mean, "std": std})
+    writer.finish(
+        family="kimodo",
+        name=checkpoint.name,
+        fps=config.fps,
+        skeleton=skeleton,
+        output_skeleton=output_skeleton,
+        sampler={
+            "num_base_steps": checkpoint.num_base_steps,
+            "num_steps": min(100, checkpoint.num_base_steps),
+            "solver": "ddim",
+            "guidance_type": checkpoint.guidance_type,
+            "num_text_tokens": config.num_text_tokens,
+            "text_width": config.text_width,
+        },
+        limits={"max_frames": MAX_POSITIONS - config.num_text_tokens - 2, "advised_seconds": 10.0},
+        text=text,
+        provenance={
+            "source": checkpoint.name,
+            "licence": licence,
+            "sha256": source_hashes([checkpoint.config_path, checkpoint.weights_path]),
+            "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
+        },
+    )
+
+
+def _step_spec(checkpoint: KimodoCheckpoint) -> GraphSpec:
+    config = checkpoint.model.config
+    width = config.num_features
+    # A checkpoint with room for one text token only cannot have a dynamic count of them.
+    tokens: str | int = "tokens" if config.num_text_tokens > 1 else 1
+    motion = ("batch", "frames", width)
+    return GraphSpec(
+        name="step",
+        inputs=(
+            TensorSpec("x", motion),
+            TensorSpec("x0_previous", motion),
+            TensorSpec("timestep", (1,), "int64"),
+            TensorSpec("coefficients", (3,)),
+            TensorSpec("text_features", ("batch", tokens, config.text_width)),
+            TensorSpec("text_mask", ("batch", tokens), "bool"),
+            TensorSpec("frame_mask", ("batch", "frames"), "bool"),
+            TensorSpec("first_heading_rad", ("batch",)),
+            TensorSpec("motion_mask", motion),
+            TensorSpec("observed_motion", motion),
+            TensorSpec("branch_text", ("branches",)),
+            TensorSpec("branch_constraints", ("branches",)),
+            TensorSpec("branch_weights", ("branches",)),
+        ),
+        outputs=(TensorSpec("x_next", motion), TensorSpec("x0", motion)),
+        atol=STEP_ATOL,
+        rtol=STEP_RTOL,
+        axis_limits={"tokens": (1, config.num_text_tokens)},
+    )
+
+
+def _decoder_spec(width: int, skeleton: Skeleton, output_skeleton: Skeleton) -> GraphSpec:
+    clip = ("batch", "frames")
+
+    def pose(prefix: str, joints: int) -> tuple[TensorSpec, ...]:
+        return (
+            TensorSpec(f"{prefix}local_rot_mats", (*clip, joints, 3, 3)),
+            TensorSpec(f"{prefix}global_rot_mats", (*clip, joints, 3, 3)),
+            TensorSpec(f"{prefix}posed_joints", (*clip, joints, 3)),
+        )
+
+    outputs = (
+        *pose("", output_skeleton.num_joints),
+        TensorSpec("root_positions", (*clip, 3)),
+        TensorSpec("smooth_root_pos", (*clip, 3)),
+        TensorSpec("foot_contacts", (*clip, 4), "bool"),
+        TensorSpec("global_root_heading", (*clip, 2)),
+    )
+    if output_skeleton is not skeleton:
+        outputs += pose("native_", skeleton.num_joints)
+    inputs = (TensorSpec("features", (*clip, width)),)
+    return GraphSpec("decoder", inputs, outputs, atol=DECODER_ATOL)
+
+
+def _soma_expansion(skeleton: Skeleton) -> Expansion:
+    return Expansion(
+        parents=skeleton.parents.tolist(),
+        offsets=torch.tensor(skeleton.offsets),
+        base_rotations=torch.tensor(np.asarray(relaxed_hands_local_rot_mats())),
+        model_joints=soma30_indices_in_soma77().tolist(),
+    )
+
+
+def _intermediate_inputs(
+    step: GuidedStep, checkpoint: KimodoCheckpoint
+) -> tuple[list[dict[str, Tensor]], Tensor]:
+    """Sample a short motion in torch; return two of its steps' inputs and the final features.
+
+    What a step meets in use: noise at the start, nearly clean motion at the end, one sample
+    shorter than the other, a keyframe that is constrained.
+    """
+    config = checkpoint.model.config
+    generator = _generator(2)
+    shape = (2, _CHECK_FRAMES, config.num_features)
+    frame_mask = torch.ones(shape[:2], dtype=torch.bool)
+    frame_mask[1, -3:] = False
+    motion_mask = torch.zeros(shape)
+    motion_mask[:, 0] = 1
+    inputs = {
+        "x": torch.randn(shape, generator=generator),
+        "x0_previous": torch.zeros(shape),
+        "text_features": torch.randn(2, 1, config.text_width, generator=generator),
+        "text_mask": torch.ones(2, 1, dtype=torch.bool),
+        "frame_mask": frame_mask,
+        "first_heading_rad": torch.tensor([0.0, 1.0]),
+        "motion_mask": motion_mask,
+        "observed_motion": torch.randn(shape, generator=generator),
+        "branch_text": torch.tensor([1.0, 0.0, 0.0]),
+        "branch_constraints": torch.tensor([0.0, 1.0, 0.0]),
+        "branch_weights": torch.tensor([2.0, 2.0, 0.0]),
+    }
+    schedule = cosine_schedule(checkpoint.num_base_steps, min(4, checkpoint.num_base_steps))
+    seen = []
+    with torch.no_grad():
+        for timestep, row in zip(schedule.timesteps, schedule.coefficients, strict=True):
+            inputs["timestep"] = torch.tensor([int(timestep)])
+            inputs["coefficients"] = torch.from_numpy(row)
+            seen.append(dict(inputs))
+            inputs["x"], inputs["x0_previous"] = step(**inputs)
+    return [seen[0], seen[-1]], inputs["x"]
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,71 @@
+"""An exported graph against what it was exported from; a difference fails the export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motionrt.export.graphs import GraphSpec
+from motionrt.runtime.errors import ParityError
+
+Arrays = dict[str, NDArray[Any]]
+Reference = Callable[..., Tensor | tuple[Tensor, ...]]
+"""What a graph must equal: called with its inputs as keywords, returns its outputs in order."""
+
+
+def check_graph(
+    path: Path, spec: GraphSpec, reference: Reference, checks: Sequence[Mapping[str, Tensor]]
+) -> tuple[float, Arrays, Arrays]:
+    """Compare a graph on disk with its reference on every set of inputs.
+
+    Returns the largest difference, and the inputs and the reference's outputs of the last set.
+    ParityError names the first tensor that differs by more than the spec allows.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    largest = 0.0
+    inputs: Arrays = {}
+    expected: Arrays = {}
+    for check in checks:
+        with torch.no_grad():
+            results = reference(**check)
+        results = (results,) if isinstance(results, Tensor) else results
+        names = [tensor.name for tensor in spec.outputs]
+        inputs = {name: tensor.numpy() for name, tensor in check.items()}
+        expected = {n: r.numpy() for n, r in zip(names, results, strict=True)}
+        found = session.run(names, inputs)
+        for name, array in zip(names, found, strict=True):
+            largest = max(largest, compare(f"{spec.name}/{name}", array, expected[name], spec))
+    return largest, inputs, expected
+
+
+def compare(
+    what: str, found: NDArray[Any], expected: NDArray[Any], spec: GraphSpec, advice: str = ""
+) -> float:
+    """Return max |found - expected|; ParityError if a value is further off than the spec allows."""
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        raise ParityError(
+            f"{what}: {found.dtype} {found.shape}, should be {expected.dtype} {expected.shape}"
+        )
+    if found.dtype == np.bool_:
+        wrong = int((found != expected).sum())
+        if wrong:
+            raise ParityError(f"{what}: {wrong} of {found.size} values are flipped")
+        return 0.0
+    difference = np.abs(found.astype(np.float64) - expected)
+    allowed = spec.atol + spec.rtol * np.abs(expected.astype(np.float64))
+    if not bool((difference <= allowed).all()):  # a NaN is not <= anything
+        worst = float(np.nanmax(difference)) if not np.isnan(difference).all() else float("nan")
+        raise ParityError(
+            f"{what}: max |diff| {worst:.2e}, allowed {spec.atol:.0e} + {spec.rtol:.0e} |x|{advice}"
+        )
+    return float(difference.max(initial=0.0))

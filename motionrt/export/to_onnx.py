@@ -1,0 +1,111 @@
+"""A torch module and its ``GraphSpec`` become an ONNX model."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+
+import onnx_ir as ir
+import torch
+
+import motionrt
+from motionrt.export.graphs import Graph
+from motionrt.runtime.errors import ExportError
+
+OPSET = 20
+"""ONNX operator set of every graph: the first with a GELU operator."""
+UNLIMITED = 1 << 20
+"""Size up to which a dynamic axis is traced when its spec names no limit."""
+
+
+def to_onnx(graph: Graph) -> ir.Model:
+    """Trace graph.module with its first input set and return the model, axes dynamic as named.
+
+    ExportError if torch cannot trace the module or fixes an axis that the spec calls dynamic.
+    """
+    spec = graph.spec
+    example = graph.checks[0]
+    dims = {}
+    for axis in spec.dynamic_axes():
+        low, high = spec.axis_limits.get(axis, (1, UNLIMITED))
+        dims[axis] = torch.export.Dim(axis, min=low, max=high)
+    dynamic_shapes = {
+        tensor.name: {i: dims[axis] for i, axis in enumerate(tensor.axes) if isinstance(axis, str)}
+        for tensor in spec.inputs
+    }
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                graph.module.eval(),
+                (),
+                kwargs={tensor.name: example[tensor.name] for tensor in spec.inputs},
+                dynamic_shapes=dynamic_shapes,
+                output_names=[tensor.name for tensor in spec.outputs],
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except Exception as error:  # torch raises many kinds, most of them with pages of text
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ExportError(f"{spec.name}: torch cannot export this graph: {reason[0]}") from error
+    assert program is not None
+    model: ir.Model = program.model
+    _check_axes(graph, model)
+    _anonymise(model, spec.name)
+    return model
+
+
+def _check_axes(graph: Graph, model: ir.Model) -> None:
+    """Raise if tracing fixed the size of a dynamic axis, or dropped an input."""
+    values = {value.name: value for value in model.graph.inputs}
+    for tensor in graph.spec.inputs:
+        value = values.get(tensor.name)
+        if value is None or value.shape is None:
+            raise ExportError(f"{graph.spec.name}: input {tensor.name} does not reach the graph")
+        for axis, size in zip(tensor.axes, value.shape, strict=True):
+            if isinstance(axis, str) and isinstance(size, int):
+                raise ExportError(
+                    f"{graph.spec.name}/{tensor.name}: axis {axis} was fixed to {size} in tracing"
+                )
+
+
+def _anonymise(model: ir.Model, name: str) -> None:
+    """Drop what tracing notes of the machine and the source files; name the graph."""
+    model.producer_name, model.producer_version = "motionrt", motionrt.__version__
+    model.doc_string = None
+    model.metadata_props.clear()
+    model.graph.name = name
+    model.graph.metadata_props.clear()
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+        value.doc_string = None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's exporter from talking: what goes wrong is raised."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(open(os.devnull, "w")) as sink,
+        ):
+            warnings.simplefilter("ignore")
+            yield
+            sink.close()
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

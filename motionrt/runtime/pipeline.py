@@ -1,0 +1,124 @@
+"""A bundle, loaded: what every family's pipeline shares, and ``load`` that finds the family's."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import secrets
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from motionrt.runtime.backends import Backend, choose_backend
+from motionrt.runtime.errors import BundleError, InputError
+from motionrt.runtime.manifest import Bundle
+from motionrt.runtime.motion import Motion
+from motionrt.runtime.rng import MAX_SEED
+from motionrt.runtime.session import Session
+from motionrt.runtime.skeleton import Skeleton
+
+FAMILIES = {
+    "kimodo": "motionrt.runtime.kimodo:KimodoPipeline",
+}
+"""Family -> its pipeline, imported when a bundle of the family is loaded."""
+
+Progress = Callable[[str, int, int], None]
+"""Called as (stage, steps done, steps in all) between steps; an exception it raises cancels."""
+
+
+class Pipeline(ABC):
+    """A loaded bundle. Safe to use from several threads; results depend on its arguments only."""
+
+    def __init__(self, bundle: Bundle, backend: Backend) -> None:
+        """Take a checked bundle; graphs are loaded when first needed."""
+        self.bundle = bundle
+        self.backend = backend
+        self.manifest = bundle.manifest
+        self.fps = bundle.manifest.fps
+        self.skeleton = Skeleton.from_dict(bundle.manifest.output_skeleton)
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def session(self, name: str) -> Session:
+        """Return a graph of the bundle, loaded at first use and kept."""
+        with self._lock:
+            if name not in self._sessions:
+                self._sessions[name] = Session(self.bundle, name, self.backend)
+            return self._sessions[name]
+
+    @abstractmethod
+    def generate(
+        self,
+        prompt: str | Sequence[str],
+        seconds: float | Sequence[float] = 5.0,
+        *,
+        seed: int | None = None,
+        num_samples: int = 1,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Motion | list[Motion]:
+        """Generate: one Motion for one prompt and sample, else a list, prompt by prompt.
+
+        Args:
+            prompt: one text or several; empty means unconditional.
+            seconds: of all, or of each prompt.
+            seed: 0 to 2^32 - 1; None draws one and notes it in ``Motion.info``.
+            num_samples: motions a prompt.
+            progress: told of every stage and step.
+            options: the family's own; InputError names one that it does not have.
+        """
+
+    def num_frames(self, seconds: float) -> int:
+        """Return the frames of a duration, cut to a whole number as upstream does.
+
+        InputError if it is not finite, not positive, or more than the bundle allows.
+        """
+        if isinstance(seconds, bool) or not math.isfinite(seconds) or seconds <= 0:
+            raise InputError(f"duration {seconds} s: must be a finite number above 0")
+        frames = int(seconds * self.fps)
+        most = int(self.manifest.limits["max_frames"])
+        if frames < 1:
+            raise InputError(f"duration {seconds} s: less than one frame at {self.fps:g} fps")
+        if frames > most:
+            raise InputError(
+                f"duration {seconds:g} s: {frames} frames at {self.fps:g} fps, "
+                f"this model allows {most} ({most / self.fps:.1f} s)"
+            )
+        return frames
+
+
+def load(path: str | Path, backend: str = "auto", threads: int = 0) -> Pipeline:
+    """Load a bundle.
+
+    Args:
+        path: the bundle's directory.
+        backend: auto, or a name of ``backends.PROVIDERS``, which is used or refused.
+        threads: CPU threads; 0 lets onnxruntime choose.
+
+    Raises:
+        BundleError: no bundle, damaged, or of a family or schema this version does not know.
+        BackendError: the backend cannot run here.
+    """
+    bundle = Bundle(path)
+    family = bundle.manifest.family
+    if family not in FAMILIES:
+        raise BundleError(
+            f"{bundle.folder}: family {family!r} is unknown to this version "
+            f"(it knows {', '.join(FAMILIES)}); update motionrt"
+        )
+    module, _, name = FAMILIES[family].partition(":")
+    pipeline: Pipeline = getattr(importlib.import_module(module), name)(
+        bundle, choose_backend(backend, threads)
+    )
+    return pipeline
+
+
+def settle_seed(seed: int | None) -> int:
+    """Return the seed, or a fresh one for None; InputError if it is out of range."""
+    if seed is None:
+        return secrets.randbelow(MAX_SEED + 1)
+    if isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed {seed}: must be from 0 to {MAX_SEED}")
+    return seed

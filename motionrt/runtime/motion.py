@@ -102,10 +102,9 @@ class Motion:
         The world rotations and positions follow by forward kinematics; optional names further
         fields (foot_contacts, smooth_root_pos, global_root_heading, info).
         """
-        root = np.asarray(root_positions, np.float32)
-        shape = (*root.shape[:1], skeleton.num_joints, 3, 3)
+        shape = (*np.shape(root_positions)[:1], skeleton.num_joints, 3, 3)
         local = _checked("local_rot_mats", local_rot_mats, shape, skeleton.name)
-        root = _checked("root_positions", root, (*shape[:1], 3), skeleton.name)
+        root = _checked("root_positions", root_positions, (*shape[:1], 3), skeleton.name)
         positions, rotations = skeleton.forward_kinematics(local, root)
         return cls(fps, skeleton, local, root, positions, rotations, **optional)
 
@@ -226,9 +225,13 @@ def _checked(
     name: str, values: ArrayLike, shape: tuple[int, ...], skeleton: str
 ) -> NDArray[np.float32]:
     try:
-        array = np.ascontiguousarray(values, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: not numbers ({error})") from error
+        given = np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{name}: not an array ({error})") from error
+    if given.dtype.kind not in "fiu":
+        raise InputError(f"{name}: not real numbers but {given.dtype}")
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused below
+        array = np.ascontiguousarray(given, np.float32)
     if array.shape != shape:
         raise InputError(f"{name} is {array.shape}, for skeleton {skeleton} it must be {shape}")
     if not np.isfinite(array).all():

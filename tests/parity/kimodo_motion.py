@@ -4,6 +4,7 @@ Each takes a case folder and raises AssertionError where we differ from the auth
 """
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.features import MotionFeatures, statistics_from_parts
+from motionrt.runtime.motion import Motion
+from motionrt.runtime.rest_pose import rebase, soma_rig_rotations
 from motionrt.runtime.root_smoother import smooth_root
 from motionrt.runtime.skeleton import expand_soma30, load_skeleton
 
 GEOMETRY = 2e-5  # float32 sums over a few joints; upstream suggests 1e-4
 FEATURES = 1e-4  # velocities are positions times 30 frames a second
+BVH_DEGREES = 5e-4  # angles of float32 rotations; upstream suggests 2e-3
+BVH_CENTIMETRES = 1e-6  # the last decimal of the file
 SMOOTHER = 1e-5  # 500 iterations in float32; upstream suggests 1e-3
 
 
@@ -62,6 +67,56 @@ def run_smooth_root(case_dir: Path) -> None:
     _, inputs, expected = _load(case_dir)
     for name, root in inputs.items():
         _close(smooth_root(root), expected[name.replace("root", "smooth")], SMOOTHER, name)
+
+
+def run_export_bvh(case_dir: Path) -> None:
+    case, inputs, expected = _load(case_dir)
+    skeleton = load_skeleton("soma77")
+    root = inputs["root_positions"]
+    motion = Motion.from_local(inputs["local_rot_mats77"], root, skeleton, case["fps"])
+    based = rebase(motion, soma_rig_rotations())
+    _close(based.local_rot_mats, expected["bvh_local_rot_mats"], GEOMETRY, "bvh_local_rot_mats")
+    _close(based.global_rot_mats, expected["bvh_global_rot_mats"], GEOMETRY, "bvh_global_rot_mats")
+    back = rebase(based, np.swapaxes(soma_rig_rotations(), -1, -2))
+    _close(back.local_rot_mats, expected["roundtrip_local_rot_mats"], GEOMETRY, "roundtrip")
+
+    for joints in (77, 30):
+        local = inputs[f"local_rot_mats{joints}"]
+        motion = Motion.from_local(local, root, load_skeleton(f"soma{joints}"), case["fps"])
+        with tempfile.TemporaryDirectory() as folder:
+            motion.save(Path(folder) / "motion.bvh")
+            got = (Path(folder) / "motion.bvh").read_text()
+        want = (case_dir / f"motion{joints}.bvh").read_text()
+        got_head, _, got_frames = got.partition("Frame Time: ")
+        want_head, _, want_frames = want.partition("Frame Time: ")
+        assert got_head == want_head, "the hierarchy differs"
+        got_lines, want_lines = got_frames.split("\n"), want_frames.split("\n")
+        assert got_lines[0] == want_lines[0], "the frame time differs"
+        assert [line[-1:] for line in got_lines] == [line[-1:] for line in want_lines]
+        table, wanted = (
+            np.array([line.split() for line in lines[1:-1]], float)
+            for lines in (got_lines, want_lines)
+        )
+        np.testing.assert_allclose(table[:, :9], wanted[:, :9], rtol=0, atol=BVH_CENTIMETRES)
+        np.testing.assert_allclose(table[:, 9:], wanted[:, 9:], rtol=0, atol=BVH_DEGREES)
+
+
+def run_export_amass(case_dir: Path) -> None:
+    case, inputs, _ = _load(case_dir)
+    skeleton = load_skeleton("smplx22")
+    local, root = inputs["local_rot_mats"][0], inputs["root_positions"][0]
+    motion = Motion.from_local(local, root, skeleton, case["fps"])
+    for name, z_up in (("amass_zup.npz", True), ("amass_yup.npz", False)):
+        with tempfile.TemporaryDirectory() as folder:
+            motion.save(Path(folder) / "clip.npz", format="amass", z_up=z_up)
+            got = dict(np.load(Path(folder) / "clip.npz"))
+        want = dict(np.load(case_dir / name))
+        assert list(got) == list(want), f"{name}: keys {list(got)}"
+        for key, values in want.items():
+            if values.dtype.kind == "U":
+                assert got[key].dtype == values.dtype and got[key] == values, key
+            else:
+                _close(got[key], values, GEOMETRY, f"{name}/{key}")
 
 
 def _check_77_joints(decoded: dict[str, NDArray[Any]], expected: dict[str, NDArray[Any]]) -> None:

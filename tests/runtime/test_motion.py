@@ -69,7 +69,7 @@ def test_soma_changes_its_number_of_joints() -> None:
         (LOCAL[:0], ROOT[:0], 30, "at least one frame"),
         (LOCAL, np.where(np.arange(6)[:, None] == 4, np.nan, ROOT), 30, "frame 4 .* not finite"),
         (LOCAL * np.float32("inf"), ROOT, 30, "not finite"),
-        ("text", ROOT, 30, "not numbers"),
+        ("text", ROOT, 30, "not real numbers"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")

@@ -22,11 +22,13 @@ class Compat:
     """Correction brings full bodies to their exact root, after all else; not to the smooth root."""
     root_takes_height: bool
     """Of a smoothed root with three columns the first two are taken (x and the height)."""
+    toe_end_contacts: bool
+    """Motions of SOMA's 77 joints have six contacts, the toe ends copied from the toes."""
 
 
 COMPATS = {
-    "2026-03": Compat("2026-03", True, False, False, False, True),
-    "latest": Compat("latest", False, True, True, True, False),
+    "2026-03": Compat("2026-03", True, False, False, False, True, False),
+    "latest": Compat("latest", False, True, True, True, False, True),
 }
 """By name; the first is the default."""
 DEFAULT_COMPAT = COMPATS["2026-03"]

@@ -195,11 +195,13 @@ class LanguageModel(nn.Module):
 
     def motion_table(self) -> Tensor:
         """Return the (NUM_MOTION_TOKENS, width) embeddings of motion tokens."""
-        return self.pre_processors["1"].get_parameter("weight")
+        table: Tensor = self.pre_processors["1"].get_parameter("weight")
+        return table
 
     def text_logits(self, hidden: Tensor) -> Tensor:
         """Map final hidden states (..., width) of text tokens to (..., vocab_size)."""
-        return F.linear(hidden, self.transformer.wte.weight)
+        logits: Tensor = F.linear(hidden, self.transformer.wte.weight)
+        return logits
 
     def motion_logits(self, hidden: Tensor) -> Tensor:
         """Map final hidden states (..., width) of motion tokens to (..., NUM_MOTION_TOKENS)."""
@@ -283,7 +285,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """Map (..., width); modulation (..., 3 * width) is shift, scale and gate."""
         shift, scale, gate = modulation.chunk(3, dim=-1)
-        return x + gate * self.mlp(self.in_ln(x) * (1 + scale) + shift)
+        update: Tensor = self.mlp(self.in_ln(x) * (1 + scale) + shift)
+        return x + gate * update
 
 
 class FinalLayer(nn.Module):

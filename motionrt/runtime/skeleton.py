@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.rotation import Floats
 
-SKELETON_NAMES = ("soma30", "soma77", "g1", "smplx22", "cmu22")
+SKELETON_NAMES = ("soma30", "soma77", "g1", "smplx22", "cmu22", "humanml22")
 """The skeletons that `load_skeleton` knows."""
 
 _JOINT_TUPLES = (

@@ -31,6 +31,7 @@ _TABLE = "lm.language_model.transformer.wte.weight"
 class MotionGpt3Checkpoint:
     """What is exported; a checkpoint of the motion VAE alone has no language model."""
 
+    name: str
     config: MotionGpt3Config | None
     vae_config: MotionVaeConfig
     weights: Weights
@@ -45,6 +46,8 @@ class MotionGpt3Checkpoint:
     """Whether a prompt's holders stand between the tokens that start and end a motion."""
     guidance_scale: float
     num_steps: int
+    paths: tuple[Path, ...]
+    """The files it came from."""
 
     def language_motion_model(self) -> MotionGpt3:
         """Build the whole model and fill it; CheckpointError if there is no language model."""
@@ -85,6 +88,7 @@ def read_motiongpt3(checkpoint: Path, config: Path, deps: Path) -> MotionGpt3Che
         if lm_config.has_null_condition and "lm.fake_latent" not in weights.shapes:
             weights = _with_zeros(weights, "lm.fake_latent", _null_shape(lm_config))
     return MotionGpt3Checkpoint(
+        name=checkpoint.stem,
         config=lm_config,
         vae_config=vae_config,
         weights=weights,
@@ -96,6 +100,7 @@ def read_motiongpt3(checkpoint: Path, config: Path, deps: Path) -> MotionGpt3Che
         wraps_holders=_option(settings, "motion_holder_seq_mode", ("withse", "alone")) == "withse",
         guidance_scale=_number(settings, "model.params.guidance_scale", 1.0),
         num_steps=int(_number(settings, "lm.diffloss.params.num_sampling_steps", 100)),
+        paths=(config, checkpoint),
     )
 
 

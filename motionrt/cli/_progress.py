@@ -21,8 +21,8 @@ def step_progress(quiet: bool) -> Iterator[Progress | None]:
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich import progress as bars
+    from rich.console import Console
 
     columns = (
         bars.TextColumn("{task.description}"),

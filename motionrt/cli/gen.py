@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from motionrt.cli._output import output_paths
 from motionrt.runtime.errors import InputError
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
 """Environment variable: the folder in which ``--model NAME`` looks for bundles."""
 WEIGHT_FLAGS = ("--cfg-weight", "--cfg_weight")
@@ -49,13 +51,13 @@ class GenCommand(click.Command):
         return super().parse_args(ctx, options)
 
 
-def flag(name: str, **settings: Any) -> Any:
+def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Function]:
     """Make an option that is also accepted with underscores, as upstream spells it."""
     spellings = dict.fromkeys((f"--{name}", f"--{name.replace('-', '_')}"))
-    return click.option(*spellings, **settings)
+    return click.option(*spellings, *target, **settings)
 
 
-@click.command(cls=GenCommand)
+@click.command("gen", cls=GenCommand)
 @click.argument("prompt", required=False)
 @flag("bundle", type=click.Path(path_type=Path), help="The bundle to run.")
 @flag("model", help=f"Name of a bundle in ${BUNDLE_DIR_VARIABLE}, instead of --bundle.")

@@ -44,11 +44,17 @@ class BundleWriter:
         self._graphs: dict[str, GraphInfo] = {}
         self._references: dict[str, NDArray[Any]] = {}
 
-    def add_graph(self, graph: Graph, loop: LoopSpec | None = None, steps: int = 3) -> None:
+    def add_graph(
+        self,
+        graph: Graph,
+        loop: LoopSpec | None = None,
+        loop_checks: Sequence[Mapping[str, Tensor]] | None = None,
+    ) -> None:
         """Export a graph, and with a LoopSpec the compiled loop over it beside it.
 
-        Both share one file of weights. Each is compared with its module on all of graph.checks
-        (the loop: steps rows made of the first check's); ParityError if one differs.
+        Both share one file of weights. The graph is compared with its module on graph.checks, the
+        loop with the module called in turn on loop_checks (inputs of the loop, scanned ones with
+        a row a step; None repeats the graph's own checks); ParityError if one differs.
         """
         spec = graph.spec
         self.progress(f"tracing {spec.name}")
@@ -58,12 +64,13 @@ class BundleWriter:
             self.progress(f"compiling {loop.name}")
             step_path = self.folder / self._graphs[spec.name].files["onnx"]
             compiled = compile_loop(ir.load(step_path), loop)
-            loop_spec = _loop_graph_spec(spec, loop)
             path = self.folder / f"{loop.name}.onnx"
             ir.save(compiled, path)
-            checks = [_loop_inputs(check, loop, steps) for check in graph.checks]
-            reference = _loop_reference(graph, loop)
-            self._register(loop_spec, path, reference, checks, self._graphs[spec.name].data)
+            loop_spec = _loop_graph_spec(spec, loop)
+            data = self._graphs[spec.name].data
+            if loop_checks is None:
+                loop_checks = [_loop_inputs(check, loop) for check in graph.checks]
+            self._register(loop_spec, path, _loop_reference(graph, loop), loop_checks, data)
 
     def add_model(
         self,
@@ -223,12 +230,10 @@ def _loop_graph_spec(step: GraphSpec, loop: LoopSpec) -> GraphSpec:
     return GraphSpec(loop.name, inputs, returned, loop.atol or step.atol, loop.rtol or step.rtol)
 
 
-def _loop_inputs(check: Mapping[str, Tensor], loop: LoopSpec, steps: int) -> dict[str, Tensor]:
-    """Repeat the scanned inputs of a step's check as rows."""
+def _loop_inputs(check: Mapping[str, Tensor], loop: LoopSpec) -> dict[str, Tensor]:
+    """Repeat the scanned inputs of a step's check as three rows."""
     return {
-        loop.scanned.get(name, name): torch.stack([tensor] * steps)
-        if name in loop.scanned
-        else tensor
+        loop.scanned.get(name, name): torch.stack([tensor] * 3) if name in loop.scanned else tensor
         for name, tensor in check.items()
     }
 

@@ -29,7 +29,7 @@ from motionrt.runtime.skeleton import (
 
 STEP_ATOL, STEP_RTOL = 2e-4, 2e-4
 """Rounding through two stacks of layers; recorded fused and unfused runs differ as much."""
-LOOP_ATOL, LOOP_RTOL = 1e-3, 1e-3
+LOOP_ATOL, LOOP_RTOL = 3e-3, 1e-3
 """The same after several steps, each of which passes on what the last one left."""
 DECODER_ATOL = 1e-4
 """Metres and rotation entries; random features give short 6D vectors, which magnify rounding."""
@@ -131,8 +131,8 @@ def export_kimodo(
     random_inputs["text_features"] *= 0.1
     if config.num_text_tokens == 1:
         random_inputs = spec.random_inputs({"batch": 2, "frames": 9, "branches": 3, "tokens": 1}, 0)
-    real_inputs, features = _intermediate_inputs(step, checkpoint)
-    writer.add_graph(Graph(spec, step, (random_inputs, *real_inputs)), LOOP)
+    real_inputs, whole_run, features = _real_inputs(step, checkpoint)
+    writer.add_graph(Graph(spec, step, (random_inputs, *real_inputs)), LOOP, (whole_run,))
 
     decoder = MotionDecoder(
         skeleton.parents.tolist(),
@@ -149,7 +149,9 @@ def export_kimodo(
     if text_encoder is not None:
         text = add_text_encoder(writer, text_encoder)
     parts = {"global_root": checkpoint.stats.global_root, "body": checkpoint.stats.body}
-    mean, std = statistics_from_parts({name: (m.numpy(), s.numpy()) for name, (m, s) in parts.items()})
+    mean, std = statistics_from_parts(
+        {name: (mean.numpy(), std.numpy()) for name, (mean, std) in parts.items()}
+    )
     writer.add_arrays("statistics.safetensors", {"mean": mean, "std": std})
     writer.finish(
         family="kimodo",
@@ -238,10 +240,13 @@ def _soma_expansion(skeleton: Skeleton) -> Expansion:
     )
 
 
-def _intermediate_inputs(
+def _real_inputs(
     step: GuidedStep, checkpoint: KimodoCheckpoint
-) -> tuple[list[dict[str, Tensor]], Tensor]:
-    """Sample a short motion in torch; return two of its steps' inputs and the final features.
+) -> tuple[list[dict[str, Tensor]], dict[str, Tensor], Tensor]:
+    """Sample a short motion in torch.
+
+    Returns the inputs of its first and last step, those of the compiled loop for the whole of it,
+    and the final features.
 
     What a step meets in use: noise at the start, nearly clean motion at the end, one sample
     shorter than the other, a keyframe that is constrained.
@@ -267,6 +272,11 @@ def _intermediate_inputs(
         "branch_weights": torch.tensor([2.0, 2.0, 0.0]),
     }
     schedule = cosine_schedule(checkpoint.num_base_steps, min(4, checkpoint.num_base_steps))
+    whole_run = {
+        **inputs,
+        "timesteps": torch.from_numpy(schedule.timesteps[:, None]),
+        "schedule": torch.from_numpy(schedule.coefficients),
+    }
     seen = []
     with torch.no_grad():
         for timestep, row in zip(schedule.timesteps, schedule.coefficients, strict=True):
@@ -274,7 +284,7 @@ def _intermediate_inputs(
             inputs["coefficients"] = torch.from_numpy(row)
             seen.append(dict(inputs))
             inputs["x"], inputs["x0_previous"] = step(**inputs)
-    return [seen[0], seen[-1]], inputs["x"]
+    return [seen[0], seen[-1]], whole_run, inputs["x"]
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -61,10 +61,11 @@ class SelfAttention(nn.Module):
         packed = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         query, key, value = (
             part.view(batch, length, self.num_heads, width // self.num_heads).transpose(1, 2)
-            for part in packed.split(width, dim=-1)
+            for part in packed.chunk(3, dim=-1)
         )
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_bias)
-        return self.out_proj(attended.transpose(1, 2).reshape(batch, length, width))
+        merged: Tensor = self.out_proj(attended.transpose(1, 2).reshape(batch, length, width))
+        return merged
 
 
 class EncoderLayer(nn.Module):
@@ -96,7 +97,9 @@ class EncoderLayer(nn.Module):
             x = x + self.dropout(self.self_attn(self.norm1(x), attention_bias))
             return x + self._feedforward(self.norm2(x))
         x = self.norm1(x + self.dropout(self.self_attn(x, attention_bias)))
-        return self.norm2(x + self._feedforward(x))
+        normed: Tensor = self.norm2(x + self._feedforward(x))
+        return normed
 
     def _feedforward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        out: Tensor = self.dropout(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return out

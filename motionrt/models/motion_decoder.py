@@ -72,7 +72,7 @@ class MotionDecoder(nn.Module):
         batch, frames, _ = features.shape
         features = self.mean_std.unnormalize(features)
         smooth_root, heading, positions, rotations, _, contacts = torch.split(
-            features, (3, 2, 3 * joints, 6 * joints, 3 * joints, 4), dim=-1
+            features, [3, 2, 3 * joints, 6 * joints, 3 * joints, 4], dim=-1
         )
         global_rotations = rot6d_to_matrix(rotations.view(batch, frames, joints, 6))
         shift = torch.cat(

@@ -7,6 +7,7 @@ recipe is simple in C, so one seed is one motion everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class TorchGenerator:
             raise InputError(f"seed {seed}: must be from 0 to {MAX_SEED}")
         state = np.random.RandomState(seed).get_state(legacy=False)
         self._words = np.random.MT19937()
-        self._words.state = state
+        self._words.state = cast(Any, state)
         self._spare: float | None = None
 
     def randn(self, shape: Sequence[int]) -> NDArray[np.float32]:

@@ -35,7 +35,8 @@ def cosine_betas(num_base_steps: int) -> NDArray[np.float32]:
     """
     edges = np.arange(num_base_steps + 1, dtype=np.float64) / num_base_steps
     signal = np.cos((edges + 0.008) / 1.008 * np.pi / 2) ** 2
-    return np.minimum(1 - signal[1:] / signal[:-1], 0.999).astype(np.float32)
+    betas: NDArray[np.float64] = np.minimum(1 - signal[1:] / signal[:-1], 0.999)
+    return betas.astype(np.float32)
 
 
 def alphas_cumprod(betas: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -48,7 +49,8 @@ def respaced_timesteps(num_base_steps: int, num_steps: int) -> NDArray[np.int64]
     """Return num_steps base steps, rising, evenly spaced over the whole base schedule."""
     stride = np.float32((num_base_steps - 1) / max(1, num_steps - 1))
     steps = np.rint(np.arange(num_steps, dtype=np.float32) * stride).astype(np.int64)
-    return np.minimum(steps, num_base_steps - 1)
+    within: NDArray[np.int64] = np.minimum(steps, num_base_steps - 1)
+    return within
 
 
 def respaced_alphas_cumprod(

@@ -90,10 +90,11 @@ class Session:
             array = np.ascontiguousarray(inputs[tensor.name], dtype=_DTYPES[tensor.dtype])
             # ascontiguousarray makes a scalar one-dimensional.
             array = array.reshape(np.shape(inputs[tensor.name]))
-            fits = array.ndim == len(tensor.axes) and all(
-                size == (sizes.setdefault(axis, size) if isinstance(axis, str) else axis)
-                for axis, size in zip(tensor.axes, array.shape, strict=True)
-            )
+            fits = array.ndim == len(tensor.axes)
+            size: int
+            for axis, size in zip(tensor.axes, array.shape, strict=False):
+                wanted = sizes.setdefault(axis, size) if isinstance(axis, str) else axis
+                fits = fits and size == wanted
             if not fits:
                 raise InputError(
                     f"graph {self.name}: input {tensor.name} has shape {array.shape}, "

@@ -1,0 +1,44 @@
+"""Bundles made from golden checkpoints, each once a test run."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from click.testing import CliRunner
+
+import motionrt.cli.main
+from motionrt.runtime.kimodo import KimodoPipeline
+from motionrt.runtime.pipeline import load
+
+
+@lru_cache(maxsize=1)
+def scratch() -> Path:
+    """Return a folder that is removed when the tests end."""
+    folder = Path(tempfile.mkdtemp(prefix="motionrt-golden-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@lru_cache(maxsize=32)
+def export(*arguments: str) -> Path:
+    """Run ``motionrt export`` with these arguments; return the bundle."""
+    bundle = scratch() / f"bundle{len(list(scratch().iterdir()))}"
+    result = CliRunner().invoke(
+        motionrt.cli.main.cli, ["export", *arguments, "-o", str(bundle)], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    return bundle
+
+
+@lru_cache(maxsize=32)
+def kimodo(checkpoint: Path, *text_encoder: Path) -> KimodoPipeline:
+    """Export a Kimodo checkpoint and load the bundle on the CPU."""
+    arguments = [word for part in text_encoder for word in ("--text-encoder", str(part))]
+    bundle = export("kimodo", str(checkpoint), *(arguments or ["--no-text-encoder"]))
+    pipeline = load(bundle, backend="cpu")
+    assert isinstance(pipeline, KimodoPipeline)
+    return pipeline

@@ -3,7 +3,9 @@
 Each takes a case folder and raises AssertionError where we differ from the authors' arrays.
 """
 
+import io
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.features import MotionFeatures, statistics_from_parts
 from motionrt.runtime.motion import Motion
+from motionrt.runtime.mujoco import g1_hinges, project_to_hinges, qpos
 from motionrt.runtime.rest_pose import rebase, soma_rig_rotations
 from motionrt.runtime.root_smoother import smooth_root
 from motionrt.runtime.skeleton import expand_soma30, load_skeleton
@@ -99,6 +102,37 @@ def run_export_bvh(case_dir: Path) -> None:
         )
         np.testing.assert_allclose(table[:, :9], wanted[:, :9], rtol=0, atol=BVH_CENTIMETRES)
         np.testing.assert_allclose(table[:, 9:], wanted[:, 9:], rtol=0, atol=BVH_DEGREES)
+
+
+def run_export_csv(case_dir: Path) -> None:
+    case, inputs, expected = _load(case_dir)
+    local, root = inputs["local_rot_mats"], inputs["root_positions"]
+    _close(qpos(local, root), expected["qpos"], GEOMETRY, "qpos")
+    _close(qpos(local, root, rest_zero=True), expected["qpos_rest_zero"], GEOMETRY, "rest zero")
+    xyzw = qpos(local, root, quaternion_first=False)
+    _close(xyzw, expected["qpos_xyzw"], GEOMETRY, "qpos_xyzw")
+    hinges = g1_hinges()
+    _close(hinges.rest_euler_rad, expected["rest_dofs"], GEOMETRY, "rest_dofs")
+    rest = expected["rest_dofs_axis_angle"]
+    _close(hinges.rest_axis_angle_rad, rest, GEOMETRY, "rest_dofs_axis_angle")
+    for name, want in expected.items():
+        if name.startswith("proj_") and name.endswith("local_rot_mats"):
+            clamp, rest_zero = "clamp1" in name, "rest1" in name
+            got = project_to_hinges(local, clamp_to_limits=clamp, rest_zero=rest_zero)
+            _close(got, want, GEOMETRY, name)
+            joints = expected.get(name.replace("local_rot_mats", "posed_joints"))
+            if joints is not None:
+                _close(load_skeleton("g1").forward_kinematics(got, root)[0], joints, GEOMETRY, name)
+
+    motion = Motion.from_local(local[0], root[0], load_skeleton("g1"), case["fps"])
+    with tempfile.TemporaryDirectory() as folder:
+        motion.save(Path(folder) / "qpos.csv")
+        got_text = (Path(folder) / "qpos.csv").read_text()
+    want_text = (case_dir / "qpos.csv").read_text()
+    shape = [re.sub(r"[0-9-]", "", text.replace("+", "")) for text in (got_text, want_text)]
+    assert shape[0] == shape[1], "the CSV is laid out differently"
+    got, want = (np.loadtxt(io.StringIO(t), delimiter=",") for t in (got_text, want_text))
+    _close(got, want, GEOMETRY, "qpos.csv")
 
 
 def run_export_amass(case_dir: Path) -> None:

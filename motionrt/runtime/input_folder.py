@@ -1,0 +1,100 @@
+"""A folder with ``meta.json`` and perhaps ``constraints.json``: one generation, as files."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from motionrt.runtime.errors import InputError
+
+META_NAME, CONSTRAINTS_NAME = "meta.json", "constraints.json"
+
+
+@dataclass(frozen=True)
+class InputFolder:
+    """What a folder asks for; None and an absent key are what the folder leaves to its caller."""
+
+    texts: tuple[str, ...]
+    """Prompts of the segments, taken as they are: not split at periods."""
+    seconds: tuple[float, ...]
+    """Length of each segment."""
+    constraints: Path | None
+    num_samples: int | None = None
+    diffusion_steps: int | None = None
+    has_seed: bool = False
+    """The folder decides the seed, even if it is None (then one is drawn)."""
+    seed: int | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """The whole of meta.json; ``cfg`` in it goes to `guidance.resolve_guidance`."""
+
+
+def read_input_folder(folder: str | os.PathLike[str]) -> InputFolder:
+    """Read a folder; InputError names what is missing or wrong in its meta.json."""
+    path = Path(folder) / META_NAME
+    try:
+        meta = json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error})") from error
+    if not isinstance(meta, dict):
+        raise InputError(f"{path}: expected an object with text and duration")
+    try:
+        texts, seconds = _segments(meta)
+        constraints = path.with_name(CONSTRAINTS_NAME)
+        return InputFolder(
+            texts,
+            seconds,
+            constraints if constraints.is_file() else None,
+            _count(meta, "num_samples"),
+            _count(meta, "diffusion_steps"),
+            "seed" in meta,
+            _seed(meta.get("seed")),
+            meta,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _segments(meta: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    several = "texts" in meta
+    keys = ("texts", "durations") if several else ("text", "duration")
+    for key in keys:
+        if key not in meta:
+            raise InputError(f"{key} is missing; give text and duration, or texts and durations")
+    texts, seconds = (meta[key] if several else [meta[key]] for key in keys)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{keys[0]} must be {'a list of texts' if several else 'a text'}")
+    if not isinstance(seconds, list) or not all(map(_is_duration, seconds)):
+        raise InputError(f"{keys[1]} must be seconds above 0")
+    if not texts or len(texts) != len(seconds):
+        raise InputError(f"{len(texts)} texts and {len(seconds)} durations; one duration a text")
+    return tuple(texts), tuple(float(value) for value in seconds)
+
+
+def _is_duration(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value) and value > 0
+
+
+def _count(meta: Mapping[str, Any], key: str) -> int | None:
+    value = meta.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{key} is {value!r}, must be a whole number from 1")
+    return value
+
+
+def _seed(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"seed is {value!r}, must be a whole number or null")
+    return value

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from motionrt.runtime.backends import Backend
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.features import MotionFeatures
 from motionrt.runtime.guidance import DEFAULT_WEIGHT, NUM_WEIGHTS, Guidance, resolve_guidance
+from motionrt.runtime.kimodo_generation import KimodoOptions, generate
 from motionrt.runtime.manifest import Bundle
 from motionrt.runtime.motion import Motion
-from motionrt.runtime.pipeline import Pipeline, Progress, settle_seed
+from motionrt.runtime.pipeline import Pipeline, Progress
 from motionrt.runtime.prompt import clean_prompt
-from motionrt.runtime.rng import TorchGenerator
 from motionrt.runtime.schedule import cosine_schedule
 from motionrt.runtime.skeleton import Skeleton
 from motionrt.runtime.tokenizer import TextTokenizer
@@ -92,6 +91,7 @@ class KimodoPipeline(Pipeline):
         num_steps: int | None = None,
         solver: str | None = None,
         progress: Progress | None = None,
+        on_step: Callable[[int, Floats, Floats], None] | None = None,
     ) -> Floats:
         """Denoise: the normalised features (B, T, D) of B motions.
 
@@ -107,6 +107,7 @@ class KimodoPipeline(Pipeline):
             num_steps: None takes the bundle's (100).
             solver: a name of ``schedule.SOLVERS``; None takes the bundle's (ddim).
             progress: told of every step.
+            on_step: called with (steps done, x, guided prediction x0) after every step.
         """
         defaults = self.manifest.sampler
         x = np.ascontiguousarray(noise, np.float32)
@@ -158,6 +159,7 @@ class KimodoPipeline(Pipeline):
         total = len(schedule.timesteps)
         # One call makes the whole motion; who wants to see or stop it gets it in slices.
         size = total if progress is None else max(1, total // 50)
+        size = size if on_step is None else 1
         x0_previous = np.zeros_like(x)
         for start in range(0, total, size):
             if progress is not None:
@@ -173,6 +175,8 @@ class KimodoPipeline(Pipeline):
                 }
             )
             x, x0_previous = state["x_next"], state["x0"]
+            if on_step is not None:
+                on_step(start + 1, x, x0_previous)
         if progress is not None:
             progress("denoising", total, total)
         return x
@@ -196,71 +200,20 @@ class KimodoPipeline(Pipeline):
         progress: Progress | None = None,
         **options: Any,
     ) -> Motion | list[Motion]:
-        """Generate motions as ``Pipeline.generate`` says.
+        """Generate motions as ``Pipeline.generate`` says; several samples of a sequence are a list.
 
-        Options: num_steps (1 to the base schedule's; more follow the model more closely and take
-        longer), solver, guidance_type and guidance_weights (see ``guidance``; higher weights
-        follow the text more and vary less), first_heading_rad (0 faces +z).
+        Options are the fields of ``kimodo_generation.KimodoOptions``: steps, guidance, constraints,
+        several prompts in one motion, a clip to continue, clean-up.
         """
-        known = {"num_steps", "solver", "guidance_type", "guidance_weights", "first_heading_rad"}
-        if unknown := sorted(set(options) - known):
-            raise InputError(
-                f"kimodo has no option {unknown[0]} (it has {', '.join(sorted(known))})"
-            )
-        if num_samples < 1:
-            raise InputError(f"{num_samples} samples: must be 1 or more")
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if not prompts:
-            raise InputError("no prompt given")
-        durations = (
-            [float(seconds)] * len(prompts)
-            if isinstance(seconds, (int, float))
-            else [float(value) for value in seconds]
-        )
-        if len(durations) != len(prompts):
-            raise InputError(f"{len(durations)} durations for {len(prompts)} prompts")
-        lengths = [self.num_frames(value) for value in durations for _ in range(num_samples)]
-        texts = [text for text in prompts for _ in range(num_samples)]
-        settled = settle_seed(seed)
-        guidance = self.settle_guidance(
-            options.get("guidance_type"), options.get("guidance_weights")
-        )
-        heading = float(options.get("first_heading_rad", 0.0))
-        if not math.isfinite(heading):
-            raise InputError(f"first heading {heading}: must be finite")
-        if progress is not None:
-            progress("encoding text", 0, 1)
-        text_features, text_mask = self.encode_text(texts)
-        noise = TorchGenerator(settled).randn((len(texts), max(lengths), self.features.width))
-        features = self.sample(
-            text_features,
-            noise,
-            text_mask=text_mask,
-            lengths=lengths,
-            first_heading_rad=heading,
-            guidance=guidance,
-            num_steps=options.get("num_steps"),
-            solver=options.get("solver"),
+        return generate(
+            self,
+            prompt,
+            seconds,
+            seed=seed,
+            num_samples=num_samples,
             progress=progress,
+            options=KimodoOptions.of(options),
         )
-        arrays = self.decode(features, _MOTION_ARRAYS)
-        num_steps = options.get("num_steps") or self.manifest.sampler["num_steps"]
-        motions = []
-        for row, (text, length) in enumerate(zip(texts, lengths, strict=True)):
-            info = {
-                "prompt": text,
-                "seed": settled,
-                "sample": row % num_samples,
-                "model": self.manifest.name,
-                "family": self.manifest.family,
-                "backend": self.backend.name,
-                "num_steps": int(num_steps),
-                "solver": options.get("solver") or self.manifest.sampler["solver"],
-                "guidance_type": guidance.mode,
-                "guidance_weights": list(guidance.weights),
-            }
-            motions.append(self.to_motion(arrays, row, length, info))
-        return motions[0] if isinstance(prompt, str) and num_samples == 1 else motions
 
     def to_motion(
         self, arrays: dict[str, NDArray[Any]], row: int, length: int, info: dict[str, Any]

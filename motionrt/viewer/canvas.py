@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 
@@ -136,11 +137,14 @@ def text_width(text: str, size: float) -> float:
 def shorten(text: str, size: float, width: float) -> str:
     """Cut text with an ellipsis so that it fits into width pixels."""
     text = printable(text)
-    if text_width(text, size) <= width:
+    if len(text) < 1000 and text_width(text, size) <= width:
         return text
-    while text and text_width(text + "…", size) > width:
-        text = text[:-1].rstrip()
-    return text + "…"
+    fitting = bisect_left(
+        range(1, min(len(text), 1000)),
+        True,
+        key=lambda length: text_width(text[:length] + "…", size) > width,
+    )
+    return text[:fitting].rstrip() + "…"
 
 
 def printable(text: str) -> str:

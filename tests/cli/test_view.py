@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from motionrt.cli.main import main
+from motionrt.runtime.motion import Motion
+from motionrt.runtime.skeleton import load_skeleton
+
+
+@pytest.fixture
+def motion_file(tmp_path: Path) -> Path:
+    """A second of the CMU skeleton sliding forward in its rest pose."""
+    skeleton = load_skeleton("cmu22")
+    rotations = np.tile(np.eye(3, dtype=np.float32), (30, skeleton.num_joints, 1, 1))
+    root = np.zeros((30, 3), np.float32)
+    root[:, 1], root[:, 2] = 1.0, np.linspace(0, 1, 30)
+    path = tmp_path / "slide.npz"
+    Motion.from_local(rotations, root, skeleton, 30.0).save(path)
+    return path
+
+
+def run(*arguments: str | Path) -> int:
+    """Run `motionrt view`; return the exit code."""
+    try:
+        main(["view", *map(str, arguments)])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_suffix_decides_what_is_written(
+    motion_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(motion_file, "-o", tmp_path / "new" / "sheet.PNG", "--frames", "4") == 0
+    assert "sheet.PNG" in capsys.readouterr().out
+    with Image.open(tmp_path / "new" / "sheet.PNG") as image:
+        assert (image.format, image.width) == ("PNG", 1400)
+
+    options = ("--fps", "10", "--width", "240", "--view", "side")
+    assert run(motion_file, motion_file, "-o", tmp_path / "slide.gif", *options) == 0
+    with Image.open(tmp_path / "slide.gif") as image:
+        assert (image.format, image.width, image.n_frames) == ("GIF", 240, 10)
+
+    assert run(motion_file, "-o", tmp_path / "slide.html") == 0
+    assert "slide" in (tmp_path / "slide.html").read_text(encoding="utf-8")
+
+
+def test_quiet_prints_nothing(
+    motion_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(motion_file, "-o", tmp_path / "slide.html", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-o", "sheet.jpg"),
+        ("-o", "sheet"),
+        (),
+        ("-o", "sheet.png", "--frames", "0"),
+        ("-o", "sheet.png", "--view", "below"),
+        ("-o", "walk.gif", "--fps", "1000"),
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    motion_file: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(motion_file, *arguments) == 2
+    assert list(tmp_path.iterdir()) == [motion_file]
+
+
+def test_no_motion_exits_with_2(tmp_path: Path) -> None:
+    assert run("-o", tmp_path / "sheet.png") == 2
+
+
+def test_wrong_files_give_one_line_and_exit_with_1(
+    motion_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(motion_file, allow_pickle=False) as arrays:
+        content = dict(arrays)
+    nan, empty, text = (tmp_path / name for name in ("nan.npz", "empty.npz", "text.npz"))
+    frames = [k for k, v in content.items() if v.ndim and len(v) == 30]
+    assert "root_positions" in frames
+    np.savez(nan, **{k: v * np.nan if k == "posed_joints" else v for k, v in content.items()})
+    np.savez(empty, **{k: v[:0] if k in frames else v for k, v in content.items()})
+    text.write_text("not a motion")
+    for path in (tmp_path / "missing.npz", nan, empty, text, tmp_path):
+        assert run(path, "-o", tmp_path / "sheet.png") == 1, path
+        error = capsys.readouterr().err
+        assert error.startswith("Error: ") and error.count("\n") == 1, error
+    assert not (tmp_path / "sheet.png").exists()

@@ -13,10 +13,14 @@ import click
 
 from motionrt.cli._output import output_paths
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.guidance import resolve_guidance
+from motionrt.runtime.prompt import split_prompt
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
 """Environment variable: the folder in which ``--model NAME`` looks for bundles."""
+_EXTRA_FORMATS = {"g1": ("csv",), "smplx22": ("amass",)}
+"""What is written beside .npz without being asked for, by skeleton."""
 WEIGHT_FLAGS = ("--cfg-weight", "--cfg_weight")
 
 
@@ -79,6 +83,33 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
     help="Guidance weights: one is regular, two (text, constraints) are separated; higher "
     "follows the text more and varies less.",
 )
+@flag("constraints", type=click.Path(path_type=Path), help="Constraint file (JSON).")
+@flag(
+    "input-folder",
+    type=click.Path(path_type=Path),
+    help="Folder with meta.json, and perhaps constraints.json, instead of a prompt.",
+)
+@flag(
+    "num-transition-frames",
+    type=int,
+    help="Frames that blend one sentence into the next; more are smoother.  [default: 5]",
+)
+@click.option(
+    "--postprocess/--no-postprocess",
+    default=None,
+    help="Meet constraints exactly and keep standing feet still.  [default: yes, but for G1]",
+)
+@flag(
+    "first-heading",
+    type=float,
+    help="Where the body faces at first, in radians: 0 is +z, 1.57 is +x.  [default: 0]",
+)
+@flag(
+    "continue-from",
+    type=click.Path(path_type=Path),
+    help="Motion file that the result begins with and goes on from.",
+)
+@flag("compat", help="Upstream revision to follow: 2026-03 or latest.  [default: 2026-03]")
 @flag("output", default="output", show_default=True, help="Where to write, without the ending.")
 @flag("bvh", is_flag=True, help="Write a BVH file.")
 @flag("backend", default="auto", show_default=True, help="auto, cpu, cuda, directml or coreml.")
@@ -98,6 +129,13 @@ def command(
     solver: str | None,
     cfg_type: str | None,
     cfg_weight: tuple[float, ...],
+    constraints: Path | None,
+    input_folder: Path | None,
+    num_transition_frames: int | None,
+    postprocess: bool | None,
+    first_heading: float | None,
+    continue_from: Path | None,
+    compat: str | None,
     output: str,
     bvh: bool,
     backend: str,
@@ -105,29 +143,63 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Generate a motion of PROMPT and write it as .npz, and what else is asked for."""
-    if prompt is None:
-        raise click.UsageError("give a prompt (an empty one is allowed: '')")
+    """Generate a motion of PROMPT and write it as .npz, and what else is asked for.
+
+    Every sentence of PROMPT is a part of the motion. G1 motions are written as .csv too, SMPL-X
+    motions as AMASS .npz.
+    """
+    if prompt is None and input_folder is None:
+        raise click.UsageError("give a prompt (an empty one is allowed: ''), or --input-folder")
     from motionrt.cli._progress import step_progress
+    from motionrt.runtime.input_folder import read_input_folder
     from motionrt.runtime.pipeline import load
 
     start = time.perf_counter()
+    folder = None
+    if input_folder is not None:
+        folder = read_input_folder(input_folder)
+        constraints = constraints or folder.constraints
+        num_samples = folder.num_samples or num_samples
+        diffusion_steps = folder.diffusion_steps or diffusion_steps
+        seed = folder.seed if folder.has_seed else seed
+    weights = list(cfg_weight) if ctx.meta.get("cfg_weight_given") else None
+    guidance = resolve_guidance(cfg_type, weights, folder.meta if folder else None)
     pipeline = load(find_bundle(bundle, model), backend, threads)
     loaded = time.perf_counter()
-    weights = list(cfg_weight) if ctx.meta.get("cfg_weight_given") else None
-    options: dict[str, Any] = {
+    given: dict[str, Any] = {
         "num_steps": diffusion_steps,
         "solver": solver,
-        "guidance_type": cfg_type,
-        "guidance_weights": weights,
+        "guidance_type": guidance.mode if guidance else None,
+        "guidance_weights": list(guidance.weights) or None if guidance else None,
+        "constraints": constraints,
+        "num_transition_frames": num_transition_frames,
+        "postprocess": postprocess,
+        "first_heading_rad": first_heading,
+        "continue_from": continue_from,
+        "compat": compat,
     }
-    options = {name: value for name, value in options.items() if value is not None}
-    formats = ["npz", *(["bvh"] if bvh else [])]
+    options = {name: value for name, value in given.items() if value is not None}
+    prompts: str | list[str] = prompt or ""
+    seconds: float | list[float] = 0.0
+    if folder is not None:
+        prompts, seconds = list(folder.texts), list(folder.seconds)
+    if pipeline.takes_sequences:
+        options["multi_prompt"] = True
+        if folder is None:
+            prompts, lengths = split_prompt(prompt or "", duration, pipeline.fps)
+            options["num_frames"] = lengths
+    elif folder is None:
+        seconds = _seconds(duration)
+    elif len(folder.texts) > 1:
+        raise InputError(f"{input_folder}: {len(folder.texts)} texts, this model takes one")
+    else:
+        prompts, seconds = folder.texts[0], folder.seconds[0]
+    formats = ["npz", *_EXTRA_FORMATS.get(pipeline.skeleton.name, ()), *(["bvh"] if bvh else [])]
     paths = output_paths(output, num_samples, formats)
     with step_progress(quiet or as_json) as progress:
         made = pipeline.generate(
-            prompt,
-            _seconds(duration),
+            prompts,
+            seconds,
             seed=seed,
             num_samples=num_samples,
             progress=progress,
@@ -144,7 +216,7 @@ def command(
     info = motions[0].info
     summary = {
         "files": [str(path) for path in files],
-        "prompt": prompt,
+        "prompt": prompts,
         "frames": [len(motion.root_positions) for motion in motions],
         "fps": pipeline.fps,
         "seconds": {

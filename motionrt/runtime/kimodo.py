@@ -42,6 +42,8 @@ class KimodoPipeline(Pipeline):
     ``generate`` is the whole way; ``encode_text``, ``sample`` and ``decode`` are its parts.
     """
 
+    takes_sequences = True
+
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         """Take a checked bundle of the kimodo family."""
         super().__init__(bundle, backend)

@@ -9,7 +9,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from motionrt.runtime.backends import Backend, choose_backend
 from motionrt.runtime.errors import BundleError, InputError
@@ -21,6 +21,7 @@ from motionrt.runtime.skeleton import Skeleton
 
 FAMILIES = {
     "kimodo": "motionrt.runtime.kimodo:KimodoPipeline",
+    "motiongpt3": "motionrt.runtime.motiongpt3:MotionGpt3Pipeline",
 }
 """Family -> its pipeline, imported when a bundle of the family is loaded."""
 
@@ -30,6 +31,9 @@ Progress = Callable[[str, int, int], None]
 
 class Pipeline(ABC):
     """A loaded bundle. Safe to use from several threads; results depend on its arguments only."""
+
+    takes_sequences: ClassVar[bool] = False
+    """Several prompts can be one motion (option multi_prompt)."""
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         """Take a checked bundle; graphs are loaded when first needed."""

@@ -57,7 +57,7 @@ def command(
     fps: float,
     quiet: bool,
 ) -> None:
-    r"""Draw MOTION files (.npz, .bvh, .glb, .csv) as stick figures.
+    """Draw MOTION files (.npz, .bvh, .glb, .csv) as stick figures.
 
     A sheet has one row for each file, a GIF shows them side by side, and the HTML player (one
     file, no network) can overlay them too. Left limbs are orange, right limbs blue.
@@ -65,7 +65,7 @@ def command(
     \b
     motionrt view walk.npz -o walk.png
     motionrt view walk.npz run.bvh -o compare.html
-    """
+    """  # noqa: D301, click marks a verbatim paragraph by a real backspace
     suffix = output.suffix.lower()
     if suffix not in SUFFIXES:
         raise click.UsageError(

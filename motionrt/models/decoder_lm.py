@@ -183,7 +183,7 @@ class DecoderLM(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Encode ids (B, S) as (B, S, hidden_size); the mask (B, S) is 1 where a token is real."""
         length = input_ids.shape[1]
-        x = self.embed_tokens(input_ids)
+        x = self.embed_tokens(input_ids).to(self.frequencies.dtype)
         positions = torch.arange(length, device=input_ids.device)
         angles = positions.unsqueeze(-1).to(self.frequencies.dtype) * self.frequencies
         angles = torch.cat((angles, angles), dim=-1)

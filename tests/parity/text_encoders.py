@@ -22,7 +22,7 @@ from motionrt.export.text_encoder import (
     TextEncoderOptions,
     TextEncoderSource,
     read_text_encoder,
-    text_encoder_graph,
+    trace_text_encoder,
 )
 from motionrt.export.to_onnx import to_onnx
 from motionrt.models.pooling import pool_to_length
@@ -48,7 +48,7 @@ class Encoder:
     def __init__(self, source: TextEncoderSource) -> None:
         self.source = source
         self.tokenizer = source.tokenizer
-        self._session = _session(text_encoder_graph(source))
+        self._session = _load_session(trace_text_encoder(source))
 
     def ids(self, *arrays: Array) -> Array:
         names = ("input_ids", "attention_mask", "pool_mask")
@@ -344,10 +344,14 @@ class _Named(torch.nn.Module):
 
 
 def _session(graph: Graph) -> ort.InferenceSession:
+    return _load_session(to_onnx(graph))
+
+
+def _load_session(model: ir.Model) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    model = ir.to_proto(to_onnx(graph)).SerializeToString()
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    data = ir.to_proto(model).SerializeToString()
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def _same_tokens(

@@ -119,6 +119,22 @@ class Skeleton:
             for joint in range(self.num_joints)
         )
 
+    @cached_property
+    def tip_offsets(self) -> NDArray[np.float32]:
+        """Where the bone of each joint without children ends, relative to it; (J, 3), others zero.
+
+        Half the bone before it further, for a toe level with it: files and meshes need an end,
+        and rest positions do not say it.
+        """
+        result = np.zeros_like(self.offsets)
+        for joint, children in enumerate(self.children):
+            if not children:
+                result[joint] = self.offsets[joint] / 2
+                if joint in self.foot_joints:
+                    result[joint, 1] = 0
+        result.flags.writeable = False
+        return result
+
     def index(self, joint_name: str) -> int:
         """Find a joint by name; InputError if there is none."""
         try:

@@ -85,8 +85,9 @@ def bvh_text(
     if is_soma:
         offsets[0] = _SOMA_HIPS_OFFSET_M
         lines += [f"ROOT {_WRAPPER[joint_names]}", "{", *_joint_lines(1, np.zeros(3), root=True)]
+    tips = based.skeleton.tip_offsets * np.float32(scale)
     scaled = (offsets * scale).astype(np.float32).astype(np.float64)  # as Kimodo rounds them
-    lines += _hierarchy(motion.skeleton, names, scaled, order, wrapped=is_soma)
+    lines += _hierarchy(motion.skeleton, names, scaled, tips, order, wrapped=is_soma)
     if is_soma:
         lines.append("}")
     lines += ["MOTION", f"Frames: {motion.num_frames}", f"Frame Time: {1 / motion.fps!r}"]
@@ -113,6 +114,7 @@ def _hierarchy(
     skeleton: Skeleton,
     names: tuple[str, ...],
     offsets: NDArray[np.float64],
+    tips: NDArray[np.float32],
     order: list[int],
     wrapped: bool,
 ) -> list[str]:
@@ -137,7 +139,7 @@ def _hierarchy(
         if not wrapped and not skeleton.children[joint]:
             inside = "  " * (depth + 1)
             lines += [f"{inside}End Site", inside + "{"]
-            lines += [f"{inside}  OFFSET {_numbers(_end_site(skeleton, offsets, joint))}"]
+            lines += [f"{inside}  OFFSET {_numbers(tips[joint])}"]
             lines += [inside + "}"]
     while open_depths:
         lines.append("  " * open_depths.pop() + "}")
@@ -153,16 +155,9 @@ def _joint_lines(depth: int, offset: NDArray[np.float64], root: bool) -> list[st
     return [f"{space}OFFSET {_numbers(offset)}", f"{space}CHANNELS {count} {channels}"]
 
 
-def _numbers(values: NDArray[np.float64]) -> str:
-    return " ".join(map(repr, np.round(values, _DECIMALS).tolist()))
-
-
-def _end_site(skeleton: Skeleton, offsets: NDArray[np.float64], joint: int) -> NDArray[np.float64]:
-    """A leaf's tip: half its bone further, for a toe level with it."""
-    tip: NDArray[np.float64] = offsets[joint] / 2
-    if joint in skeleton.foot_joints:
-        tip = tip * np.array([1.0, 0.0, 1.0])
-    return tip
+def _numbers(values: NDArray[np.float64] | NDArray[np.float32]) -> str:
+    rounded = np.round(values.astype(np.float64), _DECIMALS) + 0.0  # no -0.0
+    return " ".join(map(repr, rounded.tolist()))
 
 
 def _soma_rig_offsets() -> NDArray[np.float64]:

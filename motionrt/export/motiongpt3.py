@@ -506,6 +506,13 @@ def _add_vae(
     writer.add_graph(Graph(spec, decoder, checks))
 
 
+def add_motion_tokens(tokenizer: Tokenizer) -> None:
+    """Add MotionGPT3's tokens to a language model's tokenizer, in the order of their ids."""
+    tokenizer.add_special_tokens(
+        [AddedToken(token, normalized=False, special=True) for token in ADDED_TOKENS]
+    )
+
+
 def _tokenizer(checkpoint: MotionGpt3Checkpoint, config: MotionGpt3Config) -> Tokenizer:
     """Return the language model's tokenizer with the tokens that MotionGPT3 adds to it."""
     path = checkpoint.tokenizer
@@ -515,9 +522,7 @@ def _tokenizer(checkpoint: MotionGpt3Checkpoint, config: MotionGpt3Config) -> To
     except Exception as error:  # the package raises Exception itself
         line = " ".join(str(error).split())[:120]
         raise ExportError(f"{path}: no tokenizer ({line})") from error
-    tokenizer.add_special_tokens(
-        [AddedToken(token, normalized=False, special=True) for token in ADDED_TOKENS]
-    )
+    add_motion_tokens(tokenizer)
     first_id = config.vocab_size - 2
     for i, token in enumerate(ADDED_TOKENS):
         if tokenizer.token_to_id(token) != first_id + i:

@@ -49,7 +49,7 @@ _PARENTS = np.array([-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 1
 
 @dataclass(frozen=True)
 class Placement:
-    """What ``joints_to_features`` took away: where a motion stood, and how large it was."""
+    """What ``canonical_joints`` took away: where a motion stood, and how large it was."""
 
     scale: float
     """Size of the reference skeleton's legs, as a share of the motion's."""
@@ -150,15 +150,10 @@ def joints_to_features(
     floor, moved to the origin and turned to face +z. InputError with fewer than two frames, or
     where a bone has no length.
     """
-    positions: Floats = np.asarray(joints, np.float64)
-    if positions.ndim != 3 or positions.shape[1:] != (NUM_JOINTS, 3):
-        raise InputError(f"joints are {positions.shape}, should be (frames, {NUM_JOINTS}, 3)")
-    if len(positions) < 2:
+    canonical, placement = canonical_joints(joints, offsets)
+    if len(canonical) < 2:
         raise InputError("a motion needs two frames or more")
-    if not np.isfinite(positions).all():
-        raise InputError("joints: not all numbers are finite")
-    bones = np.asarray(reference_offsets() if offsets is None else offsets, np.float64)
-    positions, placement = _canonical(positions, np.linalg.norm(bones, axis=-1))
+    positions = canonical.astype(np.float64)
     heading = _headings(positions)
     following = heading[1:]
     turn = _multiply(following, _inverse(heading[:-1]))
@@ -184,8 +179,17 @@ def joints_to_features(
     return features.astype(np.float32), placement
 
 
-def _canonical(positions: Floats, lengths: Floats) -> tuple[Floats, Placement]:
-    """Retarget, ground, centre and turn positions (T, 22, 3)."""
+def canonical_joints(
+    joints: ArrayLike, offsets: ArrayLike | None = None
+) -> tuple[Floats, Placement]:
+    """Retarget, ground, centre and turn joints (T, 22, 3), as ``joints_to_features`` does first."""
+    positions: Floats = np.asarray(joints, np.float64)
+    if positions.ndim != 3 or positions.shape[1:] != (NUM_JOINTS, 3) or not len(positions):
+        raise InputError(f"joints are {positions.shape}, should be (frames, {NUM_JOINTS}, 3)")
+    if not np.isfinite(positions).all():
+        raise InputError("joints: not all numbers are finite")
+    reference = np.asarray(reference_offsets() if offsets is None else offsets, np.float64)
+    lengths = np.linalg.norm(reference, axis=-1)
     bones = positions[:, 1:] - positions[:, _PARENTS[1:]]
     own = np.linalg.norm(bones, axis=-1)
     if not (own > 1e-8).all():

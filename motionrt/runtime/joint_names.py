@@ -5,6 +5,8 @@ A joint that the other rig does not have keeps its own name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.skeleton import Skeleton
 
@@ -150,3 +152,31 @@ def renamed_joints(skeleton: Skeleton, style: str) -> tuple[str, ...]:
             if new:
                 names[pattern.format(**words)] = ("mixamorig:" if style == "mixamo" else "") + new
     return tuple(names.get(name, name) for name in skeleton.joint_names)
+
+
+def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
+    """Say which joint plays which role, by the names of any rig that is known here.
+
+    Roles are the keys of the table above, with ``_left`` or ``_right`` where there are two. The rig
+    that knows most of the names is taken; a role that it has twice goes to the first joint.
+    """
+    rigs = [list(table.items()) for table in (_SOMA, _SMPLX, _CMU)]
+    rigs += [
+        [(names[column], role) for role, names in _ROLES.items() if names[column]]
+        for column in range(len(STYLES))
+    ]
+    plain = [name.rpartition(":")[2] for name in joint_names]
+    best: dict[str, int] = {}
+    for rig in rigs:
+        roles: dict[str, str] = {}
+        for pattern, role in rig:
+            sided = "{" in pattern
+            for side in ("Left", "Right"):
+                words = {"S": side, "s": side[0].lower(), "side": side.lower()}
+                roles[pattern.format(**words)] = f"{role}_{side.lower()}" if sided else role
+        found: dict[str, int] = {}
+        for joint, name in enumerate(plain):
+            if name in roles:
+                found.setdefault(roles[name], joint)
+        best = max(best, found, key=len)
+    return best

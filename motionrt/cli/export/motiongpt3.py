@@ -1,0 +1,45 @@
+"""MotionGPT3: a .ckpt with its config.yaml, and the folder of its side files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from motionrt.cli._exporting import output_options, write_bundle
+
+
+@click.command("motiongpt3")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The YAML config that it was trained with.  [default: config.yaml beside it]",
+)
+@click.option(
+    "--deps",
+    type=click.Path(path_type=Path),
+    help="Folder with mot-gpt2 (the language model's config and tokenizer) and HumanML3D's "
+    "Mean.npy and Std.npy; what it lacks may lie beside the checkpoint.  [default: deps beside it]",
+)
+@output_options
+def command(
+    checkpoint: Path,
+    config: Path | None,
+    deps: Path | None,
+    output: Path,
+    force: bool,
+    licence: str,
+    quiet: bool,
+) -> None:
+    """Export the checkpoint file CHECKPOINT; of a motion VAE alone, its encoder and decoder."""
+    beside = checkpoint.parent
+    if deps is None:
+        deps = beside / "deps" if (beside / "deps").is_dir() else beside
+    with write_bundle(output, force, quiet) as writer:
+        writer.progress("reading the checkpoint")
+        from motionrt.export.motiongpt3 import export_motiongpt3
+        from motionrt.export.readers.motiongpt3 import read_motiongpt3
+
+        read = read_motiongpt3(checkpoint, config or beside / "config.yaml", deps)
+        export_motiongpt3(writer, read, licence)

@@ -1,0 +1,88 @@
+"""Motions that a model is given: as features, and as joints that generated ones are joined to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.humanml3d import (
+    NUM_FEATURES,
+    NUM_JOINTS,
+    Placement,
+    canonical_joints,
+    features_to_joints,
+    joints_to_features,
+)
+from motionrt.runtime.humanml_motion import join, join_between, joints_of_motion
+from motionrt.runtime.motion import Motion
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class GivenMotion:
+    """A motion at the origin, in the reference skeleton's size, and where it stood."""
+
+    joints: Floats
+    """(T, 22, 3) at 20 frames a second."""
+    placement: Placement
+
+    @staticmethod
+    def of(motion: Motion | ArrayLike) -> GivenMotion:
+        """Take a Motion, features (T, 263) or joints (T, 22, 3); InputError if it is none."""
+        if isinstance(motion, Motion):
+            return GivenMotion(*canonical_joints(joints_of_motion(motion)))
+        array = _checked(motion)
+        joints = features_to_joints(array) if array.ndim == 2 else array
+        return GivenMotion(*canonical_joints(joints))
+
+    def first_features(self, num_frames: int) -> Floats:
+        """Return the features of at most so many first frames."""
+        return joints_to_features(self.joints[: num_frames + 1])[0]
+
+    def last_features(self, num_frames: int) -> Floats:
+        """Return the features of at most so many last frames, facing +z in the first of them."""
+        return joints_to_features(self.joints[-num_frames - 1 :])[0]
+
+    def carried_on(self, clip: ArrayLike) -> Floats:
+        """Return this motion and a clip (T, 22, 3) behind it, where this motion stood."""
+        return self.placement.restore(join(self.joints, clip))
+
+    def led_to(self, other: GivenMotion, clip: ArrayLike, head: int, tail: int) -> Floats:
+        """Return this motion, the middle of a clip (T, 22, 3), and the other motion.
+
+        The clip covers the last head frames of this and the first tail frames of the other.
+        """
+        middle, last = join_between(self.joints, clip, other.joints, head, tail)
+        return self.placement.restore(np.concatenate((self.joints, middle, last)))
+
+
+def features_of(motion: Motion | ArrayLike) -> Floats:
+    """Return features (T, 263) of a Motion, of joints (T, 22, 3) at 20 fps, or features as given.
+
+    InputError if it is none of them.
+    """
+    if isinstance(motion, Motion):
+        return joints_to_features(joints_of_motion(motion))[0]
+    array = _checked(motion)
+    return array if array.ndim == 2 else joints_to_features(array)[0]
+
+
+def _checked(motion: ArrayLike) -> Floats:
+    try:
+        array = np.asarray(motion, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"motion: no numbers ({error})") from error
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]  # as upstream saves joints
+    if array.shape[1:] not in ((NUM_FEATURES,), (NUM_JOINTS, 3)) or not len(array):
+        raise InputError(
+            f"motion is {array.shape}, should be features (frames, {NUM_FEATURES}) "
+            f"or joints (frames, {NUM_JOINTS}, 3)"
+        )
+    if not np.isfinite(array).all():
+        raise InputError("motion: not all numbers are finite")
+    return array

@@ -19,7 +19,7 @@ from motionrt.runtime.prompt import split_prompt
 Function = TypeVar("Function", bound=Callable[..., Any])
 BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
 """Environment variable: the folder in which ``--model NAME`` looks for bundles."""
-_EXTRA_FORMATS = {"g1": ("csv",), "smplx22": ("amass",)}
+_EXTRA_FORMATS = {"g1": ("csv",), "smplx22": ("amass",), "humanml22": ("npy",)}
 """What is written beside .npz without being asked for, by skeleton."""
 WEIGHT_FLAGS = ("--cfg-weight", "--cfg_weight")
 
@@ -109,6 +109,12 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
     type=click.Path(path_type=Path),
     help="Motion file that the result begins with and goes on from.",
 )
+@flag(
+    "between",
+    type=click.Path(path_type=Path),
+    nargs=2,
+    help="Two motion files: the result leads from the first to the second.",
+)
 @flag("compat", help="Upstream revision to follow: 2026-03 or latest.  [default: 2026-03]")
 @flag("output", default="output", show_default=True, help="Where to write, without the ending.")
 @flag("bvh", is_flag=True, help="Write a BVH file.")
@@ -135,6 +141,7 @@ def command(
     postprocess: bool | None,
     first_heading: float | None,
     continue_from: Path | None,
+    between: tuple[Path, Path] | None,
     compat: str | None,
     output: str,
     bvh: bool,
@@ -146,9 +153,9 @@ def command(
     """Generate a motion of PROMPT and write it as .npz, and what else is asked for.
 
     Every sentence of PROMPT is a part of the motion. G1 motions are written as .csv too, SMPL-X
-    motions as AMASS .npz.
+    motions as AMASS .npz, HumanML3D motions as positions in .npy.
     """
-    if prompt is None and input_folder is None:
+    if prompt is None and input_folder is None and continue_from is None and between is None:
         raise click.UsageError("give a prompt (an empty one is allowed: ''), or --input-folder")
     from motionrt.cli._progress import step_progress
     from motionrt.runtime.input_folder import read_input_folder
@@ -176,6 +183,7 @@ def command(
         "postprocess": postprocess,
         "first_heading_rad": first_heading,
         "continue_from": continue_from,
+        "between": between,
         "compat": compat,
     }
     options = {name: value for name, value in given.items() if value is not None}

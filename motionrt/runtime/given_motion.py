@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,11 +32,13 @@ class GivenMotion:
     placement: Placement
 
     @staticmethod
-    def of(motion: Motion | ArrayLike) -> GivenMotion:
-        """Take a Motion, features (T, 263) or joints (T, 22, 3); InputError if it is none."""
+    def of(motion: Motion | ArrayLike | Path) -> GivenMotion:
+        """Take a Motion, its file, features (T, 263) or joints (T, 22, 3); else InputError."""
+        if isinstance(motion, (str, Path)):
+            motion = Motion.load(motion)
         if isinstance(motion, Motion):
             return GivenMotion(*canonical_joints(joints_of_motion(motion)))
-        array = _checked(motion)
+        array = checked_array(motion)
         joints = features_to_joints(array) if array.ndim == 2 else array
         return GivenMotion(*canonical_joints(joints))
 
@@ -67,11 +70,12 @@ def features_of(motion: Motion | ArrayLike) -> Floats:
     """
     if isinstance(motion, Motion):
         return joints_to_features(joints_of_motion(motion))[0]
-    array = _checked(motion)
+    array = checked_array(motion)
     return array if array.ndim == 2 else joints_to_features(array)[0]
 
 
-def _checked(motion: ArrayLike) -> Floats:
+def checked_array(motion: ArrayLike) -> Floats:
+    """Return features (T, 263) or joints (T, 22, 3), a batch of one unpacked; else InputError."""
     try:
         array = np.asarray(motion, np.float32)
     except (TypeError, ValueError) as error:

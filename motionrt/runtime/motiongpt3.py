@@ -96,8 +96,8 @@ class MotionGpt3Pipeline(Pipeline):
         Options: num_steps and solver (see ``latent_schedule``), guidance_type (nocfg or regular)
         and guidance_weights (one; higher follows the text more and varies less), temperature (of
         the ancestral solver; lower varies less), template (see ``motion_prompt.TEMPLATES``),
-        continue_from (a Motion; the result begins with it) and between (two Motions; the result
-        leads from the first to the second, and seconds is the gap's length).
+        continue_from (a Motion or its file; the result begins with it) and between (two of them;
+        the result leads from the first to the second, and seconds is the gap's length).
         """
         known = {
             "num_steps",

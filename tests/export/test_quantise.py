@@ -1,0 +1,171 @@
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+import torch
+from numpy.typing import NDArray
+from text_checkpoints import write_decoder
+from torch import Tensor, nn
+
+from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.quantise import (
+    DENOISER_RECIPES,
+    LANGUAGE_MODEL_RECIPES,
+    check_deviation,
+    dequantise_blockwise,
+    measure_deviation,
+    quantise,
+    quantise_blockwise,
+    recipe,
+)
+from motionrt.export.sampling import LoopSpec, compile_loop
+from motionrt.export.text_encoder import CHECK_PROMPTS, read_text_encoder, trace_text_encoder
+from motionrt.export.to_onnx import to_onnx
+from motionrt.runtime.errors import ExportError, InputError
+
+
+class Step(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(96, 128), nn.Linear(128, 96)
+
+    def forward(self, x: Tensor, amount: Tensor) -> Tensor:
+        return x + amount * self.second(torch.relu(self.first(x)))
+
+
+def _step_graph() -> Graph:
+    inputs = (TensorSpec("x", ("batch", 96)), TensorSpec("amount", ()))
+    spec = GraphSpec("step", inputs, (TensorSpec("x_next", ("batch", 96)),), atol=1e-5)
+    check = {"x": torch.randn(3, 96), "amount": torch.tensor(0.1)}
+    return Graph(spec, Step().eval(), (check,))
+
+
+def _run(model: ir.Model, **feed: NDArray[np.float32]) -> NDArray[np.float32]:
+    data = ir.to_proto(model).SerializeToString()
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, feed)[0])
+
+
+@pytest.mark.parametrize(("bits", "error"), [(4, 0.09), (8, 0.006)])
+@pytest.mark.parametrize("columns", [64, 100])
+def test_blockwise_rounding_is_small(bits: int, error: float, columns: int) -> None:
+    weight = torch.randn(17, columns, generator=torch.Generator().manual_seed(1))
+    packed, scales = quantise_blockwise(weight, bits, 32)
+    found = dequantise_blockwise(packed, scales, bits, columns)
+    assert np.linalg.norm(found - weight.numpy()) / np.linalg.norm(weight.numpy()) < error
+
+
+def test_blockwise_keeps_zero_blocks_zero() -> None:
+    for bits in (4, 8):
+        packed, scales = quantise_blockwise(torch.zeros(2, 32), bits, 32)
+        assert not dequantise_blockwise(packed, scales, bits, 32).any()
+
+
+@pytest.mark.parametrize("name", [name for name in LANGUAGE_MODEL_RECIPES if name != "fp32"])
+def test_products_equal_those_with_the_rounded_weights(name: str) -> None:
+    chosen = recipe(name, language_model=True)
+    graph = _step_graph()
+    model = to_onnx(graph)
+    quantise(model, chosen)
+    rounded = Step().eval()
+    for linear in (rounded.first, rounded.second):
+        weight = linear.weight.detach()
+        if name == "fp16":
+            value = weight.half().float()
+        else:
+            bits = chosen.weights.bits
+            value = torch.from_numpy(
+                dequantise_blockwise(*quantise_blockwise(weight, bits, 32), bits, weight.shape[1])
+            )
+        linear.weight.data = value
+    check = graph.checks[0]
+    with torch.no_grad():
+        wanted = rounded(**check).numpy()
+    found = _run(model, **{k: v.numpy() for k, v in check.items()})
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-3 if name == "fp16" else 2e-5)
+
+
+def test_dynamic_int8_is_near_and_smaller() -> None:
+    graph = _step_graph()
+    check = {k: v.numpy() for k, v in graph.checks[0].items()}
+    reference = _run(to_onnx(graph), **check)
+    model = to_onnx(graph)
+    done = quantise(model, DENOISER_RECIPES["int8"])
+    assert measure_deviation(_run(model, **check), reference).relative < 0.01
+    assert done.bytes_after < done.bytes_before / 3.5
+    assert done.to_dict()["weights"] == {"dynamic-int8": 2}
+
+
+def test_weights_in_a_loop_body_are_quantised() -> None:
+    graph = _step_graph()
+    spec = LoopSpec("sampler", {"x": "x_next"}, {"amount": "amounts"})
+    check = {"x": graph.checks[0]["x"].numpy(), "amounts": np.full(4, 0.1, np.float32)}
+    reference = _run(compile_loop(to_onnx(graph), spec), **check)
+    model = compile_loop(to_onnx(graph), spec)
+    done = quantise(model, DENOISER_RECIPES["int8"])
+    assert len(done.changed) == 2
+    assert measure_deviation(_run(model, **check), reference).relative < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "relative"), [("fp16", 2e-3), ("int8", 0.03), ("int4", 0.4), ("int4-mixed", 0.3)]
+)
+def test_text_encoder_in_each_precision(name: str, relative: float, tmp_path: Path) -> None:
+    source = read_text_encoder(write_decoder(tmp_path, "qwen3"))
+    names = ("input_ids", "attention_mask", "pool_mask")
+    feed = dict(zip(names, source.tokenizer.encode(CHECK_PROMPTS), strict=True))
+    reference = _run(trace_text_encoder(source), **feed)
+    model = trace_text_encoder(source)
+    done = quantise(model, recipe(name, language_model=True))
+    deviation = measure_deviation(_run(model, **feed), reference)
+    assert deviation.relative < relative
+    assert done.bytes_after < done.bytes_before * 0.6
+    assert "backbone.embed_tokens.weight" in done.changed
+    assert "backbone.layers.0.self_attn.q_proj.weight" in done.changed
+
+
+def test_blockwise_rows_do_not_depend_on_each_other(tmp_path: Path) -> None:
+    source = read_text_encoder(write_decoder(tmp_path, "qwen3"))
+    model = trace_text_encoder(source)
+    quantise(model, recipe("int4", language_model=True))
+    names = ("input_ids", "attention_mask", "pool_mask")
+
+    def run(texts: list[str]) -> NDArray[np.float32]:
+        return _run(model, **dict(zip(names, source.tokenizer.encode(texts), strict=True)))
+
+    texts = list(CHECK_PROMPTS[:3])
+    np.testing.assert_allclose(run(texts)[2:], run(texts[2:]), rtol=0, atol=1e-5)
+
+
+def test_deviation_above_the_limit_fails_the_export() -> None:
+    reference = np.ones((2, 4), np.float32)
+    deviation = measure_deviation(reference * 1.1, reference)
+    assert deviation.cosine == pytest.approx(1)
+    assert deviation.relative == pytest.approx(0.1, rel=1e-5)
+    check_deviation("text_encoder", deviation, 0.2)
+    with pytest.raises(ExportError, match=r"deviates from fp32 by 0\.1000"):
+        check_deviation("text_encoder", deviation, 0.05)
+    broken = measure_deviation(reference * np.nan, reference)
+    with pytest.raises(ExportError, match="not finite"):
+        check_deviation("text_encoder", broken, None)
+
+
+def test_joint_error_is_the_worst_prompts_mean_in_centimetres() -> None:
+    still = np.zeros((2, 5, 3, 3), np.float32)
+    moved = still.copy()
+    moved[1, ..., 0] = 0.02
+    embedding = np.ones((2, 4), np.float32)
+    deviation = measure_deviation(embedding, embedding, (moved, still))
+    assert deviation.to_dict()["joints_cm"] == pytest.approx(2, rel=1e-5)
+
+
+def test_unknown_precisions_are_refused() -> None:
+    with pytest.raises(InputError, match="precision 'int3'"):
+        recipe("int3", language_model=True)
+    with pytest.raises(InputError, match="block size 48"):
+        recipe("int4", language_model=True, block_size=48)
+    with pytest.raises(InputError, match="fp16 has no block_size"):
+        recipe("fp16", language_model=True, block_size=32)

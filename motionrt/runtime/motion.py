@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -28,10 +29,10 @@ ARRAY_NAMES = (
 )
 """The arrays of a clip under Kimodo's names; the last three may be missing."""
 
-FORMATS = ("npz", "bvh", "glb", "csv", "amass")
+FORMATS = ("npz", "bvh", "glb", "csv", "amass", "npy")
 """What `Motion.save` and `Motion.load` can be told; amass files end in .npz too."""
 
-_SUFFIXES = {".npz": "npz", ".bvh": "bvh", ".glb": "glb", ".csv": "csv"}
+_SUFFIXES = {".npz": "npz", ".bvh": "bvh", ".glb": "glb", ".csv": "csv", ".npy": "npy"}
 _MODULES = {"glb": "gltf"}
 
 
@@ -201,8 +202,8 @@ class Motion:
 
         options go to the writer (`motionrt.runtime.writers`). The file is whole or absent.
         """
-        name = format or _format_of(path)
-        _function("writers", "write", name)(self, path, **options)
+        name = format or format_of(path)
+        _call("writers", "write", name, path, (self, path), options)
 
     @classmethod
     def load(
@@ -213,11 +214,11 @@ class Motion:
         An .npz may be ours, Kimodo's or AMASS; options go to the reader
         (`motionrt.runtime.readers`). InputError if it is not such a file.
         """
-        name = format or _format_of(path)
+        name = format or format_of(path)
         if not Path(path).is_file():
             reason = "is a folder" if Path(path).is_dir() else "no such file"
             raise InputError(f"{path}: {reason}")
-        motion: Motion = _function("readers", "read", name)(path, **options)
+        motion: Motion = _call("readers", "read", name, path, (path,), options)
         return motion
 
 
@@ -240,7 +241,8 @@ def _checked(
     return array
 
 
-def _format_of(path: str | os.PathLike[str]) -> str:
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Tell a file's format by its suffix; InputError if it is none of a motion."""
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         raise InputError(
@@ -249,9 +251,22 @@ def _format_of(path: str | os.PathLike[str]) -> str:
     return _SUFFIXES[suffix]
 
 
-def _function(package: str, verb: str, name: str) -> Callable[..., Any]:
+def _call(
+    package: str,
+    verb: str,
+    name: str,
+    path: str | os.PathLike[str],
+    arguments: tuple[Any, ...],
+    options: Mapping[str, Any],
+) -> Any:
+    """Call the reader or writer of a format, imported when it is needed."""
     if name not in FORMATS:
         raise InputError(f"unknown motion format {name!r}; there are {', '.join(FORMATS)}")
     module = importlib.import_module(f"motionrt.runtime.{package}.{_MODULES.get(name, name)}")
     function: Callable[..., Any] = getattr(module, f"{verb}_{_MODULES.get(name, name)}")
-    return function
+    known = list(inspect.signature(function).parameters)[len(arguments) :]
+    for option in options:
+        if option not in known:
+            has = f"there are {', '.join(known)}" if known else "there are none"
+            raise InputError(f"{path}: {name} has no option {option!r}; {has}")
+    return function(*arguments, **options)

@@ -89,3 +89,12 @@ def test_paths_that_are_no_motion_are_refused(tmp_path: object) -> None:
         Motion.load(str(tmp_path), format="npz")
     with pytest.raises(InputError, match="unknown motion format"):
         motion.save(f"{tmp_path}/a.npz", format="pickle")
+
+
+def test_an_option_that_a_format_does_not_have_is_refused(tmp_path: object) -> None:
+    motion = Motion.from_local(LOCAL, ROOT, SMPLX, 30)
+    with pytest.raises(InputError, match="glb has no option 'scale'; there are rest, joint_names"):
+        motion.save(f"{tmp_path}/a.glb", scale=1)
+    motion.save(f"{tmp_path}/a.bvh")
+    with pytest.raises(InputError, match="bvh has no option 'fps'; there are scale"):
+        Motion.load(f"{tmp_path}/a.bvh", fps=30)

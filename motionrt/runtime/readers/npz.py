@@ -23,15 +23,19 @@ _BY_NUM_JOINTS = {30: "soma30", 77: "soma77", 34: "g1", 22: "smplx22"}
 
 
 def read_npz(
-    path: str | os.PathLike[str], *, fps: float | None = None, skeleton: Skeleton | None = None
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    skeleton: Skeleton | None = None,
+    z_up: bool = True,
 ) -> Motion:
-    """Read an .npz; fps and skeleton are for files that do not say theirs.
+    """Read an .npz; fps and skeleton are for files that do not say theirs, z_up is for AMASS.
 
     Without joint names the skeleton follows from the number of joints (22 is SMPL-X).
     """
     arrays = read_arrays(path)
     if is_amass(arrays):
-        return motion_from_amass(arrays, str(path), fps=fps)
+        return motion_from_amass(arrays, str(path), z_up=z_up, fps=fps)
     if not any(name in arrays for name in ("local_rot_mats", "global_rot_mats")):
         raise InputError(
             f"{path}: no local_rot_mats or global_rot_mats in it; "

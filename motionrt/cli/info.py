@@ -1,0 +1,63 @@
+"""Measure motion files: length, path, speed, foot-skate, jitter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument(
+    "motions", metavar="MOTION...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--fps", type=float, help="Frame rate of files that do not state theirs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file.")
+def command(motions: tuple[Path, ...], fps: float | None, as_json: bool) -> None:
+    r"""Measure MOTION files (.npz, .bvh, .glb, .csv).
+
+    Foot-skate is the mean speed of feet that stand (0: they do not slide), jitter the mean jerk of
+    the joints (lower: steadier).
+
+    \b
+    motionrt info walk.npz
+    motionrt info --json *.bvh
+    """
+    from motionrt.cli.convert import read_motion
+    from motionrt.runtime.metrics import measure
+
+    for number, path in enumerate(motions):
+        measures = measure(read_motion(path, fps))
+        if as_json:
+            click.echo(json.dumps({"file": str(path), **measures}))
+            continue
+        if number:
+            click.echo()
+        click.echo(str(path))
+        for label, text in _rows(measures):
+            click.echo(f"  {label:<14}{text}")
+
+
+def _rows(values: dict[str, Any]) -> list[tuple[str, str]]:
+    def number(name: str, unit: str, decimals: int = 2) -> str:
+        value = values[name]
+        return "not known" if value is None else f"{value:.{decimals}f} {unit}"
+
+    def span(name: str) -> str:
+        low, high = values[name]
+        return f"{low:.2f} to {high:.2f} m"
+
+    return [
+        ("skeleton", f"{values['skeleton']}, {values['joints']} joints"),
+        ("length", f"{values['seconds']:.2f} s, {values['frames']} frames, {values['fps']:g} fps"),
+        ("path", number("path_length_m", "m")),
+        ("displacement", number("displacement_m", "m")),
+        ("mean speed", number("mean_speed_mps", "m/s")),
+        ("turn", number("turn_deg", "degrees", 0)),
+        ("root height", span("root_height_m")),
+        ("joint heights", span("joint_height_m")),
+        ("foot-skate", number("foot_skate_mps", "m/s", 3)),
+        ("jitter", number("jitter_mps3", "m/s³", 1)),
+    ]

@@ -1,0 +1,128 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionrt.cli.main import main
+from motionrt.runtime.motion import Motion
+from motionrt.runtime.mujoco import motion_arrays_from_qpos
+from motionrt.runtime.rotation import axis_angle_to_matrix
+from motionrt.runtime.skeleton import load_skeleton
+
+
+def clip(skeleton: str, frames: int = 13) -> Motion:
+    rng = np.random.default_rng(0)
+    found = load_skeleton(skeleton)
+    turns = axis_angle_to_matrix(rng.normal(size=(frames, found.num_joints, 3)) * 0.3)
+    return Motion.from_local(turns, rng.normal(size=(frames, 3)), found, 30)
+
+
+def run(*arguments: object) -> int:
+    """Run the command line; returns its exit code."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        return int(error.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("first", ["npz", "bvh", "glb"])
+@pytest.mark.parametrize("second", ["npz", "bvh", "glb"])
+def test_any_way_round_the_joints_stay(tmp_path: Path, first: str, second: str) -> None:
+    motion = clip("soma77")
+    motion.save(tmp_path / f"a.{first}")
+    assert run("convert", tmp_path / f"a.{first}", tmp_path / f"b.{second}") == 0
+    again = Motion.load(tmp_path / f"b.{second}")
+    assert again.skeleton.name == "soma77" and again.fps == 30
+    np.testing.assert_allclose(again.posed_joints, motion.posed_joints, rtol=0, atol=1e-4)
+
+
+def test_robots_go_through_csv_and_bodies_through_amass(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    quaternion = np.tile([1.0, 0, 0, 0], (5, 1))
+    values = np.concatenate([rng.normal(size=(5, 3)), quaternion, rng.normal(size=(5, 29))], 1)
+    local, root = motion_arrays_from_qpos(values * 0.2 + 0.5)
+    robot = Motion.from_local(local, root, load_skeleton("g1"), 30)
+    robot.save(tmp_path / "a.npz")
+    for options in ([], ["--rest-zero"]):
+        assert run("convert", tmp_path / "a.npz", tmp_path / "a.csv", *options) == 0
+        assert run("convert", tmp_path / "a.csv", tmp_path / "b.npz", *options) == 0
+        got = Motion.load(tmp_path / "b.npz")
+        np.testing.assert_allclose(got.posed_joints, robot.posed_joints, rtol=0, atol=1e-4)
+
+    body = clip("smplx22")
+    body.save(tmp_path / "c.npz")
+    for name, options in [("d_amass.npz", []), ("d.npz", ["--amass", "--y-up"])]:
+        assert run("convert", tmp_path / "c.npz", tmp_path / name, *options) == 0
+        assert "pose_body" in np.load(tmp_path / name).files
+        back = [option for option in options if option == "--y-up"]
+        assert run("convert", tmp_path / name, tmp_path / "e.bvh", *back) == 0
+        got = Motion.load(tmp_path / "e.bvh")
+        np.testing.assert_allclose(got.posed_joints, body.posed_joints, rtol=0, atol=1e-4)
+
+
+def test_rates_scales_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip("smplx22").save(tmp_path / "a.npz")
+    arguments = ["--fps", 60, "--bvh-scale", 1, "--joint-names", "vrm", "--rest", "t-pose"]
+    assert run("convert", tmp_path / "a.npz", tmp_path / "b.bvh", *arguments) == 0
+    assert "25 frames, 60 fps, smplx22" in capsys.readouterr().out
+    text = (tmp_path / "b.bvh").read_text()
+    assert "Frames: 25" in text and "JOINT leftUpperLeg" in text
+    assert (
+        run("convert", tmp_path / "b.bvh", tmp_path / "c.npz", "--input-scale", 1, "--quiet") == 0
+    )
+    assert capsys.readouterr().out == ""
+    want = clip("smplx22").posed_joints
+    np.testing.assert_allclose(
+        Motion.load(tmp_path / "c.npz").posed_joints[::2], want, rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["none.npz", "b.bvh"], 1, "no such file"),
+        (["a.npz", "b.fbx"], 1, "unknown suffix .fbx"),
+        (["a.npz", "b.csv"], 1, "the motion is on smplx22"),
+        (["a.npz", "b.glb", "--bvh-scale", "1"], 2, "--bvh-scale is for .bvh"),
+        (["a.npz", "b.npz", "--rest", "t-pose"], 2, "--rest is for .bvh and .glb"),
+        (["a.npz", "b.bvh", "--rest", "sitting"], 2, "--rest"),
+        (["a.npz", "b.bvh", "--fps", "0"], 1, "fps is 0.0"),
+        (["a.npz", "b.bvh", "--fps", "nan"], 1, "fps is nan"),
+        (["a.npz", "b.bvh", "--bvh-scale", "-1"], 1, "scale is -1.0"),
+        (["a.npz", "b.bvh", "--amass"], 2, "AMASS is written as .npz"),
+        (["a.npz", "b.bvh", "--rest-zero"], 2, "--rest-zero is for CSV"),
+        (["a.npz", "b.bvh", "--input-scale", "1"], 1, "only BVH"),
+        (["a.npz", "here/"], 1, "unknown suffix"),
+        (["a.npz"], 2, "OUT"),
+    ],
+)
+def test_mistakes_are_one_clear_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip("smplx22").save("a.npz")
+    assert run("convert", *arguments) == code
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz"]
+
+
+def test_info_prints_lines_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip("cmu22").save(tmp_path / "a.npz")
+    clip("cmu22", frames=1).save(tmp_path / "b.bvh")
+    assert run("info", tmp_path / "a.npz", tmp_path / "b.bvh") == 0
+    out = capsys.readouterr().out
+    assert "13 frames, 30 fps" in out and "cmu22, 22 joints" in out and "not known" in out
+    assert run("info", "--json", tmp_path / "a.npz", tmp_path / "b.bvh") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["frames"] for line in lines] == [13, 1]
+    assert lines[1]["mean_speed_mps"] is None and lines[0]["file"].endswith("a.npz")
+    assert run("info", tmp_path / "none.npz") == 1
+    assert "no such file" in capsys.readouterr().err

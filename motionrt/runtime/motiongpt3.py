@@ -69,15 +69,18 @@ class MotionGpt3Pipeline(Pipeline):
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         """Take a checked bundle of the motiongpt3 family."""
         super().__init__(bundle, backend)
-        text = self.manifest.text
         self.latent_dim = int(self.manifest.sampler["latent_dim"])
         self._tokenizer: TextTokenizer | None = None
-        if text:
-            self.holders = HolderRules(
-                int(text["num_output_holders"]),
-                int(text["num_input_holders"]),
-                bool(text["wraps_holders"]),
-            )
+
+    @property
+    def holders(self) -> HolderRules:
+        """How motions stand in prompts; BundleError if the bundle has no language model."""
+        text = self._language_model("text")
+        return HolderRules(
+            int(text["num_output_holders"]),
+            int(text["num_input_holders"]),
+            bool(text["wraps_holders"]),
+        )
 
     # Text to motion
 
@@ -301,14 +304,14 @@ class MotionGpt3Pipeline(Pipeline):
         prompt: str = CAPTION,
         *,
         max_tokens: int = MAX_NEW_TOKENS,
+        sample: bool = False,
         seed: int | None = None,
-        rules: GenerationRules | None = None,
     ) -> str | list[str]:
         """Describe motions: a text for one, else a list.
 
         A motion is a Motion of a skeleton whose joints are recognised, features (T, 263) in their
-        units, or joints (T, 22, 3) at 20 frames a second. prompt names it by ``GIVEN_MOTION``.
-        rules say how tokens are chosen, greedily by default; seed is for rules that draw.
+        units, or joints (T, 22, 3) at 20 frames a second. prompt names it by ``GIVEN_MOTION``. The
+        likeliest token is taken, or with sample one is drawn, by the seed.
         """
         single = isinstance(motions, (Motion, np.ndarray))
         clips = [motions] if isinstance(motions, (Motion, np.ndarray)) else list(motions)
@@ -319,7 +322,7 @@ class MotionGpt3Pipeline(Pipeline):
         latents = self.encode_motion([features_of(clip) for clip in clips])
         text = self.holders.text_request(check_text(prompt))
         ids = self.generate_tokens(
-            [text] * len(clips), latents[:, None], max_tokens=max_tokens, seed=seed, rules=rules
+            [text] * len(clips), latents[:, None], max_tokens=max_tokens, sample=sample, seed=seed
         )
         texts = [self.readable(row) for row in ids]
         return texts[0] if single else texts
@@ -330,8 +333,8 @@ class MotionGpt3Pipeline(Pipeline):
         motion_latents: ArrayLike,
         *,
         max_tokens: int = MAX_NEW_TOKENS,
+        sample: bool = False,
         seed: int | None = None,
-        rules: GenerationRules | None = None,
         logits: list[NDArray[np.float32]] | None = None,
     ) -> NDArray[np.int64]:
         """Continue whole prompts about motions; return token ids (B, N), N at most max_tokens.
@@ -344,8 +347,9 @@ class MotionGpt3Pipeline(Pipeline):
         num_positions = int(text["num_positions"])
         if max_tokens < 1:
             raise InputError(f"{max_tokens} tokens: must be 1 or more")
-        rules = rules or GenerationRules(banned=(vocab_size - 2, vocab_size - 1))
-        generator = np.random.default_rng(settle_seed(seed)) if rules.draws else None
+        # The tokens that start and end a motion are the last two: a caption holds none.
+        rules = GenerationRules(banned=(vocab_size - 2, vocab_size - 1), draws=sample)
+        generator = np.random.default_rng(settle_seed(seed)) if sample else None
         rows = self.tokenize(prompts)
         counts = np.array([len(row) for row in rows])
         if counts.max() + max_tokens > num_positions:

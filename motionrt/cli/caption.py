@@ -1,0 +1,73 @@
+"""Describe a motion in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from motionrt.cli.gen import find_bundle, flag
+from motionrt.runtime.errors import InputError
+
+
+@click.command("caption")
+@click.argument("motions", nargs=-1, required=True, type=click.Path(path_type=Path))
+@flag("bundle", type=click.Path(path_type=Path), help="The bundle to run.")
+@flag("model", help="Name of a bundle in $MOTIONRT_BUNDLE_DIR, instead of --bundle.")
+@flag(
+    "question",
+    help="Ask this instead, with <Motion_Placeholder> where the motion belongs, for example "
+    "'What is <Motion_Placeholder>?'.",
+)
+@flag("max-tokens", type=int, default=40, show_default=True, help="Longest answer.")
+@flag("sample", is_flag=True, help="Draw the words instead of taking the likeliest.")
+@flag("seed", type=int, help="With --sample: the same seed gives the same words.")
+@flag("backend", default="auto", show_default=True, help="auto, cpu, cuda, directml or coreml.")
+@flag("threads", type=int, default=0, help="CPU threads; 0 chooses.")
+@flag("json", "as_json", is_flag=True, help="Print a machine-readable list.")
+def command(
+    motions: tuple[Path, ...],
+    bundle: Path | None,
+    model: str | None,
+    question: str | None,
+    max_tokens: int,
+    sample: bool,
+    seed: int | None,
+    backend: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Describe MOTIONS: files of any motion format, or .npy with features or joint positions.
+
+    Joints are recognised by their names; .npy holds HumanML3D's 263 features a frame, or positions
+    of its 22 joints at 20 frames a second.
+    """
+    if seed is not None and not sample:
+        raise click.UsageError("--seed goes with --sample")
+    from motionrt.runtime.motion import Motion
+    from motionrt.runtime.pipeline import load
+    from motionrt.runtime.readers.npy import read_npy_array
+
+    pipeline = load(find_bundle(bundle, model), backend, threads)
+    describe = getattr(pipeline, "caption", None)
+    if describe is None:
+        raise InputError(
+            f"{pipeline.manifest.name}: {pipeline.manifest.family} cannot describe motions; "
+            "use a bundle of motiongpt3"
+        )
+    clips: list[Any] = []
+    for path in motions:
+        npy = path.suffix.lower() == ".npy" and path.is_file()
+        clips.append(read_npy_array(path) if npy else Motion.load(path))
+    options: dict[str, Any] = {"max_tokens": max_tokens, "sample": sample, "seed": seed}
+    if question is not None:
+        options["prompt"] = question
+    texts = describe(clips, **options)
+    if as_json:
+        rows = [{"file": str(p), "text": t} for p, t in zip(motions, texts, strict=True)]
+        click.echo(json.dumps(rows))
+        return
+    for path, text in zip(motions, texts, strict=True):
+        click.echo(f"{path}: {text}" if len(motions) > 1 else text)

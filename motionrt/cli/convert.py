@@ -56,7 +56,7 @@ def command(
     r"""Convert the motion file IN to OUT; the suffixes say from what to what.
 
     .npz, .bvh and .glb hold any skeleton, .csv the robot G1 (MuJoCo's qpos), AMASS .npz SMPL-X
-    bodies; an OUT that ends in _amass.npz is AMASS.
+    bodies, .npy HumanML3D's joint positions; an OUT that ends in _amass.npz is AMASS.
 
     \b
     motionrt convert walk.npz walk.glb --rest t-pose --joint-names mixamo

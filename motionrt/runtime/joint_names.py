@@ -6,6 +6,7 @@ A joint that the other rig does not have keeps its own name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.skeleton import Skeleton
@@ -180,3 +181,20 @@ def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
                 found.setdefault(roles[name], joint)
         best = max(best, found, key=len)
     return best
+
+
+def joint_groups(joint_names: Sequence[str]) -> dict[str, Any]:
+    """Find hips, feet and hands of a foreign skeleton, under `Skeleton`'s names for them.
+
+    What the names do not tell is left away.
+    """
+    roles = joint_roles(joint_names)
+    groups: dict[str, tuple[str, ...]] = {"hip_joints": ("thigh_right", "thigh_left")}
+    for side in ("left", "right"):
+        groups[f"{side}_foot_joints"] = (f"foot_{side}", f"toe_{side}")
+        groups[f"{side}_hand_joints"] = (f"hand_{side}",)
+    return {
+        group: tuple(roles[role] for role in wanted)
+        for group, wanted in groups.items()
+        if all(role in roles for role in wanted)
+    }

@@ -1,7 +1,7 @@
 import pytest
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.joint_names import STYLES, renamed_joints
+from motionrt.runtime.joint_names import STYLES, joint_groups, renamed_joints
 from motionrt.runtime.skeleton import SKELETON_NAMES, load_skeleton
 
 NEEDED = {  # what each engine must find to map a biped
@@ -35,3 +35,15 @@ def test_robots_and_unknown_styles_are_refused() -> None:
         renamed_joints(load_skeleton("g1"), "mixamo")
     with pytest.raises(InputError, match="mixamo, ue5, vrm"):
         renamed_joints(load_skeleton("soma77"), "unity")
+
+
+@pytest.mark.parametrize("style", [None, *STYLES])
+@pytest.mark.parametrize("skeleton", [name for name in SKELETON_NAMES if name != "g1"])
+def test_hips_feet_and_hands_are_found_by_any_rigs_names(skeleton: str, style: str | None) -> None:
+    known = load_skeleton(skeleton)
+    groups = joint_groups(renamed_joints(known, style) if style else known.joint_names)
+    assert groups["hip_joints"] == known.hip_joints
+    assert groups["left_foot_joints"] == known.left_foot_joints[:2]
+    assert groups["right_foot_joints"] == known.right_foot_joints[:2]
+    assert groups["left_hand_joints"] == known.left_hand_joints[:1]
+    assert joint_groups(("a", "b")) == {}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.joint_groups import joint_groups
+from motionrt.runtime.joint_names import joint_groups
 from motionrt.runtime.motion import Motion
 from motionrt.runtime.readers.known import on_known_skeleton, unique_names
 from motionrt.runtime.rotation import euler_to_matrix

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.joint_groups import joint_groups
+from motionrt.runtime.joint_names import joint_groups
 from motionrt.runtime.motion import ARRAY_NAMES, Motion
 from motionrt.runtime.readers.amass import is_amass, motion_from_amass
 from motionrt.runtime.readers.arrays import read_arrays

@@ -14,7 +14,13 @@ AMASS_ENDING = "_amass.npz"
 """Files with this ending are written as AMASS, as Kimodo names them."""
 
 
-@click.command()
+EXAMPLES = """\b
+motionrt convert walk.npz walk.glb --rest t-pose --joint-names mixamo
+motionrt convert walk.npz walk.bvh --fps 60 --bvh-scale 1
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--fps", type=float, help="Frame rate of OUT; other than IN's it is resampled.")
@@ -53,14 +59,10 @@ def command(
     input_scale: float | None,
     quiet: bool,
 ) -> None:
-    r"""Convert the motion file IN to OUT; the suffixes say from what to what.
+    """Convert the motion file IN to OUT; the suffixes say from what to what.
 
     .npz, .bvh and .glb hold any skeleton, .csv the robot G1 (MuJoCo's qpos), AMASS .npz SMPL-X
     bodies, .npy HumanML3D's joint positions; an OUT that ends in _amass.npz is AMASS.
-
-    \b
-    motionrt convert walk.npz walk.glb --rest t-pose --joint-names mixamo
-    motionrt convert walk.npz walk.bvh --fps 60 --bvh-scale 1
     """
     from motionrt.runtime.motion import format_of
     from motionrt.runtime.resample import resample

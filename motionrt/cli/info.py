@@ -8,22 +8,23 @@ from typing import Any
 
 import click
 
+EXAMPLES = """\b
+motionrt info walk.npz
+motionrt info --json *.bvh
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.argument(
     "motions", metavar="MOTION...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @click.option("--fps", type=float, help="Frame rate of files that do not state theirs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file.")
 def command(motions: tuple[Path, ...], fps: float | None, as_json: bool) -> None:
-    r"""Measure MOTION files (.npz, .bvh, .glb, .csv).
+    """Measure MOTION files (.npz, .bvh, .glb, .csv).
 
     Foot-skate is the mean speed of feet that stand (0: they do not slide), jitter the mean jerk of
     the joints (lower: steadier).
-
-    \b
-    motionrt info walk.npz
-    motionrt info --json *.bvh
     """
     from motionrt.cli.convert import read_motion
     from motionrt.runtime.metrics import measure
@@ -49,6 +50,9 @@ def _rows(values: dict[str, Any]) -> list[tuple[str, str]]:
         low, high = values[name]
         return f"{low:.2f} to {high:.2f} m"
 
+    skate = number("foot_skate_mps", "m/s", 3)
+    if values["foot_contacts"] == "guessed" and values["foot_skate_mps"] is not None:
+        skate += " (contacts guessed from heights)"
     return [
         ("skeleton", f"{values['skeleton']}, {values['joints']} joints"),
         ("length", f"{values['seconds']:.2f} s, {values['frames']} frames, {values['fps']:g} fps"),
@@ -58,6 +62,6 @@ def _rows(values: dict[str, Any]) -> list[tuple[str, str]]:
         ("turn", number("turn_deg", "degrees", 0)),
         ("root height", span("root_height_m")),
         ("joint heights", span("joint_height_m")),
-        ("foot-skate", number("foot_skate_mps", "m/s", 3)),
+        ("foot-skate", skate),
         ("jitter", number("jitter_mps3", "m/s³", 1)),
     ]

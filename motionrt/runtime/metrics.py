@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from motionrt.runtime.features import hip_heading
 from motionrt.runtime.motion import Motion
 
-STANDING_HEIGHT_M = 0.05
-"""A foot joint this close to its lowest height counts as standing, where contacts are not known."""
+STANDING_HEIGHT_M = 0.015
+"""A foot joint this close to its lowest height counts as standing, where contacts are not known.
+
+Measured on captured walks: 1.5 cm gives nearly the skate that the known contacts give, 5 cm takes
+in the swing of the foot and triples it.
+"""
 
 
 def measure(motion: Motion) -> dict[str, Any]:
@@ -19,7 +23,8 @@ def measure(motion: Motion) -> dict[str, Any]:
 
     Lengths in metres, times in seconds: seconds, path_length_m and mean_speed_mps of the root over
     the floor, displacement_m from first to last frame, turn_deg (left positive), root_height_m and
-    joint_height_m (lowest, highest), foot_skate_mps, jitter_mps3.
+    joint_height_m (lowest, highest), foot_skate_mps with where its foot_contacts come from,
+    jitter_mps3.
     """
     root = motion.root_positions.astype(np.float64)
     steps = np.linalg.norm(np.diff(root[:, ::2], axis=0), axis=-1)
@@ -39,6 +44,7 @@ def measure(motion: Motion) -> dict[str, Any]:
         "root_height_m": [float(root[:, 1].min()), float(root[:, 1].max())],
         "joint_height_m": [float(heights.min()), float(heights.max())],
         "foot_skate_mps": foot_skate(motion),
+        "foot_contacts": "guessed" if motion.foot_contacts is None else "known",
         "jitter_mps3": jitter(motion),
     }
 
@@ -47,7 +53,7 @@ def foot_skate(motion: Motion) -> float | None:
     """Mean speed over the floor of feet that stand, in m/s; 0 is a foot that does not slide.
 
     Standing is what foot_contacts say, at both ends of a step; without them, ankles and toes
-    within 5 cm of their lowest height. None if the feet are not known or never stand.
+    within 1.5 cm of their lowest height. None if the feet are not known or never stand.
     """
     feet = motion.skeleton.left_foot_joints[:2] + motion.skeleton.right_foot_joints[:2]
     if not feet or motion.num_frames < 2:

@@ -156,6 +156,7 @@ def quantise(model: ir.Model, wanted: Recipe) -> Quantised:
     """
     done = Quantised(wanted)
     if wanted.weights.kind == "fp32" and not wanted.exceptions:
+        fold_transposes(model)
         return done
     graphs = [model.graph, *model.graph.subgraphs()]
     for graph in graphs:
@@ -167,7 +168,30 @@ def quantise(model: ir.Model, wanted: Recipe) -> Quantised:
         raise ExportError(f"{model.graph.name}: no weights that precision {wanted.name} applies to")
     if any(format_.kind == "blockwise" for format_ in done.changed.values()):
         model.opset_imports[CONTRIB] = 1
+    fold_transposes(model)
     return done
+
+
+def fold_transposes(model: ir.Model) -> None:
+    """Store transposed what is only used so: onnxruntime would turn it at every load."""
+    for node in list(model.graph):
+        if node.op_type != "Transpose" or list(node.attributes.get_ints("perm", [1, 0])) != [1, 0]:
+            continue
+        value = node.inputs[0]
+        if value is None or not value.is_initializer() or len(value.uses()) != 1:
+            continue
+        tensor = value.const_value
+        assert tensor is not None
+        rows, columns = (int(size) for size in tensor.shape.numpy())
+        value.const_value = ir.LazyTensor(
+            lambda tensor=tensor: ir.tensor(np.ascontiguousarray(tensor.numpy().T)),  # type: ignore[misc]
+            dtype=tensor.dtype,
+            shape=ir.Shape((columns, rows)),
+            name=value.name,
+        )
+        value.shape = ir.Shape((columns, rows))
+        ir.convenience.replace_all_uses_with(node.outputs[0], value)
+        model.graph.remove(node, safe=True)
 
 
 @dataclass(frozen=True)
@@ -613,6 +637,7 @@ __all__ = [
     "WeightFormat",
     "check_deviation",
     "dequantise_blockwise",
+    "fold_transposes",
     "measure_deviation",
     "quantise",
     "quantise_blockwise",

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import torch
 from torch import Tensor, nn
@@ -74,7 +73,6 @@ def trace_streamed(graph: Graph, weights: Weights) -> ir.Model:
         value.name = name
         value.const_value = _lazy(name, weights, weights.shapes[name])
         model.graph.register_initializer(value)
-    _fold_transposes(model)
     return model
 
 
@@ -93,28 +91,6 @@ class _Caller(nn.Module):
         names = [inspect.Parameter(name, kind) for name in (*inputs, *stand_ins)]
         forward.__signature__ = inspect.Signature(names)  # type: ignore[attr-defined]
         self.forward = forward
-
-
-def _fold_transposes(model: ir.Model) -> None:
-    """Store transposed what is only used transposed: onnxruntime would do so at every load."""
-    for node in list(model.graph):
-        if node.op_type != "Transpose" or list(node.attributes.get_ints("perm", [1, 0])) != [1, 0]:
-            continue
-        value = node.inputs[0]
-        if value is None or not value.is_initializer() or len(value.uses()) != 1:
-            continue
-        tensor = value.const_value
-        assert tensor is not None
-        rows, columns = (int(size) for size in tensor.shape.numpy())
-        value.const_value = ir.LazyTensor(
-            lambda tensor=tensor: ir.tensor(np.ascontiguousarray(tensor.numpy().T)),  # type: ignore[misc]
-            dtype=tensor.dtype,
-            shape=ir.Shape((columns, rows)),
-            name=value.name,
-        )
-        value.shape = ir.Shape((columns, rows))
-        ir.convenience.replace_all_uses_with(node.outputs[0], value)
-        model.graph.remove(node, safe=True)
 
 
 def _lazy(name: str, weights: Weights, shape: tuple[int, ...]) -> ir.LazyTensor:

@@ -234,6 +234,8 @@ def command(
         },
         **{key: value for key, value in info.items() if key not in ("prompt", "sample")},
     }
+    if dropped := info.get("num_dropped_constraint_frames"):
+        click.echo(f"warning: {dropped} constrained frames lie beyond the clip's end", err=True)
     if as_json:
         click.echo(json.dumps(summary))
     elif not quiet:

@@ -403,10 +403,11 @@ def constraint_from_motion(
         "smooth_root_2d": smooth[index, ::2],
     }
     if kind is Root2D:
-        heading = motion.global_root_heading
-        if heading is None:
+        if motion.global_root_heading is None:
             angle = hip_heading(motion.posed_joints, motion.skeleton)
-            heading = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        else:
+            angle = np.arctan2(*motion.global_root_heading.T[::-1])
+        heading = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
         return Root2D(**values, global_root_heading=heading[index])
     values["local_joints_rot"] = matrix_to_axis_angle(motion.local_rot_mats[index])
     values["root_positions"] = motion.root_positions[index]

@@ -30,6 +30,8 @@ from motionrt.runtime.multi_prompt import (
     encode_previous,
     generate_segments,
     segment_lengths,
+    with_toe_ends,
+    without_toe_ends,
 )
 from motionrt.runtime.pipeline import Progress, settle_seed
 from motionrt.runtime.postprocess.motion_correction import ROOT_MARGIN_M, correct_motion
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 ConstraintList: TypeAlias = Sequence[Constraint | Mapping[str, Any]]
-
-_CONTACTS_OF_77 = [0, 1, 1, 2, 3, 3]
-"""Ankle, toe, toe end of each side: the toe end stands when the toe does."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +235,10 @@ class _Generation:
             info["num_transition_frames"] = options.num_transition_frames
             if clip is not None:
                 info["continued_frames"] = before
+            total = before + sum(lengths)
+            beyond = sum(int((item.frame_indices >= total).sum()) for item in constraints)
+            if beyond:
+                info["num_dropped_constraint_frames"] = beyond
             infos.append(info)
         # A clip that is continued stays as it is up to where the new part is blended in.
         kept = before + lengths[0] - sampled[0]
@@ -281,9 +284,7 @@ class _Generation:
                 motion = self._corrected_motion(arrays, row, motion, constraints[row])
             if self.compat.toe_end_contacts and motion.skeleton.name == "soma77":
                 assert motion.foot_contacts is not None
-                motion.foot_contacts = np.ascontiguousarray(
-                    motion.foot_contacts[:, _CONTACTS_OF_77]
-                )
+                motion.foot_contacts = with_toe_ends(motion.foot_contacts)
             motions.append(motion)
         return motions
 
@@ -435,6 +436,10 @@ def _joined(first: Motion, second: Motion) -> Motion:
     if first.skeleton.name == "soma30" and second.skeleton.name == "soma77":
         first = first.to_soma77()
     before, after = first.to_arrays(), second.to_arrays()
+    if "foot_contacts" in before and "foot_contacts" in after:
+        count = after["foot_contacts"].shape[1]
+        change = with_toe_ends if count == 6 else without_toe_ends
+        before["foot_contacts"] = change(before["foot_contacts"])
     arrays = {
         name: np.concatenate([before[name], after[name]])
         for name in ARRAY_NAMES

@@ -188,9 +188,21 @@ def encode_previous(motion: Motion, features: MotionFeatures) -> Floats:
         positions[..., 0] += moved[:, None, 0]
         positions[..., 2] += moved[:, None, 2]
         result[:, 0:3:2] = motion.smooth_root_pos[:, ::2]
-    if motion.foot_contacts is not None and motion.foot_contacts.shape[1] == 4:
-        result[:, features.slices["foot_contacts"]] = motion.foot_contacts
+    if motion.foot_contacts is not None:
+        contacts = without_toe_ends(motion.foot_contacts)
+        if contacts.shape[1] == 4:
+            result[:, features.slices["foot_contacts"]] = contacts
     return result
+
+
+def with_toe_ends(contacts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Turn contacts (T, 4) into (T, 6): after each toe its end, which stands when the toe does."""
+    return contacts[:, [0, 1, 1, 2, 3, 3]] if contacts.shape[1] == 4 else contacts
+
+
+def without_toe_ends(contacts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Undo `with_toe_ends`; four contacts stay as they are."""
+    return contacts[:, [0, 1, 3, 4]] if contacts.shape[1] == 6 else contacts
 
 
 def _transition(

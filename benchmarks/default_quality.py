@@ -1,0 +1,132 @@
+"""Judge the embedded default: each prompt of the table with many seeds, and contact sheets.
+
+python benchmarks/default_quality.py                       # the embedded default
+python benchmarks/default_quality.py --bundle DIR
+python benchmarks/default_quality.py --work runs/default   # a training, through torch
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import numpy as np
+
+from motionrt.runtime.motion import Motion
+from motionrt.train.default.contact_sheet import contact_sheet
+from motionrt.train.default.quality import CHECKS, MIN_SHARE, Result, judge
+
+Generator = Callable[[str, float, Sequence[int]], list[Motion]]
+MIN_SPEED_RATIO = 1.25
+"""By how much a quick walk's median speed is above the plain one's, and that above a slow one's."""
+
+
+def from_bundle(bundle: Path | None) -> Generator:
+    """Generate through the runtime with its defaults."""
+    import motionrt
+
+    pipeline = motionrt.load(bundle) if bundle else motionrt.load()
+
+    def generate(prompt: str, seconds: float, seeds: Sequence[int]) -> list[Motion]:
+        return [pipeline.generate(prompt, seconds=seconds, seed=seed) for seed in seeds]
+
+    return generate
+
+
+def from_work(work: Path, steps: int, guidance: float, solver: str) -> Generator:
+    """Generate through torch from a training's averaged weights and its teacher's text space."""
+    from motionrt.train.default.sampling import TorchSampler
+    from motionrt.train.default.text_space import Teacher, TextSpace
+
+    space, teacher = TextSpace.load(work / "text_space.safetensors"), Teacher()
+    sampler = TorchSampler(work / "denoiser", lambda texts: space.project(teacher.embed(texts)))
+
+    def generate(prompt: str, seconds: float, seeds: Sequence[int]) -> list[Motion]:
+        return sampler.generate(prompt, seconds, seeds, steps, guidance, solver)
+
+    return generate
+
+
+def table(results: Sequence[Result]) -> str:
+    """Format the results as a Markdown table."""
+    lines = [
+        "| prompt | does it | feet still | above floor | human speed | smooth | m/s | drift m/s "
+        "| jerk m/s³ |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {r.prompt} | {r.passed:.0%} | {r.feet_still:.0%} | {r.above_floor:.0%} "
+        f"| {r.speed_human:.0%} | {r.smooth:.0%} | {r.median_speed:.2f} | {r.median_drift:.2f} "
+        f"| {r.median_jerk:.0f} |"
+        for r in results
+    ]
+    return "\n".join(lines)
+
+
+def paces(results: Sequence[Result]) -> tuple[float, float]:
+    """Compare median speeds: plain walk by slow walk, quick walk by plain walk."""
+    speed = {result.prompt: result.median_speed for result in results}
+    plain = speed["a person walks forward"]
+    slow, quick = speed["a person walks slowly"], speed["a person walks quickly"]
+    return plain / max(slow, 1e-6), quick / max(plain, 1e-6)
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle; else the embedded one.")
+@click.option("--work", type=click.Path(path_type=Path), help="Work folder of a training.")
+@click.option("--seeds", default=32, show_default=True, help="Seeds for each prompt.")
+@click.option("--seconds", default=5.0, show_default=True)
+@click.option("--only", multiple=True, help="Only prompts that contain this.")
+@click.option("--steps", default=25, show_default=True, help="Denoising steps (with --work).")
+@click.option("--guidance", default=2.0, show_default=True, help="Text guidance (with --work).")
+@click.option("--solver", default="ddim", show_default=True, help="Solver (with --work).")
+@click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to draw (PNG).")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Figures to store.")
+def main(
+    bundle: Path | None,
+    work: Path | None,
+    seeds: int,
+    seconds: float,
+    only: tuple[str, ...],
+    steps: int,
+    guidance: float,
+    solver: str,
+    sheet: Path | None,
+    json_path: Path | None,
+) -> None:
+    """Generate every prompt of the table and print how many seeds pass."""
+    generate = from_work(work, steps, guidance, solver) if work else from_bundle(bundle)
+    results: list[Result] = []
+    rows: list[tuple[str, Motion]] = []
+    for check in CHECKS:
+        if only and not any(part in check.prompt for part in only):
+            continue
+        started = time.monotonic()
+        motions = generate(check.prompt, seconds, range(seeds))
+        results.append(judge(check, motions))
+        rows += [(f"{check.prompt} #{seed}", motions[seed]) for seed in range(min(2, seeds))]
+        click.echo(
+            f"{check.prompt}: {results[-1].passed:.0%} ({check.what}), "
+            f"{(time.monotonic() - started) / seeds:.2f} s a motion",
+            err=True,
+        )
+    click.echo(table(results))
+    if not only:
+        to_plain, to_quick = paces(results)
+        click.echo(f"\nplain walk is {to_plain:.2f}x the slow one, quick {to_quick:.2f}x the plain")
+        good = [r.ok for r in results] + [to_plain >= MIN_SPEED_RATIO, to_quick >= MIN_SPEED_RATIO]
+        click.echo(f"{sum(good)} of {len(good)} pass (at least {MIN_SHARE:.0%} of seeds)")
+    if sheet:
+        contact_sheet(sheet, rows)
+    if json_path:
+        figures = [asdict(result) for result in results]
+        json_path.write_text(json.dumps(figures, indent=1, default=float), "utf-8")
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise", under="ignore")
+    main()

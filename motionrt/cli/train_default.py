@@ -1,0 +1,43 @@
+"""The command ``train-default``: from motion data folders to the embedded default's bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Bundle to write at the end.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("runs/default"),
+    show_default=True,
+    help="Folder for caches, state and losses; a run there is resumed.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Training steps in all.")
+@click.option("--batch-size", type=click.IntRange(1), help="Windows in a batch.")
+@click.option(
+    "--preset",
+    type=click.Choice(["auto", "small", "base"]),
+    default="auto",
+    show_default=True,
+    help="Size and length of the training; auto is base on a GPU and small on a CPU.",
+)
+@click.option("--optimizer", type=click.Choice(["adamw", "muon"]), help="Optimiser.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--compile/--no-compile", "compiled", default=None, help="Use torch.compile.")
+@click.option("--fp32", is_flag=True, help="Train in full precision instead of bfloat16.")
+@click.option("--report-every", type=click.IntRange(1), default=50, show_default=True)
+def command(data: tuple[Path, ...], work: Path, output: Path | None, **options: object) -> None:
+    """Train the embedded default on motion data folders DATA.
+
+    The run can be stopped at any moment (Ctrl-C, SIGTERM) and goes on where it was when the same
+    command is given again. On a CPU it takes the lowest priority.
+    """
+    from motionrt.train.default.recipe import run
+
+    run(list(data), work, output, echo=click.echo, **options)  # type: ignore[arg-type]

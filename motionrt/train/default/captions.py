@@ -1,0 +1,452 @@
+"""Captions that are true: actions found by measuring, worded in many ways.
+
+A verb phrase marks its verbs with ``^``: "^walk forward and ^turn left" becomes "a person walks
+forward and turns left", "someone is walking forward and turning left", "walk forward and turn
+left".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from motionrt.train.default.clips import Clip
+from motionrt.train.default.measures import SEATED_PELVIS_M, STANDING_PELVIS_M, Measures
+
+SUBJECTS = (
+    ("a person", 10),
+    ("someone", 4),
+    ("a man", 3),
+    ("a woman", 2),
+    ("the person", 3),
+    ("a figure", 2),
+    ("a human", 1),
+    ("somebody", 1),
+    ("a character", 2),
+    ("the man", 1),
+    ("he", 1),
+    ("she", 1),
+    ("a guy", 1),
+    ("an adult", 1),
+    ("the character", 1),
+    ("a human figure", 1),
+)
+"""Who does it, and how often."""
+
+FORMS = (
+    ("{subject} {third}", 14),
+    ("{subject} is {ing}", 3),
+    ("{base}", 2),
+    ("{ing}", 2),
+    ("{subject} {ing}", 1),
+    ("person {ing}", 1),
+)
+
+_DOUBLED = {
+    "run", "jog", "step", "sit", "hop", "hit", "swim", "stop", "spin", "nod", "clap", "put", "get",
+    "skip", "squat", "strut", "jab", "bob", "plod", "trot", "strip", "dip", "grab",
+    "begin", "sidestep", "cut", "slip", "stab", "chop", "drop", "wag", "dab", "trip",
+}  # fmt: skip
+_THIRD = {"be": "is", "have": "has"}
+_VERB = re.compile(r"\^([a-z]+)")
+
+
+def third_person(verb: str) -> str:
+    """Conjugate: walk gives walks, push pushes, carry carries."""
+    if verb in _THIRD:
+        return _THIRD[verb]
+    if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
+        return verb + "es"
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return verb[:-1] + "ies"
+    return verb + "s"
+
+
+def present_participle(verb: str) -> str:
+    """Conjugate: walk gives walking, run running, dance dancing, lie lying."""
+    if verb == "be":
+        return "being"
+    if verb.endswith("ie"):
+        return verb[:-2] + "ying"
+    if verb.endswith("e") and not verb.endswith("ee"):
+        return verb[:-1] + "ing"
+    if verb in _DOUBLED:
+        return verb + verb[-1] + "ing"
+    return verb + "ing"
+
+
+def word(phrase: str, random: np.random.Generator) -> str:
+    """Make a sentence of a verb phrase, with a subject and a form drawn at random."""
+    form = _draw(FORMS, random)
+    return form.format(
+        subject=_draw(SUBJECTS, random),
+        third=_VERB.sub(lambda verb: third_person(verb[1]), phrase),
+        ing=_VERB.sub(lambda verb: present_participle(verb[1]), phrase),
+        base=phrase.replace("^", ""),
+    )
+
+
+def _draw(table: Sequence[tuple[str, int]], random: np.random.Generator) -> str:
+    weights = np.array([weight for _, weight in table], np.float64)
+    return table[int(random.choice(len(table), p=weights / weights.sum()))][0]
+
+
+# --- actions -------------------------------------------------------------------------------------
+
+EXCLUDED_TAGS = frozenset({"climb", "swim", "tread", "drive"})
+"""They rest on things that are not there."""
+_STYLED = frozenset(
+    {"dance", "crouch", "zombie", "dribble", "look", "kick", "jump", "sit", "balance", "throw"}
+)
+_ATTACKS = frozenset({"kick", "punch", "sword", "throw"})
+
+
+def action_of(clip: Clip, m: Measures) -> str | None:
+    """Name the action that a window shows; None if it is of no use."""
+    tags = set(clip.tags)
+    if tags & EXCLUDED_TAGS or any("uneven" in text or "rope" in text for text in clip.captions):
+        return None
+    calm = m.speed < 0.12 and m.limb_speed < 0.22 and m.pelvis_min > STANDING_PELVIS_M
+    level = abs(m.pelvis_end - m.pelvis_start) < 0.12
+    if calm and abs(m.turn_deg) < 20 and m.turn_range_deg < 40 and level and "balance" not in tags:
+        return "stand"
+    if "sit" in tags or "stand_up" in tags:
+        if m.pelvis_start > 0.8 and m.pelvis_end < SEATED_PELVIS_M:
+            return "sit_down"
+        if m.pelvis_start < SEATED_PELVIS_M and m.pelvis_end > 0.8:
+            return "stand_up"
+        if m.pelvis_max < SEATED_PELVIS_M and "sit" in tags:
+            return "seated"
+    jumped = m.num_jumps > 0 and m.rise > 0.12 and m.jump_seconds >= 0.15
+    if "jump" in tags and not tags & {"sword", "dance", "climb"}:
+        if jumped and m.speed < 1.6:
+            return "jump"
+        if not tags & {"run"}:
+            return None
+    if "kick" in tags and max(m.left_kick, m.right_kick) > 0.0:
+        return "kick"
+    if "punch" in tags and max(m.left_hand_speed, m.right_hand_speed) > 2.5:
+        return "punch"
+    if "kick" in tags or "punch" in tags:
+        return "fight_idle" if m.speed < 0.5 else None
+    if "run" in tags and not tags & _STYLED:
+        if m.speed > 2.0 and m.forward > 0.8:
+            return "run"
+        return None
+    if tags & {"walk", "walk_back", "turn"} and not tags & _STYLED:
+        if m.speed < 0.2:
+            if abs(m.turn_deg) >= 45:
+                return "turn"
+            return "stand" if m.limb_speed < 0.3 else None
+        if m.speed > 2.1:
+            return None
+        if abs(m.turn_deg) >= 45:
+            return "walk_turn" if m.speed > 0.35 else "turn"
+        if m.forward < -0.6:
+            return "walk_back"
+        if abs(m.sideways) > 0.7:
+            return "sidestep"
+        if m.start_speed < 0.25 and m.end_speed > 0.5:
+            return "walk_start"
+        if m.end_speed < 0.25 and m.start_speed > 0.5:
+            return "walk_stop"
+        if m.forward > 0.7 and m.slowest > 0.5 * m.speed and m.speed > 0.3:
+            return "walk"
+        return "walk_other"
+    if "dance" in tags:
+        return "dance"
+    return "other"
+
+
+def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
+    """Give the verb phrases that are true of a window showing this action."""
+    side = "left" if m.turn_deg > 0 else "right"
+    straight = abs(m.turn_deg) < 20 and m.turn_range_deg < 40
+    if action == "stand":
+        return _STAND
+    if action == "walk":
+        return _walk(m, straight)
+    if action == "walk_turn":
+        return _walk_turn(m, side)
+    if action == "turn":
+        return _turn(m, side)
+    if action == "walk_back":
+        return [
+            "^walk backward", "^walk backwards", "^step backward", "^move backwards",
+            "^back up", "^go backward", "^retreat slowly", "^back away",
+        ]  # fmt: skip
+    if action == "sidestep":
+        to = "left" if m.sideways > 0 else "right"
+        return [
+            f"^step sideways to the {to}", f"^sidestep to the {to}", f"^walk sideways to the {to}",
+            f"^move to the {to} sideways", f"^side step {to}", f"^shuffle to the {to}",
+        ]  # fmt: skip
+    if action == "walk_start":
+        return [
+            "^start walking", "^begin to walk", "^stand and then ^walk forward",
+            "^start to walk forward", "^wait and then ^walk", "^set off walking",
+        ]  # fmt: skip
+    if action == "walk_stop":
+        return [
+            "^walk and then ^stop", "^walk forward and ^stop", "^walk forward and ^come to a stop",
+            "^walk a few steps and ^stand still", "^stop walking", "^walk and ^come to a halt",
+        ]  # fmt: skip
+    if action == "walk_other":
+        return ["^walk around", "^walk", "^move around", "^take a few steps", "^wander about"]
+    if action == "run":
+        return _run(m, straight)
+    if action == "jump":
+        return _jump(m)
+    if action == "kick":
+        return _kick(clip, m)
+    if action == "punch":
+        return _punch(clip, m)
+    if action == "fight_idle":
+        return [
+            "^stand in a fighting stance", "^hold up the fists", "^be ready to fight",
+            "^move in a fighting stance", "^guard with raised hands", "^get ready to fight",
+        ]  # fmt: skip
+    if action == "sit_down":
+        low = m.pelvis_end < 0.3
+        seats = (
+            ["on the floor", "on the ground"] if low else ["on a chair", "on a seat", "on a stool"]
+        )
+        return (
+            ["^sit down"] * 6
+            + [f"^sit down {seat}" for seat in seats]
+            + ["^take a seat", "^sit", "^lower down to sit", "^have a seat", "^go to sit down"]
+        )
+    if action == "stand_up":
+        return [
+            "^stand up", "^get up", "^rise from a seat", "^stand up from sitting", "^rise",
+            "^get to the feet", "^rise to the feet", "^get up from a seat",
+        ]  # fmt: skip
+    if action == "seated":
+        low = m.pelvis_max < 0.3
+        seats = (
+            ["on the floor", "on the ground"] if low else ["on a chair", "on a seat", "on a stool"]
+        )
+        return ["^sit", "^be seated", "^stay seated"] + [f"^sit {seat}" for seat in seats]
+    if action == "dance":
+        return ["^dance", "^dance around", "^perform a dance", "^do a dance", "^move to the music"]
+    return []
+
+
+_STAND = [
+    "^stand still", "^stand still", "^stand still", "^stand", "^stand in place",
+    "^stand on the spot", "^stay still", "^remain still", "^stand motionless", "^wait",
+    "^stand and ^wait", "^stand idle", "^idle", "^stand without moving",
+    "^hold still", "^stand upright", "^stand quietly", "^stay in place",
+    "^pause", "^rest while standing", "^stand around", "^keep still",
+]  # fmt: skip
+
+_SLOW = [
+    "slowly", "slowly", "slowly", "at a slow pace", "very slowly", "leisurely", "unhurriedly",
+    "in no hurry", "with slow steps", "at a leisurely pace", "gently", "at low speed",
+]  # fmt: skip
+_FAST = [
+    "quickly", "quickly", "quickly", "fast", "briskly", "at a brisk pace", "at a fast pace",
+    "hurriedly", "in a hurry", "rapidly", "with quick steps", "at high speed", "swiftly",
+    "very fast",
+]  # fmt: skip
+_MEDIUM = [
+    "at a normal pace", "at a moderate pace", "casually", "normally", "at a steady pace",
+    "at a relaxed pace", "steadily", "calmly", "at an even pace", "naturally",
+]  # fmt: skip
+_AHEAD = ["forward", "forward", "forward", "forwards", "ahead", "straight ahead", "straight",
+          "in a straight line", "straight forward", "onward", "along a straight path"]  # fmt: skip
+_SLOW_VERBS = ["^stroll", "^amble", "^saunter", "^plod", "^wander slowly"]
+_FAST_VERBS = ["^stride", "^hurry", "^march quickly", "^rush", "^power walk", "^speed walk"]
+_WALK_VERBS = ["^walk", "^walk", "^walk", "^walk", "^step", "^go", "^move", "^take a walk",
+               "^go for a walk", "^march", "^pace", "^stroll", "^take steps"]  # fmt: skip
+
+SLOW_WALK_MPS = 0.85
+FAST_WALK_MPS = 1.5
+
+
+def _walk(m: Measures, straight: bool) -> list[str]:
+    ahead = _AHEAD if straight else _AHEAD[:5]
+    plain = [f"^walk {way}" for way in ahead] + ["^walk"] * 2
+    if m.speed < SLOW_WALK_MPS:
+        result = [f"^walk {how}" for how in _SLOW] + [f"^walk forward {how}" for how in _SLOW]
+        result += [f"^walk {how} {way}" for how in ("slowly", "slowly") for way in ahead]
+        result += [f"slowly {verb} forward" for verb in _WALK_VERBS[3:7]]
+        result += _SLOW_VERBS + [f"{verb} forward" for verb in _SLOW_VERBS]
+        return result + (plain if m.speed > 0.7 else [])
+    if m.speed > FAST_WALK_MPS:
+        result = [f"^walk {how}" for how in _FAST] + [f"^walk forward {how}" for how in _FAST]
+        result += [f"^walk {how} {way}" for how in ("quickly", "fast", "briskly") for way in ahead]
+        result += [f"quickly {verb} forward" for verb in _WALK_VERBS[3:7]]
+        result += _FAST_VERBS + [f"{verb} forward" for verb in _FAST_VERBS]
+        return result + (plain if m.speed < 1.7 else [])
+    result = [f"{verb} {way}" for verb in _WALK_VERBS for way in ahead[:6]] + plain * 4
+    result += [f"^walk {how}" for how in _MEDIUM] + [f"^walk forward {how}" for how in _MEDIUM]
+    return result
+
+
+def _walk_turn(m: Measures, side: str) -> list[str]:
+    result = [
+        f"^walk and ^turn {side}", f"^walk and ^turn {side}", f"^walk and ^turn to the {side}",
+        f"^walk forward and ^turn {side}", f"^walk forward and then ^turn to the {side}",
+        f"^walk in a curve to the {side}", f"^turn {side} while walking",
+        f"^walk and ^curve {side}",
+        f"^walk {side}", f"^walk to the {side}", f"^make a {side} turn while walking",
+        f"^walk and ^make a {side} turn", f"^take a {side} turn", f"^veer {side} while walking",
+        f"^walk along a curve to the {side}", f"^turn {side} and ^walk on",
+        f"^walk ahead and ^turn {side}", f"^keep walking and ^turn {side}",
+        f"^go around a corner to the {side}",
+    ]  # fmt: skip
+    amount = abs(m.turn_deg)
+    if 65 <= amount <= 115:
+        result += [
+            f"^walk and ^turn 90 degrees to the {side}",
+            f"^make a quarter turn to the {side}",
+        ]
+    if 150 <= amount <= 215:
+        result += [
+            f"^walk, ^turn around to the {side} and ^walk back", "^walk forward and ^turn around",
+            f"^walk in a half circle to the {side}", "^walk and ^turn around",
+            "^walk and ^turn back",
+            f"^turn around over the {side} side and ^walk back",
+        ]  # fmt: skip
+    if amount > 240:
+        result += [
+            f"^walk in a circle to the {side}",
+            "^walk in a circle",
+            "^walk around in a circle",
+        ]
+    if m.speed < 0.65:
+        result += [f"^walk slowly and ^turn {side}", f"slowly ^walk in a curve to the {side}"]
+    if m.speed > 1.3:
+        result += [f"^walk quickly and ^turn {side}", f"^walk fast in a curve to the {side}"]
+    return result
+
+
+def _turn(m: Measures, side: str) -> list[str]:
+    result = [
+        f"^turn {side}", f"^turn to the {side}", f"^turn {side} on the spot",
+        f"^rotate to the {side}", f"^turn the body to the {side}", f"^turn in place to the {side}",
+        f"^pivot to the {side}", f"^face to the {side}", f"^spin {side} slowly",
+    ]  # fmt: skip
+    if abs(m.turn_deg) > 140:
+        result += [f"^turn around to the {side}", "^turn around", "^turn around on the spot"]
+    return result
+
+
+def _run(m: Measures, straight: bool) -> list[str]:
+    ahead = _AHEAD if straight else _AHEAD[:5]
+    verbs = ["^run", "^run", "^run"] + (
+        ["^jog", "^jog"] if m.speed < 3.0 else ["^jog"] if m.speed < 3.4 else []
+    )
+    result = [f"{verb} {way}" for verb in verbs for way in ahead] + ["^run"] * 4 + verbs
+    if m.speed < 2.9:
+        result += ["^run slowly", "^jog slowly", "^jog at an easy pace", "^go for a jog",
+                   "^run at a slow pace", "^trot forward", "^jog along"]  # fmt: skip
+    if m.speed > 3.2:
+        result += ["^run fast", "^run quickly", "^sprint", "^sprint forward", "^dash forward",
+                   "^run at high speed", "^run as fast as possible", "^race ahead", "^run rapidly",
+                   "^rush forward running", "^run in a hurry", "^dash"]  # fmt: skip
+    return result
+
+
+def _jump(m: Measures) -> list[str]:
+    result: list[str] = []
+    if m.num_jumps > 1:
+        result += ["^jump up and down", "^jump several times", "^jump repeatedly", "^keep jumping",
+                   "^jump again and again", "^hop up and down", "^jump",
+                   "^bounce up and down"]  # fmt: skip
+    else:
+        result += ["^jump", "^jump", "^jump", "^jump up", "^jump into the air", "^leap up",
+                   "^jump once", "^leap", "^do a jump", "^jump up high", "^make a jump",
+                   "^crouch and ^jump", "^jump and ^land", "^take a leap", "^jump with both feet",
+                   "^spring up", "^hop up"]  # fmt: skip
+    if m.speed > 0.3 and m.forward > 0.6:
+        result += ["^jump forward", "^leap forward", "^jump ahead", "^jump forward"]
+    elif m.speed < 0.15:
+        result += ["^jump on the spot", "^jump in place", "^jump straight up", "^jump vertically"]
+    return result
+
+
+def _kick(clip: Clip, m: Measures) -> list[str]:
+    side = "left" if m.left_kick > m.right_kick else "right"
+    other = min(m.left_kick, m.right_kick) > 0
+    result = ["^kick", "^kick", "^kick", "^kick something", "^give a kick", "^do a kick",
+              "^perform a kick", "^throw a kick", "^kick into the air",
+              "^swing a leg to kick"]  # fmt: skip
+    if not other:
+        result += [
+            f"^kick with the {side} foot", f"^kick with the {side} leg", f"^do a {side} kick",
+            f"^kick with the {side} leg", f"^raise the {side} leg and ^kick",
+        ]  # fmt: skip
+    if max(m.left_kick, m.right_kick) > 0.5:
+        result += ["^kick high", "^do a high kick", "^make a high kick"]
+    if "run" in clip.tags:
+        result += [
+            "^kick a ball",
+            "^kick a soccer ball",
+            "^step up and ^kick a ball",
+            "^shoot a football",
+        ]
+    elif "punch" in clip.tags:
+        result += [
+            "^do a karate kick",
+            "^practice karate kicks",
+            "^do martial arts",
+            "^kick and ^punch",
+        ]
+    return result
+
+
+def _punch(clip: Clip, m: Measures) -> list[str]:
+    left, right = m.left_hand_speed > 2.5, m.right_hand_speed > 2.5
+    result = ["^punch", "^punch", "^throw punches", "^throw a punch", "^punch the air",
+              "^strike with the fists", "^fight with the fists"]  # fmt: skip
+    if left != right:
+        side = "left" if left else "right"
+        result += [
+            f"^punch with the {side} hand",
+            f"^throw a {side} punch",
+            f"^hit with the {side} fist",
+        ]
+    if "kick" in clip.tags:
+        result += ["^do karate", "^practice karate", "^do martial arts", "^perform karate moves"]
+    else:
+        result += ["^box"] * 4 + ["^do boxing", "^practice boxing", "^box against the air",
+                   "^shadow box", "^fight", "^fight like a boxer", "^train boxing",
+                   "^throw jabs"]  # fmt: skip
+    return result
+
+
+_SUBJECT = re.compile(
+    r"^(a|the) (person|man|woman|figure|human|character)\b|^(someone|somebody|a human figure)\b"
+)
+
+
+def clip_sentences(clip: Clip, random: np.random.Generator) -> list[str]:
+    """Give the clip's own captions, each also with another subject."""
+    result = list(clip.captions)
+    for text in clip.captions:
+        subject = _draw(SUBJECTS, random)
+        result.append(_SUBJECT.sub(subject, text))
+    return result
+
+
+def captions_of(
+    action: str, clip: Clip, m: Measures, random: np.random.Generator, count: int
+) -> list[str]:
+    """Word count captions for a window, true by its measures and by its clip's words."""
+    phrases = phrases_of(action, clip, m)
+    own_share = {"dance": 0.7, "other": 1.0, "punch": 0.25, "kick": 0.15, "seated": 0.2}
+    share = own_share.get(action, 0.1 if clip.folder == "animations" else 0.0)
+    if not phrases:
+        share = 1.0
+    own = clip_sentences(clip, random)
+    result = []
+    for _ in range(count):
+        if random.random() < share:
+            result.append(own[int(random.integers(len(own)))])
+        else:
+            result.append(word(phrases[int(random.integers(len(phrases)))], random))
+    return result

@@ -1,0 +1,202 @@
+"""Captioned motion clips: read, mirrored, lengthened, resampled.
+
+A data folder holds ``train.npz``, ``val.npz`` and ``meta.json`` (the layout is described in its
+README): local rotations as int16 quaternions, root positions, one record per clip.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.rotation import multiply_quaternions, quaternion_to_matrix, slerp
+from motionrt.runtime.skeleton import Skeleton, load_skeleton
+
+Array = NDArray[np.float32]
+
+QUATERNION_SCALE = 32767.0
+SEAM_FRAMES = 4
+"""Frames over which a lengthened clip is blended from one gait cycle into the next."""
+MAX_SEAM_M = 0.07
+"""A gait cycle is repeated only if its ends differ by less than this, on average over joints."""
+
+
+_SIDE = re.compile(r"\b([Ll]eft|[Rr]ight)(?=\b|ward|hand)")
+_OTHER_SIDE = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip on the 22-joint skeleton: rotations (T, J, 4) wxyz, root (T, 3), its words."""
+
+    name: str
+    folder: str
+    fps: float
+    rotations: Array
+    root: Array
+    tags: tuple[str, ...]
+    captions: tuple[str, ...]
+    variant: str
+    mirrored: bool = False
+    tempo: float = 1.0
+    """Playback speed against the recording; 1 is as recorded."""
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames there are."""
+        return len(self.root)
+
+
+def read_clips(folder: Path, splits: Sequence[str] = ("train", "val")) -> Iterator[Clip]:
+    """Read a data folder's clips in the order of its records; InputError if it is none."""
+    try:
+        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text("utf-8"))
+        arrays = {split: dict(np.load(folder / f"{split}.npz")) for split in splits}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no motion data folder ({error})") from error
+    skeleton = load_skeleton("cmu22")
+    if tuple(meta["names"]) != skeleton.joint_names:
+        raise InputError(f"{folder}: joints are not those of skeleton {skeleton.name}")
+    for record in meta["clips"]:
+        split = arrays.get(record["split"])
+        if split is None:
+            continue
+        start, stop = split["offsets"][record["index"] : record["index"] + 2]
+        rotations = split["quat"][start:stop].astype(np.float32) / QUATERNION_SCALE
+        rotations /= np.linalg.norm(rotations, axis=-1, keepdims=True)
+        yield Clip(
+            name=record["id"],
+            folder=folder.name,
+            fps=float(meta["fps"]),
+            rotations=rotations,
+            root=split["root"][start:stop].astype(np.float32),
+            tags=tuple(record["tags"]),
+            captions=tuple(record["captions"]),
+            variant=record["variant"],
+        )
+
+
+def swap_sides(text: str) -> str:
+    """Exchange the words left and right, also in leftward, left-handed and the like."""
+    return _SIDE.sub(lambda match: _OTHER_SIDE[match.group()], text)
+
+
+def mirror(clip: Clip, skeleton: Skeleton) -> Clip:
+    """Exchange left and right in a clip's motion and in its words."""
+    partner = {
+        name: name.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right")
+        for name in skeleton.joint_names
+    }
+    order = [skeleton.index(partner[name]) for name in skeleton.joint_names]
+    return replace(
+        clip,
+        rotations=clip.rotations[:, order] * np.array([1, 1, -1, -1], np.float32),
+        root=clip.root * np.array([-1, 1, 1], np.float32),
+        captions=tuple(swap_sides(text) for text in clip.captions),
+        mirrored=not clip.mirrored,
+    )
+
+
+def resample(clip: Clip, fps: float, tempo: float = 1.0) -> Clip:
+    """Resample to another rate; a tempo above 1 also plays the clip that much faster."""
+    step = clip.fps * tempo / fps
+    times = np.arange(0, clip.num_frames - 1 + 1e-4, step)
+    before = np.minimum(times.astype(np.int64), clip.num_frames - 2)
+    fraction = (times - before).astype(np.float32)
+    rotations = slerp(clip.rotations[before], clip.rotations[before + 1], fraction[:, None])
+    root = clip.root[before] + fraction[:, None] * (clip.root[before + 1] - clip.root[before])
+    return replace(
+        clip,
+        fps=fps,
+        rotations=np.asarray(rotations, np.float32),
+        root=np.asarray(root, np.float32),
+        tempo=clip.tempo * tempo,
+    )
+
+
+def headings(joints: Array, skeleton: Skeleton) -> Array:
+    """Find the heading (T,) in radians from world joints (T, J, 3); unwrapped over time."""
+    right, left = skeleton.hip_joints
+    across = joints[:, right] - joints[:, left]
+    angle: Array = np.unwrap(np.arctan2(across[:, 2], -across[:, 0])).astype(np.float32)
+    return angle
+
+
+def lengthen(clip: Clip, skeleton: Skeleton, num_frames: int) -> Clip | None:
+    """Repeat a gait cycle of a short clip until it has num_frames; None if it has no clean cycle.
+
+    The two most alike moments, a cycle apart, are joined; root travel and turning are carried on.
+    """
+    joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
+    heading = headings(joints, skeleton)
+    length = clip.num_frames
+    span = (int(0.5 * clip.fps), int(1.5 * clip.fps))
+    ground = clip.root * np.array([1, 0, 1], np.float32)
+    pose = _about_y(joints - ground[:, None], -heading)
+    velocity = np.gradient(pose, axis=0) * clip.fps
+    best = (np.inf, 0, 0)
+    for period in range(span[0], span[1] + 1):
+        count = length - SEAM_FRAMES - period
+        if count < 1:
+            break
+        ends, starts = slice(period, period + count), slice(0, count)
+        distance = np.linalg.norm(pose[ends] - pose[starts], axis=-1).mean(-1)
+        distance_of_velocity = np.linalg.norm(velocity[ends] - velocity[starts], axis=-1).mean(-1)
+        drift = np.abs(heading[ends] - heading[starts])
+        cost = distance + 0.05 * distance_of_velocity + 0.1 * drift
+        i = int(np.argmin(cost))
+        if distance[i] < MAX_SEAM_M and cost[i] < best[0]:
+            best = (float(cost[i]), i, i + period)
+    _, start, end = best
+    if end == 0:
+        return None
+    # Per frame: pose without heading, and the step to the next frame seen from the heading.
+    unturned = clip.rotations.copy()
+    unturned[:, 0] = multiply_quaternions(_quaternion_about_y(-heading), clip.rotations[:, 0])
+    steps = np.diff(ground, axis=0, append=2 * ground[-1:] - ground[-2:-1])
+    steps = _about_y(steps[:, None], -heading)[:, 0]
+    turns = np.diff(heading, append=2 * heading[-1:] - heading[-2:-1])
+    if abs(heading[end] - heading[start]) < 0.35:
+        turns = turns.copy()
+        turns[start:end] -= (heading[end] - heading[start]) / (end - start)
+    order = list(range(end))
+    while len(order) < num_frames:
+        order += range(start, end)
+    order += range(end, min(length, end + 2))
+    index = np.array(order)
+    rotations, heights = unturned[index], clip.root[index, 1]
+    steps, turns = steps[index], turns[index]
+    for seam in range(end, len(order) - SEAM_FRAMES, end - start):
+        for k in range(SEAM_FRAMES):
+            share = np.float32((k + 1) / (SEAM_FRAMES + 1))
+            rotations[seam + k] = slerp(unturned[end + k], rotations[seam + k], share)
+            heights[seam + k] = (1 - share) * clip.root[end + k, 1] + share * heights[seam + k]
+    new_heading = heading[0] + np.concatenate([[0], np.cumsum(turns[:-1])]).astype(np.float32)
+    travel = _about_y(steps[:, None], new_heading)[:, 0]
+    root = ground[0] + np.concatenate([np.zeros((1, 3)), np.cumsum(travel[:-1], axis=0)])
+    root[:, 1] = heights
+    rotations = rotations.copy()
+    rotations[:, 0] = multiply_quaternions(_quaternion_about_y(new_heading), rotations[:, 0])
+    return replace(clip, rotations=rotations.astype(np.float32), root=root.astype(np.float32))
+
+
+def _about_y(vectors: Array, angle: Array) -> Array:
+    """Turn vectors (T, N, 3) about the vertical by angle (T,)."""
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    turned: Array = np.stack([cos * x + sin * z, y, cos * z - sin * x], axis=-1)
+    return turned
+
+
+def _quaternion_about_y(angle: Array) -> Array:
+    zero = np.zeros_like(angle)
+    turn: Array = np.stack([np.cos(angle / 2), zero, np.sin(angle / 2), zero], axis=-1)
+    return turn

@@ -1,0 +1,302 @@
+"""Training windows: encoded clips end to end, and a table of captioned pieces of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.features import MotionFeatures
+from motionrt.runtime.files import atomic_file
+from motionrt.runtime.prompt import clean_prompt
+from motionrt.runtime.rotation import quaternion_to_matrix
+from motionrt.runtime.skeleton import load_skeleton
+from motionrt.train.default.captions import EXCLUDED_TAGS, action_of, captions_of
+from motionrt.train.default.clips import Clip, lengthen, mirror, read_clips, resample
+from motionrt.train.default.measures import measure
+
+Array = NDArray[np.float32]
+
+DATASET_VERSION = 1
+"""Raised whenever windows, captions or features change, so that caches are made anew."""
+
+ACTION_WEIGHTS = {
+    "walk_slow": 0.09,
+    "walk": 0.17,
+    "walk_fast": 0.08,
+    "walk_turn_left": 0.07,
+    "walk_turn_right": 0.07,
+    "walk_start": 0.01,
+    "walk_stop": 0.015,
+    "walk_other": 0.01,
+    "walk_back": 0.015,
+    "sidestep": 0.01,
+    "run": 0.10,
+    "stand": 0.06,
+    "turn": 0.03,
+    "jump": 0.07,
+    "kick": 0.045,
+    "punch": 0.045,
+    "fight_idle": 0.01,
+    "sit_down": 0.03,
+    "stand_up": 0.015,
+    "seated": 0.015,
+    "dance": 0.05,
+    "other": 0.06,
+}
+"""How often each action is drawn; a default is judged by its walk."""
+
+CONTACT_MAX_SPEED_MPS = 0.25
+"""Slower than this and low: the foot stands. Wider than the encoder's own, for noisy capture."""
+
+VARIANT_WEIGHTS = {"daz": 0.5, "kay": 0.5, "qpl": 0.4, "qch": 0.5, "qcy": 0.5}
+"""Less natural conversions and rigs are drawn less often."""
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """What windows are cut and how many words each is given."""
+
+    fps: float = 20.0
+    window_frames: tuple[int, ...] = (40, 60, 80, 100, 120)
+    min_frames: int = 28
+    stride_frames: int = 10
+    captions_per_window: int = 12
+    lengthened_seconds: float = 7.0
+    locomotion_tempos: tuple[float, ...] = (0.85, 1.0, 1.15)
+    other_tempos: tuple[float, ...] = (0.93, 1.07)
+    splits: tuple[str, ...] = ("train", "val")
+    seed: int = 0
+
+
+@dataclass
+class Dataset:
+    """Encoded clips and their windows; features are not normalised."""
+
+    features: Array
+    """(F, D), every clip's frames end to end."""
+    starts: NDArray[np.int64]
+    """(N,) first frame of each window."""
+    lengths: NDArray[np.int64]
+    """(N,) frames of each window."""
+    weights: NDArray[np.float64]
+    """(N,) how often each window is drawn; they add up to 1."""
+    actions: list[str]
+    """N names, keys of `ACTION_WEIGHTS`."""
+    captions: NDArray[np.int64]
+    """(N, C) indices into `texts`."""
+    texts: list[str]
+    config: DatasetConfig = field(default_factory=DatasetConfig)
+
+    @property
+    def num_windows(self) -> int:
+        """How many windows there are."""
+        return len(self.starts)
+
+    def meanings(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """List which text is said of what: pairs (P, 2) of text and meaning, and how often (P,).
+
+        A meaning is an action with the sides that the text names; of actions that gather many
+        different deeds ("other", "dance"), each group of windows with the same words is one.
+        """
+        index: dict[tuple[str, ...], int] = {}
+        pairs: dict[tuple[int, int], float] = defaultdict(float)
+        sides = [tuple(side for side in ("left", "right") if side in t) for t in self.texts]
+        rows = zip(self.actions, self.captions, self.weights, strict=True)
+        for action, row, weight in rows:
+            group = min(self.texts[i] for i in row) if action in ("other", "dance") else ""
+            for text in map(int, row):
+                meaning = (action, group, *sides[text])
+                pairs[text, index.setdefault(meaning, len(index))] += weight
+        return np.array(list(pairs), np.int64), np.array(list(pairs.values()))
+
+    def summary(self) -> str:
+        """Describe the windows by action, one line each."""
+        total: dict[str, float] = defaultdict(float)
+        for action, weight in zip(self.actions, self.weights, strict=True):
+            total[action] += weight
+        counts = Counter(self.actions)
+        lines = [f"{name:16} {counts[name]:6} windows, drawn {total[name]:.1%}" for name in counts]
+        return "\n".join(sorted(lines))
+
+    def save(self, path: Path) -> None:
+        """Write everything to one .npz file."""
+        with atomic_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                features=self.features,
+                starts=self.starts,
+                lengths=self.lengths,
+                weights=self.weights,
+                captions=self.captions,
+                words=np.array(json.dumps({"actions": self.actions, "texts": self.texts})),
+                config=np.array(json.dumps(asdict(self.config))),
+            )
+
+    @staticmethod
+    def load(path: Path) -> Dataset:
+        """Read what `save` wrote."""
+        arrays = dict(np.load(path))
+        words = json.loads(str(arrays["words"]))
+        values = json.loads(str(arrays["config"]))
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        names = ("features", "starts", "lengths", "weights", "captions")
+        return Dataset(
+            **{name: arrays[name] for name in names}, **words, config=DatasetConfig(**values)
+        )
+
+
+def dataset_key(folders: Sequence[Path], config: DatasetConfig) -> str:
+    """Name the data and settings that a dataset is made from, for caching."""
+    digest = hashlib.sha256(json.dumps([DATASET_VERSION, asdict(config)]).encode())
+    digest.update(json.dumps(sorted(ACTION_WEIGHTS.items())).encode())
+    for folder in folders:
+        digest.update(folder.name.encode())
+        for name in ("meta.json", *(f"{split}.npz" for split in config.splits)):
+            path = folder / name
+            if not path.is_file():
+                raise InputError(f"{folder}: no motion data folder ({name} is missing)")
+            digest.update(f"{name} {path.stat().st_size}".encode())
+            digest.update(str(zlib.crc32(path.read_bytes())).encode())
+    return digest.hexdigest()[:16]
+
+
+def build_dataset(folders: Sequence[Path], config: DatasetConfig) -> Dataset:
+    """Encode, mirror, cut and caption all clips of the data folders."""
+    skeleton = load_skeleton("cmu22")
+    encoder = MotionFeatures(skeleton, config.fps)
+    features: list[Array] = []
+    offset = 0
+    rows: list[tuple[int, int, str, str, float, list[str]]] = []
+    for folder in folders:
+        for original in read_clips(folder, config.splits):
+            if set(original.tags) & EXCLUDED_TAGS:
+                continue
+            for clip in _versions(original, config):
+                encoded = _encode(clip, encoder)
+                windows = _windows(clip, encoded, encoder, config)
+                if not windows:
+                    continue
+                features.append(encoded)
+                for start, length, action, texts in windows:
+                    weight = VARIANT_WEIGHTS.get(clip.variant, 1.0)
+                    rows.append((offset + start, length, action, original.name, weight, texts))
+                offset += len(encoded)
+    if not rows:
+        raise InputError(f"{', '.join(map(str, folders))}: no window long enough to train on")
+    index: dict[str, int] = {}
+    captions = [[index.setdefault(text, len(index)) for text in row[5]] for row in rows]
+    return Dataset(
+        features=np.concatenate(features),
+        starts=np.array([row[0] for row in rows], np.int64),
+        lengths=np.array([row[1] for row in rows], np.int64),
+        weights=_weights(rows),
+        actions=[row[2] for row in rows],
+        captions=np.array(captions, np.int64),
+        texts=list(index),
+        config=config,
+    )
+
+
+def _versions(original: Clip, config: DatasetConfig) -> list[Clip]:
+    """Give every version of a clip: lengthened, at several tempos, each also mirrored."""
+    skeleton = load_skeleton("cmu22")
+    walks = set(original.tags) <= {"walk", "run", "sprint", "look", "walk_back", "zombie"}
+    clip = original
+    frames = int(config.lengthened_seconds * clip.fps)
+    if walks and clip.num_frames < frames:
+        clip = lengthen(clip, skeleton, frames) or clip
+    if clip.folder != "animations":
+        clip = _on_the_floor(clip)
+    tempos = config.locomotion_tempos if walks else config.other_tempos
+    versions = [resample(clip, config.fps, tempo) for tempo in tempos]
+    return [side for version in versions for side in (version, mirror(version, skeleton))]
+
+
+def _on_the_floor(clip: Clip) -> Clip:
+    """Move a recording up or down by at most 8 cm so that its lower toe stands at 2 cm."""
+    skeleton = load_skeleton("cmu22")
+    joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
+    toes = [skeleton.foot_joints[1], skeleton.foot_joints[3]]
+    low = float(np.percentile(joints[:, toes, 1].min(-1), 15))
+    root = clip.root.copy()
+    root[:, 1] += np.clip(0.02 - low, -0.08, 0.08)
+    return Clip(**{**clip.__dict__, "root": root})
+
+
+def _encode(clip: Clip, encoder: MotionFeatures) -> Array:
+    features = encoder.encode(quaternion_to_matrix(clip.rotations), clip.root)
+    joints = encoder.decode(features)["posed_joints"]
+    feet = list(encoder.skeleton.foot_joints)
+    velocities = features[:, encoder.slices["velocities"]].reshape(len(features), -1, 3)
+    slow = np.linalg.norm(velocities[:, feet], axis=-1) < CONTACT_MAX_SPEED_MPS
+    low = np.asarray(joints)[:, feet, 1] < 0.10
+    features[:, encoder.slices["foot_contacts"]] = slow & low
+    return features
+
+
+def _windows(
+    clip: Clip, features: Array, encoder: MotionFeatures, config: DatasetConfig
+) -> list[tuple[int, int, str, list[str]]]:
+    frames = len(features)
+    if frames < config.min_frames:
+        return []
+    spans: list[tuple[int, int]] = []
+    for length in config.window_frames:
+        if frames >= length:
+            last = frames - length
+            count = max(1, -(-last // config.stride_frames) + 1)
+            spans += [
+                (int(start), length) for start in np.unique(np.linspace(0, last, count, dtype=int))
+            ]
+    whole = (0, min(frames, max(config.window_frames)))
+    if whole not in spans:
+        spans.append(whole)
+    decoded = encoder.decode(features)
+    joints = np.asarray(decoded["posed_joints"], np.float32)
+    cos, sin = features[:, 3], features[:, 4]
+    heading = np.unwrap(np.arctan2(sin, cos)).astype(np.float32)
+    result = []
+    for start, length in spans:
+        window = slice(start, start + length)
+        if not np.isfinite(joints[window]).all():
+            continue
+        m = measure(
+            joints[window], features[window][:, [0, 2]], heading[window], encoder.skeleton, clip.fps
+        )
+        action = action_of(clip, m)
+        if action is None:
+            continue
+        if action == "other" and clip.folder == "animations" and length < 0.6 * frames:
+            continue
+        seed = zlib.crc32(f"{clip.name} {clip.mirrored} {clip.tempo} {start} {length}".encode())
+        random = np.random.default_rng([config.seed, seed])
+        texts = captions_of(action, clip, m, random, config.captions_per_window)
+        if action == "walk":
+            action = "walk_slow" if m.speed < 0.85 else "walk_fast" if m.speed > 1.5 else "walk"
+        if action == "walk_turn":
+            action = "walk_turn_left" if m.turn_deg > 0 else "walk_turn_right"
+        result.append((start, length, action, [clean_prompt(text) for text in texts]))
+    return result
+
+
+def _weights(rows: Sequence[tuple[int, int, str, str, float, list[str]]]) -> NDArray[np.float64]:
+    """Share each action's weight among its clips by the root of their windows."""
+    counts = Counter((row[2], row[3]) for row in rows)
+    raw = np.array([row[4] / np.sqrt(counts[row[2], row[3]]) for row in rows])
+    totals: dict[str, float] = defaultdict(float)
+    for row, weight in zip(rows, raw, strict=True):
+        totals[row[2]] += weight
+    weights: NDArray[np.float64] = np.array(
+        [ACTION_WEIGHTS[row[2]] * w / totals[row[2]] for row, w in zip(rows, raw, strict=True)]
+    )
+    weights /= weights.sum()
+    return weights

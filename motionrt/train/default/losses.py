@@ -1,0 +1,137 @@
+"""Losses on predicted motions: features, and joints after forward kinematics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from motionrt.models.kimodo import Kimodo
+from motionrt.runtime.features import MotionFeatures
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each part counts; a weight pushes training towards its part."""
+
+    root: float = 1.0
+    positions: float = 1.0
+    rotations: float = 1.0
+    velocities: float = 0.6
+    contacts: float = 0.3
+    local_root: float = 0.3
+    """Turning rate and speed of the root, which differences of its path make noisy."""
+    joints: float = 10.0
+    """Joint positions by forward kinematics, square metres."""
+    joint_velocities: float = 0.5
+    """Their velocities, (m/s)²."""
+    standing_feet: float = 2.0
+    """Velocity of feet that should stand, (m/s)²."""
+
+
+class MotionLoss(nn.Module):
+    """Compares predicted with true normalised motions."""
+
+    offsets: Tensor
+
+    def __init__(self, layout: MotionFeatures, weights: LossWeights) -> None:
+        """Take the layout of the features and what each part counts."""
+        super().__init__()
+        self.layout = layout
+        self.weights = weights
+        self.register_buffer("offsets", torch.from_numpy(layout.skeleton.offsets.copy()))
+
+    def forward(
+        self,
+        model: Kimodo,
+        predicted: Tensor,
+        target: Tensor,
+        frame_mask: Tensor,
+        signal: Tensor,
+    ) -> dict[str, Tensor]:
+        """Give each part of the loss, unweighted, and the weighted "total".
+
+        predicted and target are (B, T, D) normalised, frame_mask (B, T); signal (B,) is the share
+        of signal in the noisy input: what needs sharp predictions counts by it.
+        """
+        slices, mask = self.layout.slices, frame_mask.unsqueeze(-1).to(predicted.dtype)
+        squared = (predicted - target).square() * mask
+        frames = mask.sum()
+
+        def mean(part: Tensor) -> Tensor:
+            return part.sum() / (frames * part.shape[-1])
+
+        parts = {
+            "root": mean(squared[..., :5]),
+            "positions": mean(squared[..., slices["local_joints_positions"]]),
+            "rotations": mean(squared[..., slices["global_rot_data"]]),
+            "velocities": mean(squared[..., slices["velocities"]]),
+            "contacts": mean(squared[..., slices["foot_contacts"]]),
+        }
+        local = model.to_local_root(predicted[..., :5], frame_mask)
+        with torch.no_grad():
+            true_local = model.to_local_root(target[..., :5], frame_mask)
+        clarity = signal[:, None, None]
+        parts["local_root"] = mean((local - true_local).square() * mask * clarity)
+
+        motion = unnormalize(model, predicted)
+        with torch.no_grad():
+            truth = unnormalize(model, target)
+            true_joints = self.joints(truth)
+            contacts = truth[..., slices["foot_contacts"]] > 0.5
+        joints = self.joints(motion)
+        weight = mask * clarity
+        parts["joints"] = mean(((joints - true_joints).square().flatten(2)) * weight)
+        velocity, true_velocity = (
+            _rates(joints, self.layout.fps),
+            _rates(true_joints, self.layout.fps),
+        )
+        pairs = weight[:, 1:] * mask[:, :-1]
+        difference = (velocity - true_velocity).square().flatten(2) * pairs
+        parts["joint_velocities"] = difference.sum() / (pairs.sum() * difference.shape[-1] + 1e-6)
+        feet = velocity[:, :, list(self.layout.skeleton.foot_joints)].square().sum(-1)
+        standing = (contacts[:, 1:] & contacts[:, :-1]) * pairs
+        parts["standing_feet"] = (feet * standing).sum() / (standing.sum() + 1e-6)
+        total = sum(getattr(self.weights, name) * part for name, part in parts.items())
+        return {**parts, "total": torch.as_tensor(total)}
+
+    def joints(self, motion: Tensor) -> Tensor:
+        """Pose the skeleton: motion features (B, T, D) in their units to joints (B, T, J, 3)."""
+        slices = self.layout.slices
+        num_joints = self.layout.skeleton.num_joints
+        rot6d = motion[..., slices["global_rot_data"]].reshape(*motion.shape[:2], num_joints, 6)
+        rotations = rot6d_to_matrix(rot6d)
+        start = slices["local_joints_positions"].start
+        ground = motion[..., :3] * motion.new_tensor([1.0, 0.0, 1.0])
+        root = motion[..., start : start + 3] + ground
+        parents = torch.as_tensor(self.layout.skeleton.parents[1:].copy(), device=motion.device)
+        steps = torch.einsum("btjik,jk->btji", rotations[:, :, parents], self.offsets[1:])
+        posed: list[Tensor] = [root]
+        for joint in range(1, num_joints):
+            parent = int(self.layout.skeleton.parents[joint])
+            posed.append(posed[parent] + steps[:, :, joint - 1])
+        return torch.stack(posed, dim=2)
+
+
+def unnormalize(model: Kimodo, motion: Tensor) -> Tensor:
+    """Bring normalised motion (B, T, D) back to its units."""
+    root = model.global_root.unnormalize(motion[..., :5])
+    return torch.cat((root, model.body.unnormalize(motion[..., 5:])), dim=-1)
+
+
+def normalize(model: Kimodo, motion: Tensor) -> Tensor:
+    """Standardise motion (B, T, D)."""
+    root = model.global_root.normalize(motion[..., :5])
+    return torch.cat((root, model.body.normalize(motion[..., 5:])), dim=-1)
+
+
+def rot6d_to_matrix(rot6d: Tensor) -> Tensor:
+    """Turn (..., 6) into (..., 3, 3) as the runtime does, but safe to differentiate anywhere."""
+    x = torch.nn.functional.normalize(rot6d[..., :3], dim=-1, eps=1e-4)
+    z = torch.nn.functional.normalize(torch.linalg.cross(x, rot6d[..., 3:]), dim=-1, eps=1e-4)
+    return torch.stack((x, torch.linalg.cross(z, x), z), dim=-1)
+
+
+def _rates(values: Tensor, fps: float) -> Tensor:
+    return (values[:, 1:] - values[:, :-1]) * fps

@@ -1,0 +1,203 @@
+"""The whole recipe: data folders in, a trained denoiser and its bundle out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from motionrt.runtime.files import atomic_folder
+from motionrt.runtime.prompt import clean_prompt
+from motionrt.runtime.skeleton import load_skeleton
+from motionrt.train.default.batches import BatchConfig, BatchSource
+from motionrt.train.default.corpus import sentences
+from motionrt.train.default.dataset import Dataset, DatasetConfig, build_dataset, dataset_key
+from motionrt.train.default.student import (
+    ENCODER_FOLDER,
+    PROJECTOR_FILE,
+    StudentConfig,
+    StudentTrainer,
+)
+from motionrt.train.default.text_space import TextSpace, embed_cached
+from motionrt.train.default.trainer import (
+    DENOISER_FOLDER,
+    Progress,
+    TrainConfig,
+    Trainer,
+    lower_priority,
+    stop_flag,
+)
+
+MODEL_NAME = "motionrt-default"
+LICENCE = "Apache-2.0; acknowledgements of the motion data in MODEL_CARD.md"
+TEXT_WIDTH = 128
+TEXT_SPACE_FILE = "text_space.safetensors"
+NUM_SENTENCES = 60_000
+"""Sentences of the wide corpus that the text encoder is taught on, besides the captions."""
+
+PRESETS = {
+    "small": (
+        TrainConfig(num_steps=60_000, latent_dim=256, ff_size=768, num_layers=4, num_heads=4),
+        BatchConfig(batch_size=32),
+    ),
+    "base": (
+        TrainConfig(
+            num_steps=40_000,
+            latent_dim=320,
+            ff_size=1024,
+            num_layers=6,
+            num_heads=5,
+            ema_decay=0.9995,
+        ),
+        BatchConfig(batch_size=256),
+    ),
+}
+"""Sizes by what they are trained on: two CPU cores in many hours, or a GPU in minutes."""
+
+
+def run(
+    data: Sequence[Path],
+    work: Path,
+    output: Path | None,
+    *,
+    echo: Callable[[str], None],
+    preset: str = "auto",
+    steps: int | None = None,
+    batch_size: int | None = None,
+    optimizer: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    compiled: bool | None = None,
+    fp32: bool = False,
+    report_every: int = 50,
+) -> None:
+    """Train, or go on training, in the work folder; then make the bundle at output."""
+    place = torch.device(_device(device))
+    if place.type == "cpu":
+        lower_priority()
+    preset = preset if preset != "auto" else "base" if place.type == "cuda" else "small"
+    config, batches = PRESETS[preset]
+    config = replace(config, seed=seed, bfloat16=not fp32)
+    if steps is not None:
+        config = replace(config, num_steps=steps)
+    if optimizer is not None:
+        config = replace(config, optimizer=optimizer)
+    if batch_size is not None:
+        batches = replace(batches, batch_size=batch_size)
+
+    dataset = load_dataset(data, work, DatasetConfig(), echo)
+    source, space = make_source(dataset, work, batches, place, echo)
+    trainer = Trainer(
+        source,
+        space.width,
+        config,
+        work,
+        compiled=compiled if compiled is not None else place.type == "cuda",
+    )
+    count = sum(p.numel() for p in trainer.model.parameters())
+    echo(f"{count / 1e6:.1f} M parameters on {place}, from step {trainer.step}")
+
+    def report(progress: Progress) -> None:
+        parts = " ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
+        left = (progress.num_steps - progress.step) * progress.seconds_per_step / 3600
+        echo(
+            f"{time.strftime('%H:%M:%S')} step {progress.step}/{progress.num_steps} "
+            f"{progress.seconds_per_step:.3f} s/step, {left:.1f} h left: {parts}"
+        )
+
+    if not trainer.train(report, report_every):
+        echo(f"stopped at step {trainer.step}; the same command goes on from here")
+        return
+    if not distil(dataset, space, work, place, echo):
+        echo("stopped while distilling; the same command goes on from here")
+        return
+    if output is not None:
+        make_bundle(work, output, echo)
+
+
+def distil(
+    dataset: Dataset,
+    space: TextSpace,
+    work: Path,
+    device: torch.device,
+    echo: Callable[[str], None],
+    config: StudentConfig | None = None,
+    num_sentences: int = NUM_SENTENCES,
+) -> bool:
+    """Teach the small text encoder, or go on teaching it; False if a signal stopped it."""
+    corpus = [clean_prompt(text) for text in sentences(num_sentences, seed=0)]
+    if not any(work.glob("teacher-*.npy")):
+        echo("embedding captions and sentences with the teacher (some minutes, once)")
+    vectors = [
+        space.project(embed_cached(texts, work, device)) for texts in (dataset.texts, corpus)
+    ]
+    student = StudentTrainer(
+        (dataset.texts, vectors[0]), (corpus, vectors[1]), config or StudentConfig(), work, device
+    )
+    echo(f"distilling the text encoder from step {student.step}")
+
+    def report(step: int, error: float) -> None:
+        total = student.config.num_steps
+        echo(f"{time.strftime('%H:%M:%S')} text encoder {step}/{total}: error {error:.4f}")
+
+    with stop_flag() as stop:
+        return student.train(report, lambda: stop.is_set)
+
+
+def make_bundle(work: Path, output: Path, echo: Callable[[str], None]) -> None:
+    """Export the denoiser with its text encoder to a bundle at output, replacing an older one."""
+    from motionrt.export.bundle import BundleWriter
+    from motionrt.export.kimodo import export_kimodo
+    from motionrt.export.readers.kimodo import read_kimodo
+    from motionrt.export.text_encoder import read_text_encoder
+
+    checkpoint = replace(read_kimodo(work / DENOISER_FOLDER), name=MODEL_NAME)
+    encoder = read_text_encoder(work / ENCODER_FOLDER, work / PROJECTOR_FILE)
+    with atomic_folder(output, replace=True) as folder:
+        export_kimodo(BundleWriter(folder, echo), checkpoint, encoder, LICENCE)
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    echo(f"{output}: {size / 1e6:.1f} MB")
+
+
+def load_dataset(
+    data: Sequence[Path], work: Path, config: DatasetConfig, echo: Callable[[str], None]
+) -> Dataset:
+    """Build the data set, or read it from the work folder if it was built before."""
+    path = work / f"dataset-{dataset_key(data, config)}.npz"
+    if path.is_file():
+        return Dataset.load(path)
+    echo("encoding and captioning the motion data (some minutes, once)")
+    dataset = build_dataset(data, config)
+    work.mkdir(parents=True, exist_ok=True)
+    dataset.save(path)
+    echo(dataset.summary())
+    return dataset
+
+
+def make_source(
+    dataset: Dataset,
+    work: Path,
+    config: BatchConfig,
+    device: torch.device,
+    echo: Callable[[str], None],
+) -> tuple[BatchSource, TextSpace]:
+    """Embed the captions and put everything on the device."""
+    echo(f"{dataset.num_windows} windows, {len(dataset.texts)} captions")
+    embeddings = embed_cached(dataset.texts, work, device)
+    path = work / TEXT_SPACE_FILE
+    if path.is_file():
+        space = TextSpace.load(path)
+    else:
+        space = TextSpace.fit(embeddings, *dataset.meanings(), TEXT_WIDTH)
+        space.save(path)
+    skeleton = load_skeleton("cmu22")
+    return BatchSource(dataset, space.project(embeddings), skeleton, config, device), space
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"

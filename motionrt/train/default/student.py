@@ -1,0 +1,277 @@
+"""Distil the sentence encoder into a small Qwen3 with its own vocabulary and a projector.
+
+What comes out is a text encoder directory in Hugging Face's layout and a linear projector into the
+text space: what ``motionrt export kimodo --text-encoder DIR --projector FILE`` takes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor, nn
+
+from motionrt.models.decoder_lm import DecoderConfig, DecoderLM
+from motionrt.models.projector import LinearProjector, ProjectorConfig
+from motionrt.models.text_encoder import TextEncoder
+from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.files import atomic_file, atomic_folder
+
+STATE_FILE = "student.pt"
+ENCODER_FOLDER = "text_encoder"
+PROJECTOR_FILE = "projector.safetensors"
+PAD_TOKEN = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """Sizes and training of the small text encoder."""
+
+    num_steps: int = 12_000
+    batch_size: int = 128
+    vocab_size: int = 4096
+    hidden_size: int = 192
+    intermediate_size: int = 512
+    num_layers: int = 4
+    num_heads: int = 4
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 200
+    caption_share: float = 0.5
+    """Rows that are captions of the motion data; the others come from the wide corpus."""
+    ema_decay: float = 0.998
+    seed: int = 0
+
+    def decoder(self, vocab_size: int) -> DecoderConfig:
+        """Give the sizes of the language model."""
+        return DecoderConfig(
+            vocab_size=vocab_size,
+            hidden_size=self.hidden_size,
+            intermediate_size=self.intermediate_size,
+            num_layers=self.num_layers,
+            num_heads=self.num_heads,
+            num_kv_heads=self.num_heads,
+            head_dim=self.hidden_size // self.num_heads,
+            rms_norm_eps=1e-6,
+            rope_theta=10000.0,
+            qk_norm=True,
+        )
+
+
+def train_tokenizer(texts: Sequence[str], vocab_size: int) -> Tokenizer:
+    """Fit a byte-level BPE; every byte has a token, so every text can be written."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=[PAD_TOKEN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    # The corpus is sorted so that its order does not decide between equally frequent pairs.
+    tokenizer.train_from_iterator(sorted(set(texts)), trainer)
+    return tokenizer
+
+
+class StudentTrainer:
+    """Fits the student to target vectors; resumable at any step."""
+
+    def __init__(
+        self,
+        captions: tuple[Sequence[str], NDArray[np.float32]],
+        corpus: tuple[Sequence[str], NDArray[np.float32]],
+        config: StudentConfig,
+        folder: Path,
+        device: torch.device,
+    ) -> None:
+        """Take texts with their vectors in the text space; both lists are cleaned prompts."""
+        self.config, self.folder, self.device = config, folder, device
+        texts = [*captions[0], *corpus[0]]
+        self.num_captions = len(captions[0])
+        self.targets = torch.from_numpy(np.concatenate([captions[1], corpus[1]])).to(device)
+        self.tokenizer = train_tokenizer(texts, config.vocab_size)
+        self.ids, self.mask = self._encode(texts)
+        torch.manual_seed(config.seed)
+        self.generator = torch.Generator(device).manual_seed(config.seed + 1)
+        width = self.targets.shape[1]
+        vocab_size = self.tokenizer.get_vocab_size()
+        self.model = TextEncoder(
+            DecoderLM(config.decoder(vocab_size)),
+            "mean",
+            LinearProjector(ProjectorConfig("linear", config.hidden_size, width)),
+        ).to(device)
+        for name, parameter in self.model.named_parameters():
+            if parameter.ndim == 2 and "projector" not in name:
+                nn.init.normal_(parameter, std=0.02 if "embed" in name else 0.04)
+        self.ema = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=0.01,
+            fused=True,
+        )
+        self.step = 0
+        if (folder / STATE_FILE).is_file():
+            self.load()
+
+    def train(
+        self,
+        report: Callable[[int, float], None],
+        should_stop: Callable[[], bool] = lambda: False,
+        report_every: int = 200,
+        save_seconds: float = 240.0,
+    ) -> bool:
+        """Run to the last step; False if stopped before."""
+        total, saved = torch.zeros((), device=self.device), time.monotonic()
+        while self.step < self.config.num_steps:
+            total += self.train_step()
+            stopping = should_stop()
+            last = self.step == self.config.num_steps
+            if self.step % report_every == 0:
+                report(self.step, float(total) / report_every)
+                total.zero_()
+            if stopping or last or time.monotonic() - saved > save_seconds:
+                self.save()
+                saved = time.monotonic()
+            if stopping and not last:
+                return False
+        return True
+
+    def train_step(self) -> Tensor:
+        """Take one optimiser step; returns the mean squared error."""
+        config = self.config
+        warm = min(1.0, (self.step + 1) / config.warmup_steps)
+        cosine = 0.5 * (1 + math.cos(math.pi * self.step / config.num_steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * warm * (0.01 + 0.99 * cosine)
+        num_captions = round(config.batch_size * config.caption_share)
+        rows = torch.cat(
+            (
+                self._random_rows(0, self.num_captions, num_captions),
+                self._random_rows(
+                    self.num_captions, len(self.targets), config.batch_size - num_captions
+                ),
+            )
+        )
+        length = int(self.mask[rows].sum(1).max())
+        ids, mask = self.ids[rows, :length], self.mask[rows, :length]
+        loss: Tensor = (self.model(ids, mask, mask) - self.targets[rows]).square().mean()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        decay = min(config.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            averages = list(self.ema.values())
+            torch._foreach_lerp_(averages, list(self.model.parameters()), 1 - decay)
+        return loss.detach()
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Map cleaned prompts to text vectors (N, width) with the averaged weights."""
+        model = TextEncoder(
+            DecoderLM(self.config.decoder(self.tokenizer.get_vocab_size())),
+            "mean",
+            LinearProjector(
+                ProjectorConfig("linear", self.config.hidden_size, self.targets.shape[1])
+            ),
+        ).to(self.device)
+        model.load_state_dict(self.ema)
+        ids, mask = self._encode(texts)
+        vectors: NDArray[np.float32] = model(ids, mask, mask).cpu().numpy()
+        return vectors
+
+    def save(self) -> None:
+        """Write the state, the encoder directory and the projector."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(self.folder / STATE_FILE) as temporary:
+            state = {
+                "step": self.step,
+                "model": self.model.state_dict(),
+                "ema": self.ema,
+                "optimizer": self.optimizer.state_dict(),
+                "generator": self.generator.get_state(),
+                "config": asdict(self.config),
+            }
+            torch.save(state, temporary)
+        self.write_encoder(self.folder / ENCODER_FOLDER, self.folder / PROJECTOR_FILE)
+
+    def load(self) -> None:
+        """Continue from the folder's state; CheckpointError if it has another config."""
+        path = self.folder / STATE_FILE
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["config"] != asdict(self.config):
+            raise CheckpointError(f"{path}: was trained with another config; use another folder")
+        self.step = int(state["step"])
+        self.model.load_state_dict(state["model"])
+        for name, value in state["ema"].items():
+            self.ema[name].copy_(value)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+
+    def write_encoder(self, folder: Path, projector: Path) -> None:
+        """Write config.json, model.safetensors, tokenizer.json, and the projector beside them."""
+        config = self.config
+        document = {
+            "architectures": ["Qwen3ForCausalLM"],
+            "model_type": "qwen3",
+            "vocab_size": self.tokenizer.get_vocab_size(),
+            "hidden_size": config.hidden_size,
+            "intermediate_size": config.intermediate_size,
+            "num_hidden_layers": config.num_layers,
+            "num_attention_heads": config.num_heads,
+            "num_key_value_heads": config.num_heads,
+            "head_dim": config.hidden_size // config.num_heads,
+            "hidden_act": "silu",
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 10000.0,
+            "attention_bias": False,
+            "max_position_embeddings": 512,
+            "tie_word_embeddings": True,
+            "torch_dtype": "float32",
+        }
+        weights = {name: t.detach().float().cpu().contiguous() for name, t in self.ema.items()}
+        parts = {
+            name.removeprefix("backbone."): f"model.{name.removeprefix('backbone.')}"
+            for name in weights
+            if name.startswith("backbone.")
+        }
+        with atomic_folder(folder, replace=True) as place:
+            (place / "config.json").write_text(json.dumps(document, indent=1), "utf-8")
+            tensors = {stored: weights[f"backbone.{name}"] for name, stored in parts.items()}
+            save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
+            self.tokenizer.save(str(place / "tokenizer.json"))
+        write_linear_projector(projector, weights["projector.weight"], weights["projector.bias"])
+
+    def _random_rows(self, start: int, stop: int, count: int) -> Tensor:
+        return torch.randint(start, stop, (count,), generator=self.generator, device=self.device)
+
+    def _encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        encoded = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        length = max(map(len, encoded))
+        ids = torch.zeros(len(encoded), length, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, tokens in enumerate(encoded):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = 1
+        return ids.to(self.device), mask.to(self.device)
+
+
+def write_linear_projector(path: Path, weight: Tensor, bias: Tensor) -> None:
+    """Write a linear projector, (out, in) and (out,), with the metadata that readers look for."""
+    metadata = {"kind": "linear", "prompt_format": "plain"}
+    with atomic_file(path) as temporary:
+        tensors = {"weight": weight.float().contiguous(), "bias": bias.float().contiguous()}
+        save_file(tensors, temporary, metadata=metadata)

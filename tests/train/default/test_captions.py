@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from motionrt.runtime.features import MotionFeatures
+from motionrt.runtime.rotation import quaternion_to_matrix
+from motionrt.runtime.skeleton import load_skeleton
+from motionrt.train.default.captions import (
+    action_of,
+    captions_of,
+    phrases_of,
+    present_participle,
+    third_person,
+    word,
+)
+from motionrt.train.default.clips import Clip, mirror
+from motionrt.train.default.measures import Measures, measure
+
+SKELETON = load_skeleton("cmu22")
+
+
+def measured(clip: Clip) -> Measures:
+    encoder = MotionFeatures(SKELETON, clip.fps)
+    features = encoder.encode(quaternion_to_matrix(clip.rotations), clip.root)
+    joints = np.asarray(encoder.decode(features)["posed_joints"])
+    heading = np.unwrap(np.arctan2(features[:, 4], features[:, 3]))
+    return measure(joints, features[:, [0, 2]], heading, SKELETON, clip.fps)
+
+
+def words_of(clip: Clip) -> str:
+    m = measured(clip)
+    action = action_of(clip, m)
+    assert action is not None
+    return " ".join(captions_of(action, clip, m, np.random.default_rng(0), 200))
+
+
+@pytest.mark.parametrize(
+    ("verb", "third", "participle"),
+    [
+        ("walk", "walks", "walking"),
+        ("run", "runs", "running"),
+        ("punch", "punches", "punching"),
+        ("carry", "carries", "carrying"),
+        ("stay", "stays", "staying"),
+        ("dance", "dances", "dancing"),
+        ("lie", "lies", "lying"),
+        ("begin", "begins", "beginning"),
+        ("have", "has", "having"),
+        ("be", "is", "being"),
+        ("go", "goes", "going"),
+    ],
+)
+def test_verbs_are_conjugated(verb: str, third: str, participle: str) -> None:
+    assert (third_person(verb), present_participle(verb)) == (third, participle)
+
+
+def test_a_phrase_becomes_whole_sentences() -> None:
+    random = np.random.default_rng(0)
+    made = {word("^walk forward and ^turn left", random) for _ in range(200)}
+    assert "a person walks forward and turns left" in made
+    assert "walk forward and turn left" in made
+    assert not any("^" in sentence for sentence in made)
+
+
+def test_speed_is_measured(make_gait: Callable[..., Clip]) -> None:
+    m = measured(make_gait(4.0, 1.2))
+    assert m.speed == pytest.approx(1.2, abs=0.05)
+    assert m.forward == pytest.approx(1.0, abs=0.05)
+    assert abs(m.turn_deg) < 3
+
+
+@pytest.mark.parametrize(
+    ("speed", "said", "unsaid"),
+    [(0.6, "slow", "quick"), (1.8, "quick", "slow")],
+)
+def test_captions_tell_the_measured_pace(
+    make_gait: Callable[..., Clip], speed: float, said: str, unsaid: str
+) -> None:
+    words = words_of(make_gait(4.0, speed))
+    assert said in words
+    assert unsaid not in words
+
+
+def test_a_plain_walk_is_called_neither_slow_nor_quick(make_gait: Callable[..., Clip]) -> None:
+    words = words_of(make_gait(4.0, 1.15))
+    assert "walks forward" in words
+    assert not any(word in words for word in ("slow", "quick", "fast", "left", "right"))
+
+
+def test_turns_are_told_with_their_side_and_mirrored_with_the_other(
+    make_gait: Callable[..., Clip],
+) -> None:
+    clip = make_gait(4.0, 1.0, 100.0)
+    words, mirrored = words_of(clip), words_of(mirror(clip, SKELETON))
+    assert "left" in words and "right" not in words
+    assert "right" in mirrored and "left" not in mirrored
+
+
+def test_climbing_and_uneven_ground_are_left_out(make_gait: Callable[..., Clip]) -> None:
+    clip = make_gait()
+    m = measured(clip)
+    assert action_of(replace(clip, tags=("climb",)), m) is None
+    uneven = replace(clip, captions=("a person walks on uneven terrain",))
+    assert action_of(uneven, m) is None
+
+
+def test_each_kick_names_the_leg_that_rises(make_gait: Callable[..., Clip]) -> None:
+    clip = replace(make_gait(), tags=("kick",))
+    m = replace(measured(clip), left_kick=0.4, right_kick=-0.3)
+    phrases = " ".join(phrases_of("kick", clip, m))
+    assert "left" in phrases and "right" not in phrases

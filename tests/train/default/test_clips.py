@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.rotation import quaternion_to_matrix
+from motionrt.runtime.skeleton import load_skeleton
+from motionrt.train.default.clips import (
+    Clip,
+    headings,
+    lengthen,
+    mirror,
+    read_clips,
+    resample,
+    swap_sides,
+)
+
+SKELETON = load_skeleton("cmu22")
+
+
+def joints_of(clip: Clip) -> np.ndarray:
+    joints, _ = SKELETON.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
+    return joints
+
+
+def test_reads_what_was_stored(data_folder: Path, make_gait: Callable[..., Clip]) -> None:
+    clips = list(read_clips(data_folder, ["train"]))
+    assert len(clips) == 5
+    np.testing.assert_allclose(clips[0].rotations, make_gait(3.0, 1.2).rotations, atol=1e-4)
+
+
+def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no motion data folder"):
+        list(read_clips(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "swapped"),
+    [
+        ("raises the left arm, then the right.", "raises the right arm, then the left."),
+        ("Left turn; upright and bright", "Right turn; upright and bright"),
+        ("a left-handed man goes leftward", "a right-handed man goes rightward"),
+    ],
+)
+def test_sides_are_swapped_in_words(text: str, swapped: str) -> None:
+    assert swap_sides(text) == swapped
+    assert swap_sides(swapped) == text
+
+
+def test_a_mirrored_clip_is_the_reflection(make_gait: Callable[..., Clip]) -> None:
+    clip = make_gait(3.0, 1.0, 90.0)
+    reflected = joints_of(mirror(clip, SKELETON))
+    left, right = SKELETON.index("LeftHand"), SKELETON.index("RightHand")
+    expected = joints_of(clip) * [-1, 1, 1]
+    np.testing.assert_allclose(reflected[:, left], expected[:, right], atol=1e-5)
+    np.testing.assert_array_equal(
+        mirror(mirror(clip, SKELETON), SKELETON).rotations, clip.rotations
+    )
+
+
+def test_resampling_keeps_the_path_and_a_tempo_changes_the_speed(
+    make_gait: Callable[..., Clip],
+) -> None:
+    clip = make_gait(4.0, 1.0)
+    same, faster = resample(clip, 20.0), resample(clip, 20.0, 2.0)
+    np.testing.assert_allclose(same.root[-1], clip.root[-1], atol=0.06)
+    assert faster.num_frames == pytest.approx(same.num_frames / 2, abs=1)
+    step = np.linalg.norm(np.diff(faster.root[:, [0, 2]], axis=0), axis=-1) * faster.fps
+    assert step.mean() == pytest.approx(2.0, abs=0.02)
+
+
+def test_a_lengthened_walk_goes_on_straight_and_smooth(make_gait: Callable[..., Clip]) -> None:
+    clip = make_gait(2.0, 1.3)
+    longer = lengthen(clip, SKELETON, 240)
+    assert longer is not None and longer.num_frames >= 240
+    travel = longer.root[-1] - longer.root[0]
+    assert travel[2] == pytest.approx(1.3 * (longer.num_frames - 1) / longer.fps, rel=0.03)
+    assert abs(travel[0]) < 0.1
+    before, after = joints_of(clip), joints_of(longer)
+    jolt = np.abs(np.diff(after, n=2, axis=0)).max()
+    assert jolt < 2 * np.abs(np.diff(before, n=2, axis=0)).max()
+
+
+def test_a_lengthened_turn_keeps_turning(make_gait: Callable[..., Clip]) -> None:
+    longer = lengthen(make_gait(3.0, 1.0, 90.0), SKELETON, 180)
+    assert longer is not None
+    heading = np.degrees(headings(joints_of(longer), SKELETON))
+    assert heading[-1] - heading[0] > 150
+
+
+def test_a_clip_without_a_cycle_is_left_alone(make_gait: Callable[..., Clip]) -> None:
+    assert lengthen(make_gait(0.4), SKELETON, 100) is None

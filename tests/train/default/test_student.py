@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from motionrt.export.text_encoder import read_text_encoder
+from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.prompt import clean_prompt
+from motionrt.train.default.corpus import sentences
+from motionrt.train.default.student import StudentConfig, StudentTrainer, train_tokenizer
+
+CONFIG = StudentConfig(
+    num_steps=8,
+    batch_size=8,
+    vocab_size=400,
+    hidden_size=16,
+    intermediate_size=32,
+    num_layers=1,
+    num_heads=2,
+    warmup_steps=2,
+)
+TEXTS = [clean_prompt(text) for text in sentences(40, seed=1)]
+
+
+@pytest.fixture
+def make_student(
+    random_vectors: Callable[[int, int], NDArray[np.float32]], tmp_path: Path
+) -> Callable[..., StudentTrainer]:
+    vectors = random_vectors(len(TEXTS), 6)
+
+    def make(config: StudentConfig = CONFIG, folder: str = "work") -> StudentTrainer:
+        captions, corpus = (TEXTS[:20], vectors[:20]), (TEXTS[20:], vectors[20:])
+        return StudentTrainer(captions, corpus, config, tmp_path / folder, torch.device("cpu"))
+
+    return make
+
+
+def quiet(step: int, error: float) -> None:
+    pass
+
+
+def test_sentences_are_many_different_and_repeatable() -> None:
+    made = sentences(500, seed=0)
+    assert len(set(made)) == 500
+    assert made == sentences(500, seed=0) != sentences(500, seed=1)
+
+
+def test_the_tokenizer_can_write_any_text() -> None:
+    tokenizer = train_tokenizer(TEXTS, 400)
+    for text in ("A person walks forward.", "Größe 走る 🤸"):
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+def test_a_resumed_distillation_ends_as_one_without_a_break(
+    make_student: Callable[..., StudentTrainer],
+) -> None:
+    whole = make_student(folder="whole")
+    assert whole.train(quiet)
+    broken = make_student(folder="broken")
+    assert not broken.train(quiet, lambda: broken.step == 3)
+    resumed = make_student(folder="broken")
+    assert resumed.step == 3
+    assert resumed.train(quiet)
+    for name, value in whole.ema.items():
+        assert torch.equal(value, resumed.ema[name]), name
+
+
+def test_another_configuration_is_refused(make_student: Callable[..., StudentTrainer]) -> None:
+    make_student().save()
+    with pytest.raises(CheckpointError, match="another config"):
+        make_student(replace(CONFIG, seed=1))
+
+
+def test_it_learns_its_targets(make_student: Callable[..., StudentTrainer]) -> None:
+    student = make_student(replace(CONFIG, num_steps=150, learning_rate=1e-2, warmup_steps=5))
+    errors: list[float] = []
+    student.train(lambda step, error: errors.append(error), report_every=50)
+    assert errors[-1] < 0.4 * errors[0]
+
+
+def test_what_is_written_reads_back_as_a_text_encoder(
+    make_student: Callable[..., StudentTrainer],
+) -> None:
+    student = make_student()
+    student.train(quiet)
+    source = read_text_encoder(
+        student.folder / "text_encoder", student.folder / "projector.safetensors"
+    )
+    prompts = ["A person walks forward.", "Someone does something unheard of."]
+    inputs = [torch.from_numpy(array) for array in source.tokenizer.encode(prompts)]
+    with torch.no_grad():
+        vectors = source.module(*inputs).numpy()
+    np.testing.assert_allclose(vectors, student.encode(prompts), atol=1e-5)
+    assert source.text_width == 6

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from motionrt.export.readers.kimodo import read_kimodo
+from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.skeleton import load_skeleton
+from motionrt.train.default.batches import BatchConfig, BatchSource
+from motionrt.train.default.dataset import DatasetConfig, build_dataset
+from motionrt.train.default.sampling import TorchSampler
+from motionrt.train.default.trainer import Progress, TrainConfig, Trainer, read_losses
+
+CONFIG = TrainConfig(
+    num_steps=6,
+    latent_dim=16,
+    ff_size=32,
+    num_layers=1,
+    num_heads=2,
+    warmup_steps=2,
+    bfloat16=False,
+)
+
+
+@pytest.fixture(scope="module")
+def source(
+    data_folder: Path, random_vectors: Callable[[int, int], NDArray[np.float32]]
+) -> BatchSource:
+    config = DatasetConfig(window_frames=(30,), stride_frames=30, splits=("train",))
+    dataset = build_dataset([data_folder], config)
+    vectors = random_vectors(len(dataset.texts), 8)
+    batches = BatchConfig(batch_size=4, bucket_shares=(1.0,))
+    return BatchSource(dataset, vectors, load_skeleton("cmu22"), batches, torch.device("cpu"))
+
+
+def quiet(_: Progress) -> None:
+    pass
+
+
+def trained(source: BatchSource, folder: Path, config: TrainConfig = CONFIG) -> Trainer:
+    trainer = Trainer(source, 8, config, folder)
+    assert trainer.train(quiet, report_every=2)
+    return trainer
+
+
+def test_the_same_seed_gives_the_same_weights(source: BatchSource, tmp_path: Path) -> None:
+    first, second = (trained(source, tmp_path / name) for name in ("a", "b"))
+    other = trained(source, tmp_path / "c", replace(CONFIG, seed=1))
+    for name, value in first.ema.items():
+        assert torch.equal(value, second.ema[name]), name
+    assert not torch.equal(
+        first.ema["root_model.input_linear.weight"], other.ema["root_model.input_linear.weight"]
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_resumed_run_ends_as_one_without_a_break(
+    source: BatchSource, tmp_path: Path, optimizer: str
+) -> None:
+    config = replace(CONFIG, optimizer=optimizer)
+    whole = trained(source, tmp_path / "whole", config)
+    broken = Trainer(source, 8, config, tmp_path / "broken")
+    for _ in range(3):
+        broken.train_step()
+    broken.save()
+    resumed = Trainer(source, 8, config, tmp_path / "broken")
+    assert resumed.step == 3
+    assert resumed.train(quiet, report_every=2)
+    for name, value in whole.ema.items():
+        assert torch.equal(value, resumed.ema[name]), name
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_a_signal_stops_the_run_after_a_save(source: BatchSource, tmp_path: Path) -> None:
+    trainer = Trainer(source, 8, CONFIG, tmp_path)
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    assert not trainer.train(stop, report_every=1)
+    assert signal.getsignal(signal.SIGTERM) is handler
+    resumed = Trainer(source, 8, CONFIG, tmp_path)
+    assert 2 <= resumed.step <= 3
+    assert resumed.train(quiet)
+
+
+def test_another_configuration_is_refused_but_more_steps_are_not(
+    source: BatchSource, tmp_path: Path
+) -> None:
+    trained(source, tmp_path)
+    with pytest.raises(CheckpointError, match="learning_rate"):
+        Trainer(source, 8, replace(CONFIG, learning_rate=1e-4), tmp_path)
+    longer = Trainer(source, 8, replace(CONFIG, num_steps=8), tmp_path)
+    assert longer.train(quiet, report_every=2)
+    assert longer.step == 8
+
+
+def test_losses_are_logged_once_a_step(source: BatchSource, tmp_path: Path) -> None:
+    trainer = Trainer(source, 8, CONFIG, tmp_path)
+    trainer.train(quiet, report_every=2)
+    assert [row["step"] for row in read_losses(tmp_path)] == [2, 4, 6]
+    assert all(np.isfinite(list(row.values())).all() for row in read_losses(tmp_path))
+    assert (tmp_path / "losses.png").stat().st_size > 0
+
+
+def test_what_is_saved_is_a_kimodo_checkpoint(source: BatchSource, tmp_path: Path) -> None:
+    trainer = trained(source, tmp_path)
+    checkpoint = read_kimodo(tmp_path / "denoiser")
+    assert checkpoint.skeleton == "cmu22"
+    assert checkpoint.model.config == trainer.model_config
+    for name, value in trainer.ema.items():
+        assert torch.equal(checkpoint.model.state_dict()[name], value)
+
+
+def test_a_trained_checkpoint_can_be_sampled(source: BatchSource, tmp_path: Path) -> None:
+    trained(source, tmp_path)
+    vectors = np.ones((1, 8), np.float32)
+    sampler = TorchSampler(tmp_path / "denoiser", lambda texts: vectors)
+    motions = sampler.generate("a person walks", 1.0, [0, 1], num_steps=4)
+    again = sampler.generate("a person walks", 1.0, [1], num_steps=4)
+    assert [motion.num_frames for motion in motions] == [20, 20]
+    np.testing.assert_allclose(motions[1].posed_joints, again[0].posed_joints, atol=1e-4)
+    assert np.isfinite(motions[0].posed_joints).all()
+
+
+def test_training_learns(source: BatchSource, tmp_path: Path) -> None:
+    config = replace(CONFIG, num_steps=60, latent_dim=32, learning_rate=3e-3)
+    trained(source, tmp_path, config)
+    rows = read_losses(tmp_path)
+    assert rows[-1]["total"] < 0.5 * rows[0]["total"]

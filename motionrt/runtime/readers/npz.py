@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from typing import Any
@@ -46,9 +47,18 @@ def read_npz(
             fps = float(_number(arrays["fps"])) if "fps" in arrays else DEFAULT_FPS
         found = skeleton or _skeleton(arrays)
         known = {name: arrays[name] for name in ARRAY_NAMES if name in arrays}
-        return Motion.from_arrays(known, found, fps)
+        return Motion.from_arrays(known, found, fps, _info(arrays))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _info(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Read what a generated clip says of itself; nothing if it is not what we write."""
+    try:
+        info = json.loads(str(arrays["info"][()]))
+    except (KeyError, ValueError, RecursionError):
+        return {}
+    return info if isinstance(info, dict) else {}
 
 
 def _skeleton(arrays: dict[str, NDArray[Any]]) -> Skeleton:

@@ -1,0 +1,76 @@
+"""Store the embeddings of prompts in a prompt book."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("embed")
+@click.argument("prompts", type=click.Path(path_type=Path))
+@click.option(
+    "-b", "--bundle", type=click.Path(path_type=Path), help="Bundle whose encoder is used."
+)
+@click.option(
+    "--text-encoder-url",
+    help="Server that encodes instead (also TEXT_ENCODER_URL), no bundle needed.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The prompt book, a .safetensors file.",
+)
+@click.option("--add", is_flag=True, help="Keep what an existing book holds, encode only the rest.")
+@click.option("--backend", default="auto", show_default=True, help="Where the encoder runs.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    prompts: Path,
+    bundle: Path | None,
+    text_encoder_url: str | None,
+    output: Path,
+    add: bool,
+    backend: str,
+    quiet: bool,
+) -> None:
+    """Encode the prompts in PROMPTS, a text file of one a line, once and for all.
+
+    A bundle exported with --prompt-book needs no language model for these prompts.
+    """
+    import numpy as np
+
+    from motionrt.cli._progress import step_progress
+    from motionrt.runtime.errors import InputError
+    from motionrt.runtime.prompt_book import PromptBook, read_prompts
+    from motionrt.runtime.text_client import client_from_environment
+    from motionrt.runtime.text_encoding import BundleTextEncoder, Encoder
+
+    wanted = read_prompts(prompts)
+    encoder: Encoder | None = client_from_environment(text_encoder_url) if bundle is None else None
+    if bundle is not None and text_encoder_url:
+        raise click.UsageError("give either --bundle or --text-encoder-url")
+    if bundle is not None:
+        from motionrt.runtime.backends import choose_backend
+        from motionrt.runtime.manifest import Bundle
+
+        encoder = BundleTextEncoder(Bundle(bundle), choose_backend(backend))
+    if encoder is None:
+        raise click.UsageError("give --bundle or --text-encoder-url")
+
+    known = PromptBook.load(output) if add and output.exists() else None
+    if known is not None and known.encoder != encoder.description:
+        raise InputError(f"{output}: was made by another encoder; make a new book instead of --add")
+    rows = {prompt: known.lookup(prompt) for prompt in known.prompts} if known else {}
+    missing = [prompt for prompt in wanted if prompt not in rows]
+    with step_progress(quiet) as progress:
+        for done, prompt in enumerate(missing):
+            rows[prompt] = encoder.encode([prompt])[0]
+            if progress is not None:
+                progress("encoding", done + 1, len(missing))
+    book = PromptBook(list(rows), np.stack(list(rows.values())), encoder.description, str(output))
+    book.save(output)
+    if not quiet:
+        size = output.stat().st_size / 1e6
+        click.echo(f"{output}: {len(book)} prompts of {book.width} numbers, {size:.1f} MB")

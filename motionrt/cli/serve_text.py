@@ -1,0 +1,57 @@
+"""Serve a bundle's text encoder to other programs, Kimodo's own among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("serve-text")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--host",
+    envvar="GRADIO_SERVER_NAME",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to serve on; 0.0.0.0 lets other machines in.",
+)
+@click.option(
+    "--port",
+    envvar="GRADIO_SERVER_PORT",
+    default=9550,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to serve on; 0 takes a free one.",
+)
+@click.option("--backend", default="auto", show_default=True, help="Where the encoder runs.")
+@click.option("--quiet", is_flag=True, help="Do not print the prompts.")
+def command(bundle: Path, host: str, port: int, backend: str, quiet: bool) -> None:
+    """Serve the text encoder of BUNDLE by the protocol of Kimodo's text-encoder server.
+
+    A Kimodo installation uses it with TEXT_ENCODER_MODE=api and TEXT_ENCODER_URL set to the
+    address that is printed, motionrt with --text-encoder-url. Ctrl-C ends it.
+    """
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from motionrt.runtime.backends import choose_backend
+    from motionrt.runtime.manifest import Bundle
+    from motionrt.runtime.text_encoding import BundleTextEncoder
+    from motionrt.runtime.text_server import TextEncoderServer
+
+    encoder = BundleTextEncoder(Bundle(bundle), choose_backend(backend))
+
+    def encode(prompt: str) -> NDArray[np.float32]:
+        return np.asarray(encoder.encode([prompt])[0], np.float32)
+
+    def log(prompt: str) -> None:
+        if not quiet:
+            click.echo(f"encoded {prompt!r}")
+
+    with TextEncoderServer(encode, host, port, log) as server:
+        click.echo(f"serving {encoder.description.get('name', 'the text encoder')} on {server.url}")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,25 @@ Reference = Callable[..., Tensor | tuple[Tensor, ...]]
 """What a graph must equal: called with its inputs as keywords, returns its outputs in order."""
 
 
+@dataclass
+class Compared:
+    """What a graph was compared on, and how far off it was."""
+
+    largest: float = 0.0
+    """Largest |graph - reference|."""
+    relative: float = 0.0
+    """Largest |graph - reference| / |reference| of an output as a whole (Euclidean norms)."""
+    inputs: Arrays = field(default_factory=dict)
+    """The last set."""
+    expected: Arrays = field(default_factory=dict)
+    """The reference's outputs for it."""
+
+
 def check_graph(
     path: Path, spec: GraphSpec, reference: Reference, checks: Sequence[Mapping[str, Tensor]]
-) -> tuple[float, Arrays, Arrays]:
+) -> Compared:
     """Compare a graph on disk with its reference on every set of inputs.
 
-    Returns the largest difference, and the inputs and the reference's outputs of the last set.
     ParityError names the first tensor that differs by more than the spec allows.
     """
     import onnxruntime as ort
@@ -32,20 +46,23 @@ def check_graph(
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    largest = 0.0
-    inputs: Arrays = {}
-    expected: Arrays = {}
+    compared = Compared()
     for check in checks:
         with torch.no_grad():
             results = reference(**check)
         results = (results,) if isinstance(results, Tensor) else results
         names = [tensor.name for tensor in spec.outputs]
-        inputs = {name: tensor.numpy() for name, tensor in check.items()}
-        expected = {n: r.numpy() for n, r in zip(names, results, strict=True)}
-        found = session.run(names, inputs)
+        compared.inputs = {name: tensor.numpy() for name, tensor in check.items()}
+        compared.expected = {n: r.numpy() for n, r in zip(names, results, strict=True)}
+        found = session.run(names, compared.inputs)
         for name, array in zip(names, found, strict=True):
-            largest = max(largest, compare(f"{spec.name}/{name}", array, expected[name], spec))
-    return largest, inputs, expected
+            want = compared.expected[name]
+            largest = compare(f"{spec.name}/{name}", array, want, spec)
+            compared.largest = max(compared.largest, largest)
+            size = float(np.linalg.norm(want.astype(np.float64)))
+            apart = float(np.linalg.norm(array.astype(np.float64) - want))
+            compared.relative = max(compared.relative, apart / size if size else 0.0)
+    return compared
 
 
 def compare(

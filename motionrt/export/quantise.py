@@ -28,8 +28,8 @@ from motionrt.runtime.errors import ExportError, InputError
 
 FORMATS = ("fp32", "fp16", "dynamic-int8", "blockwise")
 CONTRIB = "com.microsoft"
-CHUNK_ELEMENTS = 1 << 24
-"""Weights are worked on in runs of rows of about so many numbers."""
+CHUNK_ELEMENTS = 1 << 17
+"""Weights are worked on in runs of rows of about so many numbers: they stay in the cache."""
 INT4_TRIALS = 7
 """Scales tried for each block of 4-bit weights; the one of least squared error is kept."""
 
@@ -285,20 +285,23 @@ def _round_int4(blocks: Tensor) -> tuple[Tensor, Tensor]:
     """Map each block's extreme to -8 or near it, whichever leaves the least squared error."""
     extreme = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True))
     safe = torch.where(extreme.abs() > 1e-30, extreme, 1.0)
-    best_gain = torch.full(extreme.shape, -1.0)
-    best_values = torch.zeros_like(blocks)
+    best_gain = torch.full_like(extreme, -1.0)
+    best_inverse = torch.zeros_like(extreme)
     best_scale = torch.zeros_like(extreme)
+    values, product = torch.empty_like(blocks), torch.empty_like(blocks)
     for trial in range(INT4_TRIALS):
-        reach = 8.0 + 0.25 * (trial - INT4_TRIALS // 2)
-        values = (blocks * (-reach / safe)).round().clamp_(-8, 7)
-        weighted = (values * blocks).sum(-1, keepdim=True)
-        squares = (values * values).sum(-1, keepdim=True).clamp_(min=1e-30)
-        gain = weighted * weighted / squares
+        inverse = -(8.0 + 0.25 * (trial - INT4_TRIALS // 2)) / safe
+        torch.mul(blocks, inverse, out=values).round_().clamp_(-8, 7)
+        weighted = torch.mul(values, blocks, out=product).sum(-1, keepdim=True)
+        squares = values.square_().sum(-1, keepdim=True).clamp_(min=1e-30)
+        scale = weighted / squares
+        gain = weighted * scale
         better = gain > best_gain
-        best_values = torch.where(better, values, best_values)
-        best_scale = torch.where(better, weighted / squares, best_scale)
         best_gain = torch.where(better, gain, best_gain)
-    return (best_values + 8).to(torch.uint8), best_scale.squeeze(-1)
+        best_inverse = torch.where(better, inverse, best_inverse)
+        best_scale = torch.where(better, scale, best_scale)
+    torch.mul(blocks, best_inverse, out=values).round_().clamp_(-8, 7)
+    return values.add_(8).to(torch.uint8), best_scale.squeeze(-1)
 
 
 def _round_rows(weight: Tensor, largest: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

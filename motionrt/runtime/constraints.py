@@ -508,7 +508,7 @@ def _whole_numbers(value: Any) -> tuple[NDArray[np.int64], str | None]:
         array = np.asarray(value)
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
             return none, "must be a list of whole numbers"
-        wrong = [item for item in array.tolist() if item != item or int(item) != item or item < 0]
+        wrong = [x for x in array.tolist() if not 0 <= x < 2**31 or int(x) != x]
     except (TypeError, ValueError, OverflowError):
         return none, "must be a list of whole numbers"
     if wrong:

@@ -37,13 +37,23 @@ def from_bundle(bundle: Path | None) -> Generator:
     return generate
 
 
-def from_work(work: Path, steps: int, guidance: float, solver: str) -> Generator:
-    """Generate through torch from a training's averaged weights and its teacher's text space."""
-    from motionrt.train.default.sampling import TorchSampler
-    from motionrt.train.default.text_space import Teacher, TextSpace
+def from_work(work: Path, steps: int, guidance: float, solver: str, teacher: bool) -> Generator:
+    """Generate through torch from a training's averaged weights."""
+    import torch
 
-    space, teacher = TextSpace.load(work / "text_space.safetensors"), Teacher()
-    sampler = TorchSampler(work / "denoiser", lambda texts: space.project(teacher.embed(texts)))
+    from motionrt.train.default.sampling import Encoder, TorchSampler
+    from motionrt.train.default.student import read_student
+    from motionrt.train.default.text_space import Teacher, TextSpace
+    from motionrt.train.default.trainer import read_averaged
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    encode: Encoder
+    if teacher:
+        space, sentences = TextSpace.load(work / "text_space.safetensors"), Teacher()
+        encode = lambda texts: space.project(sentences.embed(texts))  # noqa: E731
+    else:
+        encode = read_student(work)
+    sampler = TorchSampler(read_averaged(work, device), encode)
 
     def generate(prompt: str, seconds: float, seeds: Sequence[int]) -> list[Motion]:
         return sampler.generate(prompt, seconds, seeds, steps, guidance, solver)
@@ -84,6 +94,7 @@ def paces(results: Sequence[Result]) -> tuple[float, float]:
 @click.option("--steps", default=25, show_default=True, help="Denoising steps (with --work).")
 @click.option("--guidance", default=2.0, show_default=True, help="Text guidance (with --work).")
 @click.option("--solver", default="ddim", show_default=True, help="Solver (with --work).")
+@click.option("--teacher", is_flag=True, help="Encode prompts with the teacher (with --work).")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to draw (PNG).")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Figures to store.")
 def main(
@@ -95,11 +106,12 @@ def main(
     steps: int,
     guidance: float,
     solver: str,
+    teacher: bool,
     sheet: Path | None,
     json_path: Path | None,
 ) -> None:
     """Generate every prompt of the table and print how many seeds pass."""
-    generate = from_work(work, steps, guidance, solver) if work else from_bundle(bundle)
+    generate = from_work(work, steps, guidance, solver, teacher) if work else from_bundle(bundle)
     results: list[Result] = []
     rows: list[tuple[str, Motion]] = []
     for check in CHECKS:

@@ -29,7 +29,7 @@ import click
 @click.option("--optimizer", type=click.Choice(["adamw", "muon"]), help="Optimiser.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--compile/--no-compile", "compiled", default=None, help="Use torch.compile.")
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
 @click.option("--fp32", is_flag=True, help="Train in full precision instead of bfloat16.")
 @click.option("--report-every", type=click.IntRange(1), default=50, show_default=True)
 def command(data: tuple[Path, ...], work: Path, output: Path | None, **options: object) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +63,11 @@ CONTACT_MAX_SPEED_MPS = 0.25
 
 VARIANT_WEIGHTS = {"daz": 0.5, "kay": 0.5, "qpl": 0.4, "qch": 0.5, "qcy": 0.5}
 """Less natural conversions and rigs are drawn less often."""
+
+
+NUM_WORKERS = os.cpu_count() or 1
+Row = tuple[int, int, str, str, float, list[str]]
+"""A window: start, frames, action, clip, weight, captions."""
 
 
 @dataclass(frozen=True)
@@ -171,25 +180,21 @@ def dataset_key(folders: Sequence[Path], config: DatasetConfig) -> str:
 
 def build_dataset(folders: Sequence[Path], config: DatasetConfig) -> Dataset:
     """Encode, mirror, cut and caption all clips of the data folders."""
-    skeleton = load_skeleton("cmu22")
-    encoder = MotionFeatures(skeleton, config.fps)
+    originals = [
+        clip
+        for folder in folders
+        for clip in read_clips(folder, config.splits)
+        if not set(clip.tags) & EXCLUDED_TAGS
+    ]
     features: list[Array] = []
+    rows: list[Row] = []
     offset = 0
-    rows: list[tuple[int, int, str, str, float, list[str]]] = []
-    for folder in folders:
-        for original in read_clips(folder, config.splits):
-            if set(original.tags) & EXCLUDED_TAGS:
-                continue
-            for clip in _versions(original, config):
-                encoded = _encode(clip, encoder)
-                windows = _windows(clip, encoded, encoder, config)
-                if not windows:
-                    continue
-                features.append(encoded)
-                for start, length, action, texts in windows:
-                    weight = VARIANT_WEIGHTS.get(clip.variant, 1.0)
-                    rows.append((offset + start, length, action, original.name, weight, texts))
-                offset += len(encoded)
+    work = partial(_prepare, config=config)
+    for prepared in _in_parallel(work, originals):
+        for encoded, windows in prepared:
+            features.append(encoded)
+            rows += [(offset + start, *row) for start, *row in windows]  # type: ignore[misc]
+            offset += len(encoded)
     if not rows:
         raise InputError(f"{', '.join(map(str, folders))}: no window long enough to train on")
     index: dict[str, int] = {}
@@ -204,6 +209,34 @@ def build_dataset(folders: Sequence[Path], config: DatasetConfig) -> Dataset:
         texts=list(index),
         config=config,
     )
+
+
+def _in_parallel(
+    work: Callable[[Clip], list[tuple[Array, list[Row]]]], clips: Sequence[Clip]
+) -> Iterator[list[tuple[Array, list[Row]]]]:
+    """Work on clips in their order, on all processors if there are enough clips."""
+    if len(clips) < 8 * NUM_WORKERS or NUM_WORKERS < 2:
+        yield from map(work, clips)
+        return
+    # Processes that are forked would inherit the locks of torch's threads.
+    with ProcessPoolExecutor(NUM_WORKERS, get_context("spawn")) as pool:
+        yield from pool.map(work, clips, chunksize=4)
+
+
+def _prepare(original: Clip, config: DatasetConfig) -> list[tuple[Array, list[Row]]]:
+    """Encode every version of a clip and list its windows, if it has any."""
+    encoder = MotionFeatures(load_skeleton("cmu22"), config.fps)
+    weight = VARIANT_WEIGHTS.get(original.variant, 1.0)
+    result = []
+    for clip in _versions(original, config):
+        encoded = _encode(clip, encoder)
+        rows: list[Row] = [
+            (start, length, action, original.name, weight, texts)
+            for start, length, action, texts in _windows(clip, encoded, encoder, config)
+        ]
+        if rows:
+            result.append((encoded, rows))
+    return result
 
 
 def _versions(original: Clip, config: DatasetConfig) -> list[Clip]:
@@ -288,7 +321,7 @@ def _windows(
     return result
 
 
-def _weights(rows: Sequence[tuple[int, int, str, str, float, list[str]]]) -> NDArray[np.float64]:
+def _weights(rows: Sequence[Row]) -> NDArray[np.float64]:
     """Share each action's weight among its clips by the root of their windows."""
     counts = Counter((row[2], row[3]) for row in rows)
     raw = np.array([row[4] / np.sqrt(counts[row[2], row[3]]) for row in rows])

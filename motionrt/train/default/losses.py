@@ -34,13 +34,19 @@ class MotionLoss(nn.Module):
     """Compares predicted with true normalised motions."""
 
     offsets: Tensor
+    parents: Tensor
+    feet: Tensor
 
     def __init__(self, layout: MotionFeatures, weights: LossWeights) -> None:
         """Take the layout of the features and what each part counts."""
         super().__init__()
         self.layout = layout
         self.weights = weights
-        self.register_buffer("offsets", torch.from_numpy(layout.skeleton.offsets.copy()))
+        skeleton = layout.skeleton
+        self.register_buffer("offsets", torch.from_numpy(skeleton.offsets[1:].copy()))
+        self.register_buffer("parents", torch.from_numpy(skeleton.parents[1:].copy()))
+        self.register_buffer("feet", torch.tensor(skeleton.foot_joints))
+        self.tree = skeleton.parents.tolist()
 
     def forward(
         self,
@@ -90,7 +96,7 @@ class MotionLoss(nn.Module):
         pairs = weight[:, 1:] * mask[:, :-1]
         difference = (velocity - true_velocity).square().flatten(2) * pairs
         parts["joint_velocities"] = difference.sum() / (pairs.sum() * difference.shape[-1] + 1e-6)
-        feet = velocity[:, :, list(self.layout.skeleton.foot_joints)].square().sum(-1)
+        feet = velocity[:, :, self.feet].square().sum(-1)
         standing = (contacts[:, 1:] & contacts[:, :-1]) * pairs
         parts["standing_feet"] = (feet * standing).sum() / (standing.sum() + 1e-6)
         total = sum(getattr(self.weights, name) * part for name, part in parts.items())
@@ -103,14 +109,11 @@ class MotionLoss(nn.Module):
         rot6d = motion[..., slices["global_rot_data"]].reshape(*motion.shape[:2], num_joints, 6)
         rotations = rot6d_to_matrix(rot6d)
         start = slices["local_joints_positions"].start
-        ground = motion[..., :3] * motion.new_tensor([1.0, 0.0, 1.0])
-        root = motion[..., start : start + 3] + ground
-        parents = torch.as_tensor(self.layout.skeleton.parents[1:].copy(), device=motion.device)
-        steps = torch.einsum("btjik,jk->btji", rotations[:, :, parents], self.offsets[1:])
-        posed: list[Tensor] = [root]
+        x, y, z = motion[..., start : start + 3].unbind(-1)
+        steps = torch.einsum("btjik,jk->btji", rotations[:, :, self.parents], self.offsets)
+        posed = [torch.stack((x + motion[..., 0], y, z + motion[..., 2]), dim=-1)]
         for joint in range(1, num_joints):
-            parent = int(self.layout.skeleton.parents[joint])
-            posed.append(posed[parent] + steps[:, :, joint - 1])
+            posed.append(posed[self.tree[joint]] + steps[:, :, joint - 1])
         return torch.stack(posed, dim=2)
 
 

@@ -7,9 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
-from motionrt.runtime.files import atomic_folder
+from motionrt.runtime.familiarity import KnownPrompts, thin_out
+from motionrt.runtime.files import atomic_file, atomic_folder
+from motionrt.runtime.manifest import Bundle, FileInfo, sha256
 from motionrt.runtime.prompt import clean_prompt
 from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default.batches import BatchConfig, BatchSource
@@ -21,7 +26,7 @@ from motionrt.train.default.student import (
     StudentConfig,
     StudentTrainer,
 )
-from motionrt.train.default.text_space import TextSpace, embed_cached
+from motionrt.train.default.text_space import TextSpace, embed_cached, text_vectors
 from motionrt.train.default.trainer import (
     DENOISER_FOLDER,
     Progress,
@@ -32,11 +37,40 @@ from motionrt.train.default.trainer import (
 )
 
 MODEL_NAME = "motionrt-default"
+SAMPLER = {"num_steps": 25, "solver": "ddim"}
+"""Sampling defaults of the bundle; Kimodo's own 100 steps change nothing at this size."""
+KNOWN_ACTIONS = (
+    "walking (slowly, quickly, backwards, with turns)",
+    "running",
+    "turning",
+    "standing",
+    "jumping",
+    "kicking",
+    "boxing",
+    "dancing",
+    "sitting down",
+    "standing up",
+    "waving",
+    "throwing",
+    "crouching",
+    "drinking",
+    "swinging a sword",
+    "falling",
+)
+KNOWN_PROMPTS_FILE = "known_prompts.safetensors"
+NUM_KNOWN_PROMPTS = 500
+FOREIGN_DISTANCE = 1.0
+"""A prompt is foreign beyond this many times the reach of the known prompts."""
 LICENCE = "Apache-2.0; acknowledgements of the motion data in MODEL_CARD.md"
 TEXT_WIDTH = 128
 TEXT_SPACE_FILE = "text_space.safetensors"
-NUM_SENTENCES = 60_000
+NUM_SENTENCES = {"small": 40_000, "base": 200_000}
 """Sentences of the wide corpus that the text encoder is taught on, besides the captions."""
+STUDENTS = {
+    "small": StudentConfig(num_steps=6_000, batch_size=96),
+    "base": StudentConfig(num_steps=20_000, batch_size=512, learning_rate=2e-3),
+}
+"""How the text encoder is taught, by preset."""
 
 PRESETS = {
     "small": (
@@ -70,7 +104,7 @@ def run(
     optimizer: str | None = None,
     seed: int = 0,
     device: str = "auto",
-    compiled: bool | None = None,
+    compiled: bool = False,
     fp32: bool = False,
     report_every: int = 50,
 ) -> None:
@@ -95,7 +129,7 @@ def run(
         space.width,
         config,
         work,
-        compiled=compiled if compiled is not None else place.type == "cuda",
+        compiled=compiled,
     )
     count = sum(p.numel() for p in trainer.model.parameters())
     echo(f"{count / 1e6:.1f} M parameters on {place}, from step {trainer.step}")
@@ -111,7 +145,7 @@ def run(
     if not trainer.train(report, report_every):
         echo(f"stopped at step {trainer.step}; the same command goes on from here")
         return
-    if not distil(dataset, space, work, place, echo):
+    if not distil(dataset, space, work, place, echo, STUDENTS[preset], NUM_SENTENCES[preset]):
         echo("stopped while distilling; the same command goes on from here")
         return
     if output is not None:
@@ -124,18 +158,17 @@ def distil(
     work: Path,
     device: torch.device,
     echo: Callable[[str], None],
-    config: StudentConfig | None = None,
-    num_sentences: int = NUM_SENTENCES,
+    config: StudentConfig,
+    num_sentences: int,
 ) -> bool:
     """Teach the small text encoder, or go on teaching it; False if a signal stopped it."""
     corpus = [clean_prompt(text) for text in sentences(num_sentences, seed=0)]
-    if not any(work.glob("teacher-*.npy")):
-        echo("embedding captions and sentences with the teacher (some minutes, once)")
+    echo(f"embedding {len(corpus)} sentences with the teacher (some minutes, once)")
     vectors = [
         space.project(embed_cached(texts, work, device)) for texts in (dataset.texts, corpus)
     ]
     student = StudentTrainer(
-        (dataset.texts, vectors[0]), (corpus, vectors[1]), config or StudentConfig(), work, device
+        (dataset.texts, vectors[0]), (corpus, vectors[1]), config, work, device
     )
     echo(f"distilling the text encoder from step {student.step}")
 
@@ -144,7 +177,20 @@ def distil(
         echo(f"{time.strftime('%H:%M:%S')} text encoder {step}/{total}: error {error:.4f}")
 
     with stop_flag() as stop:
-        return student.train(report, lambda: stop.is_set)
+        if not student.train(report, lambda: stop.is_set):
+            return False
+    write_known_prompts(work / KNOWN_PROMPTS_FILE, student.encode(dataset.texts))
+    return True
+
+
+def write_known_prompts(path: Path, vectors: NDArray[np.float32]) -> None:
+    """Keep a few captions' vectors, by which the runtime tells a prompt that is foreign."""
+    rows, reach = thin_out(vectors, NUM_KNOWN_PROMPTS)
+    with atomic_file(path) as temporary:
+        save_file(
+            {"centres": vectors[rows], "radius": np.array([FOREIGN_DISTANCE * reach], np.float32)},
+            temporary,
+        )
 
 
 def make_bundle(work: Path, output: Path, echo: Callable[[str], None]) -> None:
@@ -158,8 +204,24 @@ def make_bundle(work: Path, output: Path, echo: Callable[[str], None]) -> None:
     encoder = read_text_encoder(work / ENCODER_FOLDER, work / PROJECTOR_FILE)
     with atomic_folder(output, replace=True) as folder:
         export_kimodo(BundleWriter(folder, echo), checkpoint, encoder, LICENCE)
+        _complete(folder, load_file(work / KNOWN_PROMPTS_FILE))
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     echo(f"{output}: {size / 1e6:.1f} MB")
+
+
+def _complete(folder: Path, known: dict[str, NDArray[np.float32]]) -> None:
+    """Add to a bundle what the default has beyond a Kimodo: its defaults, what it knows."""
+    manifest = Bundle(folder).manifest
+    described = KnownPrompts(known["centres"], float(known["radius"][0]), KNOWN_ACTIONS).describe()
+    path = folder / described["file"]
+    save_file({"centres": known["centres"].astype(np.float16)}, path)
+    files = {**manifest.files, path.name: FileInfo(path.stat().st_size, sha256(path))}
+    replace(
+        manifest,
+        sampler={**manifest.sampler, **SAMPLER},
+        text={**manifest.text, "known_prompts": described},
+        files=files,
+    ).write(folder)
 
 
 def load_dataset(
@@ -186,15 +248,15 @@ def make_source(
 ) -> tuple[BatchSource, TextSpace]:
     """Embed the captions and put everything on the device."""
     echo(f"{dataset.num_windows} windows, {len(dataset.texts)} captions")
-    embeddings = embed_cached(dataset.texts, work, device)
     path = work / TEXT_SPACE_FILE
     if path.is_file():
         space = TextSpace.load(path)
     else:
+        embeddings = embed_cached(dataset.texts, work, device)
         space = TextSpace.fit(embeddings, *dataset.meanings(), TEXT_WIDTH)
         space.save(path)
-    skeleton = load_skeleton("cmu22")
-    return BatchSource(dataset, space.project(embeddings), skeleton, config, device), space
+    vectors = text_vectors(dataset.texts, space, work, device)
+    return BatchSource(dataset, vectors, load_skeleton("cmu22"), config, device), space
 
 
 def _device(name: str) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionrt.export.readers.kimodo import read_kimodo
 from motionrt.models.kimodo import Kimodo
 from motionrt.runtime.features import MotionFeatures
 from motionrt.runtime.motion import Motion
@@ -25,13 +23,13 @@ Encoder = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 class TorchSampler:
-    """A denoiser's checkpoint directory and a text encoder, as one generator of motions."""
+    """A denoiser and a text encoder, as one generator of motions."""
 
-    def __init__(self, checkpoint: Path, encode: Encoder, device: str = "cpu") -> None:
-        """Read the checkpoint; encode maps cleaned prompts to text vectors (N, text_width)."""
-        self.model = read_kimodo(checkpoint).model.to(device)
+    def __init__(self, model: Kimodo, encode: Encoder) -> None:
+        """Take a denoiser; encode maps cleaned prompts to text vectors (N, text_width)."""
+        self.model = model
         self.encode = encode
-        self.device = torch.device(device)
+        self.device = model.body.mean.device
         self.layout = MotionFeatures(load_skeleton("cmu22"), self.model.config.fps)
 
     def generate(

@@ -269,6 +269,21 @@ class StudentTrainer:
         return ids.to(self.device), mask.to(self.device)
 
 
+def read_student(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """Read the encoder that a distillation wrote: cleaned prompts to text vectors (N, width)."""
+    from motionrt.export.text_encoder import read_text_encoder
+
+    source = read_text_encoder(folder / ENCODER_FOLDER, folder / PROJECTOR_FILE)
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        inputs = [torch.from_numpy(array) for array in source.tokenizer.encode(texts)]
+        with torch.no_grad():
+            vectors: NDArray[np.float32] = source.module(*inputs).numpy()
+        return vectors
+
+    return encode
+
+
 def write_linear_projector(path: Path, weight: Tensor, bias: Tensor) -> None:
     """Write a linear projector, (out, in) and (out,), with the metadata that readers look for."""
     metadata = {"kind": "linear", "prompt_format": "plain"}

@@ -127,12 +127,41 @@ class Teacher:
 
 def embed_cached(texts: Sequence[str], folder: Path, device: torch.device | str) -> Array:
     """Embed sentences with the teacher; what was embedded before is read from the folder."""
-    key = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()[:16]
-    path = folder / f"teacher-{key}.npy"
+    path = folder / f"teacher-{_key(texts)}.npy"
     if path.is_file():
-        cached: Array = np.load(path)
-        return cached
+        return _load(path)
     embeddings = Teacher(device).embed(texts)
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.save(file, embeddings)
+    _store(path, embeddings)
     return embeddings
+
+
+def text_vectors(
+    texts: Sequence[str], space: TextSpace, folder: Path, device: torch.device | str
+) -> Array:
+    """Map sentences into the space; those of an earlier call are read from the folder.
+
+    A folder that holds the space and these vectors needs no teacher to train on.
+    """
+    path = (
+        folder / f"vectors-{_key([*texts, hashlib.sha256(space.matrix.tobytes()).hexdigest()])}.npy"
+    )
+    if path.is_file():
+        return _load(path)
+    vectors = space.project(embed_cached(texts, folder, device))
+    _store(path, vectors)
+    return vectors
+
+
+def _key(texts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()[:16]
+
+
+def _load(path: Path) -> Array:
+    values: Array = np.load(path).astype(np.float32)
+    return values
+
+
+def _store(path: Path, values: Array) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values.astype(np.float16))

@@ -23,7 +23,7 @@ from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.files import atomic_file
 from motionrt.runtime.schedule import alphas_cumprod, cosine_betas
 from motionrt.train.default.batches import BatchSource
-from motionrt.train.default.checkpoint import NUM_BASE_STEPS, write_kimodo_checkpoint
+from motionrt.train.default.checkpoint import NUM_BASE_STEPS, STATS_PARTS, write_kimodo_checkpoint
 from motionrt.train.default.losses import LossWeights, MotionLoss, normalize
 
 STATE_FILE = "training.pt"
@@ -207,6 +207,7 @@ class Trainer:
             "generator": self.generator.get_state(),
             "config": asdict(self.config),
             "model_config": asdict(self.model_config),
+            "stats": {name: getattr(self.stats, name) for name in STATS_PARTS},
         }
         with atomic_file(self.folder / STATE_FILE) as temporary:
             torch.save(state, temporary)
@@ -236,12 +237,6 @@ class Trainer:
             optimizer.load_state_dict(values)
         self.generator.set_state(state["generator"].cpu())
 
-    def averaged_model(self) -> Kimodo:
-        """Give a copy of the model with the averaged weights."""
-        model = Kimodo(self.model_config, self.stats).to(self.device)
-        model.load_state_dict(self.ema)
-        return model.eval()
-
     def _rate(self) -> float:
         config = self.config
         warm = min(1.0, (self.step + 1) / max(1, config.warmup_steps))
@@ -270,6 +265,20 @@ class Trainer:
         with path.open("a", newline="") as file:
             values = {name: f"{value:.6g}" for name, value in losses.items()}
             csv.DictWriter(file, ["step", *losses]).writerow({"step": self.step, **values})
+
+
+def read_averaged(folder: Path, device: torch.device | str = "cpu") -> Kimodo:
+    """Read the averaged weights of a training, finished or not; CheckpointError if there is none.
+
+    Unlike the checkpoint directory's reader this needs no more than torch.
+    """
+    path = folder / STATE_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no training here")
+    state = torch.load(path, map_location=device, weights_only=True)
+    model = Kimodo(KimodoConfig(**state["model_config"]), MotionStats(**state["stats"]))
+    model.load_state_dict(state["ema"])
+    return model.to(device).eval()
 
 
 def measure_stats(source: BatchSource, seed: int, num_samples: int = 4096) -> MotionStats:

@@ -9,11 +9,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from motionrt.export.text_encoder import read_text_encoder
 from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.prompt import clean_prompt
 from motionrt.train.default.corpus import sentences
-from motionrt.train.default.student import StudentConfig, StudentTrainer, train_tokenizer
+from motionrt.train.default.student import (
+    StudentConfig,
+    StudentTrainer,
+    read_student,
+    train_tokenizer,
+)
 
 CONFIG = StudentConfig(
     num_steps=8,
@@ -89,12 +93,7 @@ def test_what_is_written_reads_back_as_a_text_encoder(
 ) -> None:
     student = make_student()
     student.train(quiet)
-    source = read_text_encoder(
-        student.folder / "text_encoder", student.folder / "projector.safetensors"
-    )
+    encode = read_student(student.folder)
     prompts = ["A person walks forward.", "Someone does something unheard of."]
-    inputs = [torch.from_numpy(array) for array in source.tokenizer.encode(prompts)]
-    with torch.no_grad():
-        vectors = source.module(*inputs).numpy()
-    np.testing.assert_allclose(vectors, student.encode(prompts), atol=1e-5)
-    assert source.text_width == 6
+    np.testing.assert_allclose(encode(prompts), student.encode(prompts), atol=1e-5)
+    assert encode(prompts).shape == (2, 6)

@@ -17,7 +17,13 @@ from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default.batches import BatchConfig, BatchSource
 from motionrt.train.default.dataset import DatasetConfig, build_dataset
 from motionrt.train.default.sampling import TorchSampler
-from motionrt.train.default.trainer import Progress, TrainConfig, Trainer, read_losses
+from motionrt.train.default.trainer import (
+    Progress,
+    TrainConfig,
+    Trainer,
+    read_averaged,
+    read_losses,
+)
 
 CONFIG = TrainConfig(
     num_steps=6,
@@ -126,7 +132,7 @@ def test_what_is_saved_is_a_kimodo_checkpoint(source: BatchSource, tmp_path: Pat
 def test_a_trained_checkpoint_can_be_sampled(source: BatchSource, tmp_path: Path) -> None:
     trained(source, tmp_path)
     vectors = np.ones((1, 8), np.float32)
-    sampler = TorchSampler(tmp_path / "denoiser", lambda texts: vectors)
+    sampler = TorchSampler(read_averaged(tmp_path), lambda texts: vectors)
     motions = sampler.generate("a person walks", 1.0, [0, 1], num_steps=4)
     again = sampler.generate("a person walks", 1.0, [1], num_steps=4)
     assert [motion.num_frames for motion in motions] == [20, 20]

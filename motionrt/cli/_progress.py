@@ -13,13 +13,14 @@ from motionrt.runtime.pipeline import Progress
 
 
 @contextmanager
-def step_progress(quiet: bool) -> Iterator[Progress | None]:
+def step_progress(quiet: bool) -> Iterator[Progress]:
     """Yield what ``Pipeline.generate`` reports to: a bar over denoising steps.
 
-    None when quiet or when standard error is no terminal: then one call makes the whole motion.
+    It shows nothing when quiet or when standard error is no terminal; the loop still runs in
+    slices, so that Ctrl-C is heard between them.
     """
     if quiet or not sys.stderr.isatty():
-        yield None
+        yield lambda stage, done, total: None
         return
     from rich import progress as bars
     from rich.console import Console

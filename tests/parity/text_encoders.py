@@ -185,7 +185,7 @@ def run_sanitize(case_dir: Path) -> None:
 
 
 def run_projectors(case_dir: Path) -> None:
-    from motionrt.train.projector import masked_mse, weighted_mse
+    from motionrt.train.gradient import masked_mse, weighted_mse
 
     expected = _load(case_dir / "expected.npz")
     for kind in ("linear", "mlp", "attention"):
@@ -206,7 +206,8 @@ def run_projectors(case_dir: Path) -> None:
             for key in ("x", "v"):
                 rows = expected[key].reshape(-1, expected[key].shape[-1])
                 wanted = expected[f"{kind}_{key}"]
-                got = _run_module(module, rows=rows).reshape(wanted.shape)
+                name = "input" if kind == "linear" else "x"
+                got = _run_module(module, **{name: rows}).reshape(wanted.shape)
                 _close(got, wanted, PROJECTOR, f"{kind}_{key} of {kind}{suffix}")
     for name, rows in expected.items():
         if name.startswith("pool_in_"):
@@ -276,10 +277,20 @@ def run_train_trace(case_dir: Path) -> None:
     trace = _load(case_dir / "trace.npz")
     recipes = {
         "linear_adam": GradientSettings(
-            optimiser="adam", learning_rate=1e-3, weight_decay=0, batch_size=10, epochs=8
+            optimiser="adam",
+            learning_rate=1e-3,
+            weight_decay=0,
+            batch_size=10,
+            epochs=8,
+            schedule="cosine-epoch",
         ),
         "mlp_adamw": GradientSettings(
-            optimiser="adamw", learning_rate=1e-4, weight_decay=0.01, batch_size=8, epochs=6
+            optimiser="adamw",
+            learning_rate=1e-4,
+            weight_decay=0.01,
+            batch_size=8,
+            epochs=6,
+            schedule="cosine-epoch",
         ),
         "mlp_adamw_warmup5": GradientSettings(
             optimiser="adamw",
@@ -324,23 +335,8 @@ def _run_module(module: torch.nn.Module, **inputs: Array) -> Array:
     )
     outputs = (TensorSpec("projected", ("rows", "features")),)
     tensors = {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()}
-    names = ["x"] if list(inputs) == ["rows"] else list(inputs)
-    named = _Named(module, names)
     spec = GraphSpec("projector", specs, outputs, atol=PROJECTOR)
-    return np.asarray(_session(Graph(spec, named, (tensors,))).run(None, dict(inputs))[0])
-
-
-class _Named(torch.nn.Module):
-    """Call a module with keywords of its own names."""
-
-    def __init__(self, module: torch.nn.Module, names: list[str]) -> None:
-        super().__init__()
-        self.module, self.names = module, names
-
-    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
-        values = zip(self.names, inputs.values(), strict=True)
-        out: torch.Tensor = self.module(**dict(values))
-        return out
+    return np.asarray(_session(Graph(spec, module, (tensors,))).run(None, dict(inputs))[0])
 
 
 def _session(graph: Graph) -> ort.InferenceSession:

@@ -313,7 +313,8 @@ def run_train_trace(case_dir: Path) -> None:
             if name.startswith(f"{tag}_init::")
         }
         kind = "linear" if "weight" in initial else "mlp"
-        fit = fit_gradient(kind, *data, settings, initial=initial)
+        hidden = len(initial.get("proj.0.bias", ()))
+        fit = fit_gradient(kind, *data, settings, initial=initial, hidden_dim=hidden)
         for name, got in (
             ("train_loss", fit.train_loss),
             ("val_loss", fit.validation_loss),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from motionrt.runtime.errors import InputError
 
 SUFFIXES = {
     "npz": ".npz",
@@ -45,3 +48,21 @@ def output_paths(stem: str, num_samples: int, formats: Sequence[str]) -> list[di
         }
         for sample in range(num_samples)
     ]
+
+
+def check_writable(paths: Iterable[Path]) -> None:
+    """Raise InputError if a file cannot be made at one of these places; nothing is left there.
+
+    Asked before a generation, so that its result is not lost for want of a place.
+    """
+    for path in paths:
+        folder = path.parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise InputError(f"{path}: cannot write here ({error.strerror})") from error
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, a file is to be written there")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from motionrt.cli._output import output_paths
+from motionrt.cli._output import check_writable, output_paths
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.guidance import resolve_guidance
 from motionrt.runtime.prompt import split_prompt
@@ -118,6 +118,17 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
 @flag("compat", help="Upstream revision to follow: 2026-03 or latest.  [default: 2026-03]")
 @flag("output", default="output", show_default=True, help="Where to write, without the ending.")
 @flag("bvh", is_flag=True, help="Write a BVH file.")
+@flag("glb", is_flag=True, help="Write a glTF file with a figure that any viewer shows.")
+@flag("csv", is_flag=True, help="Write MuJoCo qpos (G1; written anyway for the G1 models).")
+@flag("amass", is_flag=True, help="Write AMASS .npz (SMPL-X; written anyway for its models).")
+@flag("fps", type=float, help="Frame rate of the files.  [default: the model's]")
+@flag("rest", type=click.Choice(["neutral", "t-pose"]), help="Rest pose of BVH and glTF.")
+@flag(
+    "joint-names",
+    type=click.Choice(["mixamo", "ue5", "vrm"]),
+    help="Name the joints of BVH and glTF as engines map them.",
+)
+@flag("bvh-scale", type=float, help="BVH units a metre.  [default: 100, centimetres]")
 @flag("backend", default="auto", show_default=True, help="auto, cpu, cuda, directml or coreml.")
 @flag("threads", type=int, default=0, help="CPU threads; 0 chooses.")
 @flag("quiet", is_flag=True, help="Print nothing but errors.")
@@ -145,6 +156,13 @@ def command(
     compat: str | None,
     output: str,
     bvh: bool,
+    glb: bool,
+    csv: bool,
+    amass: bool,
+    fps: float | None,
+    rest: str | None,
+    joint_names: str | None,
+    bvh_scale: float | None,
     backend: str,
     threads: int,
     quiet: bool,
@@ -160,6 +178,7 @@ def command(
     from motionrt.cli._progress import step_progress
     from motionrt.runtime.input_folder import read_input_folder
     from motionrt.runtime.pipeline import load
+    from motionrt.runtime.resample import resample
 
     start = time.perf_counter()
     folder = None
@@ -202,8 +221,16 @@ def command(
         raise InputError(f"{input_folder}: {len(folder.texts)} texts, this model takes one")
     else:
         prompts, seconds = folder.texts[0], folder.seconds[0]
-    formats = ["npz", *_EXTRA_FORMATS.get(pipeline.skeleton.name, ()), *(["bvh"] if bvh else [])]
+    asked = {"bvh": bvh, "glb": glb, "csv": csv, "amass": amass}
+    asked |= dict.fromkeys(_EXTRA_FORMATS.get(pipeline.skeleton.name, ()), True)
+    formats = ["npz", *(name for name, wanted in asked.items() if wanted)]
+    rig = {"rest": rest, "joint_names": joint_names}
+    save_options: dict[str, dict[str, Any]] = {"bvh": {**rig, "scale": bvh_scale}, "glb": rig}
+    body = pipeline.skeleton.name
+    if (csv and body != "g1") or (amass and body != "smplx22"):
+        raise click.UsageError(f"--csv is for G1 and --amass for SMPL-X, this model makes {body}")
     paths = output_paths(output, num_samples, formats)
+    check_writable(path for places in paths for path in places.values())
     with step_progress(quiet or as_json) as progress:
         made = pipeline.generate(
             prompts,
@@ -217,8 +244,11 @@ def command(
     motions = made if isinstance(made, list) else [made]
     files = []
     for motion, places in zip(motions, paths, strict=True):
+        saved = motion if fps is None else resample(motion, fps)
         for name, path in places.items():
-            motion.save(path, format=name)
+            settings = save_options.get(name, {})
+            set_ones = {key: value for key, value in settings.items() if value is not None}
+            saved.save(path, format=name, **set_ones)
             files.append(path)
     written = time.perf_counter()
     info = motions[0].info

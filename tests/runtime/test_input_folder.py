@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.input_folder import read_input_folder
+
+KEYS = ["text", "texts", "duration", "durations", "num_samples", "diffusion_steps", "seed", "cfg"]
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 9)
+    | st.floats(allow_nan=True)
+    | st.text(max_size=3)
+    | st.lists(st.text(max_size=3) | st.floats(0.1, 9), max_size=3)
+)
+
+
+def write(folder: Path, meta: Any) -> Path:
+    (folder / "meta.json").write_text(meta if isinstance(meta, str) else json.dumps(meta))
+    return folder
+
+
+def test_one_text(tmp_path: Path) -> None:
+    found = read_input_folder(write(tmp_path, {"text": "a. b", "duration": 2}))
+    assert found.texts == ("a. b",) and found.seconds == (2.0,)
+    assert found.constraints is None and not found.has_seed
+    assert found.num_samples is None and found.diffusion_steps is None
+
+
+def test_several_texts_with_everything(tmp_path: Path) -> None:
+    meta = {
+        "texts": ["walk", ""],
+        "durations": [1, 2.5],
+        "num_samples": 2,
+        "diffusion_steps": 10,
+        "seed": None,
+        "cfg": {"enabled": False},
+    }
+    (tmp_path / "constraints.json").write_text("[]")
+    found = read_input_folder(write(tmp_path, meta))
+    assert found.texts == ("walk", "") and found.seconds == (1.0, 2.5)
+    assert found.num_samples == 2 and found.diffusion_steps == 10
+    assert found.has_seed and found.seed is None
+    assert found.constraints == tmp_path / "constraints.json"
+    assert found.meta["cfg"] == {"enabled": False}
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({}, "text is missing"),
+        ({"text": "a"}, "duration is missing"),
+        ({"texts": ["a"]}, "durations is missing"),
+        ({"text": 3, "duration": 1}, "text must be a text"),
+        ({"texts": "ab", "durations": [1, 1]}, "texts must be a list of texts"),
+        ({"text": "a", "duration": -1}, "duration must be seconds above 0"),
+        ({"text": "a", "duration": True}, "duration must be seconds above 0"),
+        ({"texts": ["a"], "durations": 1}, "durations must be seconds"),
+        ({"texts": ["a"], "durations": [1, 2]}, "1 texts and 2 durations"),
+        ({"texts": [], "durations": []}, "0 texts"),
+        ({"text": "a", "duration": 1, "seed": "7"}, "seed is '7'"),
+        ({"text": "a", "duration": 1, "num_samples": 0}, "num_samples is 0"),
+        ({"text": "a", "duration": 1, "diffusion_steps": 1.5}, "diffusion_steps is 1.5"),
+        ([], "expected an object"),
+        ("{", "not JSON"),
+    ],
+)
+def test_wrong_folders_are_explained(tmp_path: Path, meta: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"meta.json: .*{message}"):
+        read_input_folder(write(tmp_path, meta))
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"meta\.json: cannot be read"):
+        read_input_folder(tmp_path / "none")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(KEYS), VALUES))
+def test_any_meta_is_read_or_explained(tmp_path: Path, meta: dict[str, Any]) -> None:
+    try:
+        found = read_input_folder(write(tmp_path, meta))
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert len(found.texts) == len(found.seconds) > 0
+        assert all(0 < value < float("inf") for value in found.seconds)

@@ -64,18 +64,18 @@ FOREIGN_DISTANCE = 1.0
 LICENCE = "Apache-2.0; acknowledgements of the motion data in MODEL_CARD.md"
 TEXT_WIDTH = 128
 TEXT_SPACE_FILE = "text_space.safetensors"
-NUM_SENTENCES = {"small": 40_000, "base": 200_000}
+NUM_SENTENCES = 40_000
 """Sentences of the wide corpus that the text encoder is taught on, besides the captions."""
 STUDENTS = {
-    "small": StudentConfig(num_steps=6_000, batch_size=96),
+    "small": StudentConfig(num_steps=3_000, batch_size=96, learning_rate=2e-3),
     "base": StudentConfig(num_steps=20_000, batch_size=512, learning_rate=2e-3),
 }
 """How the text encoder is taught, by preset."""
 
 PRESETS = {
     "small": (
-        TrainConfig(num_steps=60_000, latent_dim=256, ff_size=768, num_layers=4, num_heads=4),
-        BatchConfig(batch_size=32),
+        TrainConfig(num_steps=80_000, latent_dim=256, ff_size=768, num_layers=4, num_heads=4),
+        BatchConfig(batch_size=16, constraint_share=0.15, turned_share=0.1),
     ),
     "base": (
         TrainConfig(
@@ -86,7 +86,7 @@ PRESETS = {
             num_heads=5,
             ema_decay=0.9995,
         ),
-        BatchConfig(batch_size=256),
+        BatchConfig(batch_size=128),
     ),
 }
 """Sizes by what they are trained on: two CPU cores in many hours, or a GPU in minutes."""
@@ -145,7 +145,7 @@ def run(
     if not trainer.train(report, report_every):
         echo(f"stopped at step {trainer.step}; the same command goes on from here")
         return
-    if not distil(dataset, space, work, place, echo, STUDENTS[preset], NUM_SENTENCES[preset]):
+    if not distil(dataset, space, work, place, echo, STUDENTS[preset], NUM_SENTENCES):
         echo("stopped while distilling; the same command goes on from here")
         return
     if output is not None:

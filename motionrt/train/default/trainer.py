@@ -106,7 +106,8 @@ class Trainer:
             num_heads=config.num_heads,
             norm_first=True,
         )
-        self.stats = measure_stats(source, config.seed)
+        state = self._stored_state()
+        self.stats = MotionStats(**state["stats"]) if state else measure_stats(source, config.seed)
         self.model = Kimodo(self.model_config, self.stats).to(self.device)
         for stage in (self.model.root_model, self.model.body_model):
             # The root's path is differenced at the frame rate: bfloat16 would be noise there.
@@ -117,8 +118,8 @@ class Trainer:
         alphas = alphas_cumprod(cosine_betas(NUM_BASE_STEPS))
         self.alphas = torch.from_numpy(np.asarray(alphas)).float().to(self.device)
         self.step = 0
-        if (folder / STATE_FILE).is_file():
-            self.load()
+        if state:
+            self._continue_from(state)
         self.forward: Callable[..., Tensor] = self.model
         if compiled:
             self.forward = torch.compile(self.model, dynamic=True)
@@ -131,19 +132,21 @@ class Trainer:
     ) -> bool:
         """Run to the last step, saving on the way; False if a signal asked to stop before."""
         sums: dict[str, Tensor] = {}
+        count = 0
         since, saved = time.monotonic(), time.monotonic()
         with stop_flag() as stop:
             while self.step < self.config.num_steps:
                 for name, value in self.train_step().items():
                     sums[name] = sums[name] + value if name in sums else value
+                count += 1
                 stopping = stop.is_set
                 last = self.step == self.config.num_steps
                 if self.step % report_every == 0 or last:
-                    losses = {name: float(value) / report_every for name, value in sums.items()}
-                    pace = (time.monotonic() - since) / report_every
+                    losses = {name: float(value) / count for name, value in sums.items()}
+                    pace = (time.monotonic() - since) / count
                     self._log(losses)
                     report(Progress(self.step, self.config.num_steps, losses, pace))
-                    sums, since = {}, time.monotonic()
+                    sums, count, since = {}, 0, time.monotonic()
                 if stopping or last or time.monotonic() - saved > save_seconds:
                     self.save()
                     saved = time.monotonic()
@@ -215,20 +218,22 @@ class Trainer:
         write_kimodo_checkpoint(place, self.model_config, self.stats, self.ema)
         plot_losses(self.folder)
 
-    def load(self) -> None:
-        """Continue from the folder's state."""
+    def _stored_state(self) -> dict[str, Any] | None:
+        """Read the folder's state, if there is one and it is of this configuration."""
         path = self.folder / STATE_FILE
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        stored, ours = dict(state["config"]), asdict(self.config)
-        if stored != ours:
-            changed = [
-                name for name in ours if name != "num_steps" and stored.get(name) != ours[name]
-            ]
-            if changed:
-                raise CheckpointError(
-                    f"{path}: was trained with another {', '.join(changed)}; give the same values "
-                    "or another --work folder"
-                )
+        if not path.is_file():
+            return None
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        ours, stored = asdict(self.config), state["config"]
+        changed = [name for name in ours if name != "num_steps" and stored.get(name) != ours[name]]
+        if changed:
+            raise CheckpointError(
+                f"{path}: was trained with another {', '.join(changed)}; give the same values "
+                "or another --work folder"
+            )
+        return state
+
+    def _continue_from(self, state: dict[str, Any]) -> None:
         self.step = int(state["step"])
         self.model.load_state_dict(state["model"])
         for name, value in state["ema"].items():

@@ -33,7 +33,7 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_space, "embed_cached", embed)
     monkeypatch.setattr(recipe, "DatasetConfig", lambda: config)
     monkeypatch.setattr(recipe, "TEXT_WIDTH", 8)
-    monkeypatch.setattr(recipe, "NUM_SENTENCES", {"small": 50})
+    monkeypatch.setattr(recipe, "NUM_SENTENCES", 50)
     monkeypatch.setattr(recipe, "STUDENTS", {"small": student})
     batches = BatchConfig(batch_size=4, bucket_shares=(1.0,))
     monkeypatch.setattr(recipe, "PRESETS", {"small": (train, batches)})

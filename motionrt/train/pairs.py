@@ -1,0 +1,430 @@
+"""Pairs of embeddings to fit a projector on: read, checked and split.
+
+A pair is an input embedding and its target: vectors (I,) and (O,), or sequences (S, I) and (T, O).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_safetensors
+
+from motionrt.export.readers.weights import load_pickled
+from motionrt.models.pooling import pool_to_length
+from motionrt.runtime.errors import CheckpointError, InputError
+from motionrt.runtime.prompt import clean_prompt
+
+SEQUENCE_LENGTH = 64
+"""Rows that sequences are brought to before training."""
+SUFFIXES = (".pt", ".npy", ".safetensors")
+INPUT_NAMES = ("x", "inputs", "student", "source")
+TARGET_NAMES = ("y", "targets", "teacher", "target")
+"""What the two arrays of one file may be called."""
+DEGENERATE_COSINE = 0.99
+DEGENERATE_STD = 1e-6
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Checked pairs, one row each."""
+
+    ids: tuple[str, ...]
+    x: NDArray[np.float32]
+    """(N, I), or (N, S, I) padded with zero rows."""
+    y: NDArray[np.float32]
+    """(N, O), or (N, T, O)."""
+    groups: tuple[str, ...]
+    """Pairs of one group (near copies) stay on one side of a split."""
+    parts: tuple[str, ...] = ()
+    """``train`` or ``val`` for each, where the data set has a split of its own."""
+    source: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what could not be trained on; InputError names the first that is wrong."""
+        count = len(self.ids)
+        if count < 4:
+            raise InputError(f"{self.source}: {count} pairs; a projector needs more")
+        if not len(self.x) == len(self.y) == len(self.groups) == count:
+            raise InputError(
+                f"{self.source}: {count} ids, {len(self.x)} inputs, {len(self.y)} targets"
+            )
+        for what, rows in (("input", self.x), ("target", self.y)):
+            good = np.isfinite(rows).reshape(count, -1).all(1)
+            if not good.all():
+                bad = self.ids[int(np.argmin(good))]
+                raise InputError(f"{self.source}: the {what} of {bad} is not finite")
+        seen: dict[str, int] = {}
+        for row, name in enumerate(self.ids):
+            if name in seen:
+                where = (
+                    "both in training and in validation"
+                    if self.parts and self.parts[row] != self.parts[seen[name]]
+                    else "twice"
+                )
+                raise InputError(f"{self.source}: {name} is there {where}")
+            seen[name] = row
+        check_alive(self.x, f"{self.source}: the inputs")
+        check_alive(self.y, f"{self.source}: the targets")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def sequences(self) -> bool:
+        """Each side is a sequence of rows, not one vector."""
+        return self.x.ndim == 3
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """True where an input row (N, S) is no padding; None for vectors."""
+        return np.asarray(self.x.any(-1)) if self.sequences else None
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of ids, inputs and targets."""
+        digest = hashlib.sha256("\n".join(self.ids).encode())
+        digest.update(np.ascontiguousarray(self.x).tobytes())
+        digest.update(np.ascontiguousarray(self.y).tobytes())
+        return digest.hexdigest()
+
+    def rows(self, chosen: NDArray[np.int64]) -> Pairs:
+        """Return some of the pairs, unchecked."""
+        made = object.__new__(Pairs)
+        pick = chosen.tolist()
+        values = {
+            **self.__dict__,
+            "ids": tuple(self.ids[i] for i in pick),
+            "groups": tuple(self.groups[i] for i in pick),
+            "parts": tuple(self.parts[i] for i in pick) if self.parts else (),
+            "x": self.x[chosen],
+            "y": self.y[chosen],
+        }
+        made.__dict__.update(values)
+        return made
+
+    def flat(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return rows (M, I) and (M, O): vectors as they are, sequences token by token.
+
+        Padding (a zero row on both sides) is left out.
+        """
+        if not self.sequences:
+            return self.x, self.y
+        if self.y.ndim != 3 or self.x.shape[1] != self.y.shape[1]:
+            raise InputError(
+                f"{self.source}: inputs of {self.x.shape[1]} rows and targets of "
+                f"{self.y.shape[1] if self.y.ndim == 3 else 1}: only the attention kind maps these"
+            )
+        kept = self.x.any(-1) | self.y.any(-1)
+        return self.x[kept], self.y[kept]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the parts; test may be empty."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def split_pairs(pairs: Pairs, seed: int = 0, shares: tuple[float, float] = (0.1, 0.1)) -> Split:
+    """Split by groups into training, validation and test rows; shares are of the last two.
+
+    A data set's own split is kept: its validation part is halved into validation and test.
+    """
+    generator = np.random.default_rng(seed)
+    if pairs.parts:
+        own = np.array([part == "train" for part in pairs.parts])
+        train, rest = np.flatnonzero(own), np.flatnonzero(~own)
+        if len(train) < 2 or len(rest) < 2:
+            raise InputError(f"{pairs.source}: its own split leaves too few pairs on one side")
+        rest = generator.permutation(rest)
+        if shares[1] == 0 or len(rest) < 20:
+            return Split(train, np.sort(rest), np.zeros(0, np.int64))
+        half = len(rest) // 2
+        return Split(train, np.sort(rest[:half]), np.sort(rest[half:]))
+    names = sorted(set(pairs.groups))
+    generator.shuffle(names)
+    place = {name: i for i, name in enumerate(names)}
+    order = np.array([place[group] for group in pairs.groups])
+    num_validation = max(round(len(names) * shares[0]), 1)
+    num_test = round(len(names) * shares[1])
+    if len(names) - num_validation - num_test < 2:
+        raise InputError(f"{pairs.source}: {len(names)} groups of pairs are too few to split")
+    validation = order < num_validation
+    test = (order >= num_validation) & (order < num_validation + num_test)
+    return Split(
+        np.flatnonzero(~(validation | test)), np.flatnonzero(validation), np.flatnonzero(test)
+    )
+
+
+def read_pairs(place: Path, targets: Path | None = None) -> Pairs:
+    """Read a data set: a directory of one of both layouts, one file, or two.
+
+    - ``train/pairs.jsonl`` and ``val/pairs.jsonl`` that name files of inputs and targets;
+    - ``vl_embeddings/`` (inputs) and ``embeddings/`` (targets) with ``metadata.jsonl``;
+    - one ``.npz`` or ``.safetensors`` with arrays x and y (other names: see the constants);
+    - inputs and targets in a file each (``.npy``, ``.pt``, ``.safetensors``).
+    """
+    if targets is not None:
+        x, y = _array(place), _array(targets)
+        return _stacked(place, [str(i) for i in range(len(x))], x, y)
+    if not place.exists():
+        raise InputError(f"{place}: no such file or directory")
+    if place.is_file():
+        return _one_file(place)
+    if (place / "train" / "pairs.jsonl").is_file():
+        return _listed_pairs(place)
+    if (place / "vl_embeddings").is_dir() and (place / "embeddings").is_dir():
+        return _two_folders(place)
+    raise InputError(
+        f"{place}: neither train/pairs.jsonl nor the folders vl_embeddings and embeddings"
+    )
+
+
+def pairs_of_texts(
+    texts: Sequence[tuple[str, str]],
+    student: Callable[[Sequence[str]], NDArray[np.float32]],
+    teacher: Callable[[Sequence[str]], NDArray[np.float32]],
+    source: str,
+) -> Pairs:
+    """Embed texts (cleaned, with their groups) by both encoders."""
+    prompts = [text for text, _ in texts]
+    return Pairs(
+        tuple(prompts),
+        student(prompts),
+        teacher(prompts),
+        tuple(group for _, group in texts),
+        source=source,
+    )
+
+
+def read_texts(path: Path) -> list[tuple[str, str]]:
+    """Read prompts, a line each or JSON objects with ``text`` and perhaps ``group``.
+
+    Returns them cleaned, each once, with their groups (themselves where none is given).
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise InputError(f"{path}: cannot be read ({reason})") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        text, group = line, ""
+        if path.suffix == ".jsonl":
+            try:
+                entry = json.loads(line)
+                text, group = entry.get("text", entry.get("prompt")), entry.get("group", "")
+            except (ValueError, AttributeError):
+                raise InputError(f"{path}: line {number} is no JSON object") from None
+            if not isinstance(text, str) or not isinstance(group, str | int):
+                raise InputError(f"{path}: line {number} has no text")
+        cleaned = clean_prompt(text)
+        if cleaned:
+            found.setdefault(cleaned, str(group) or cleaned)
+    if not found:
+        raise InputError(f"{path}: holds no texts")
+    return list(found.items())
+
+
+def check_alive(rows: NDArray[np.float32], what: str) -> None:
+    """Raise InputError where all embeddings are nearly the same: the encoder is broken."""
+    flat = rows.reshape(-1, rows.shape[-1]).astype(np.float64)
+    flat = flat[flat.any(1)][:1000]
+    if len(flat) < 2:
+        raise InputError(f"{what} are all zero")
+    if flat.std(0).max() < DEGENERATE_STD:
+        raise InputError(f"{what} are all the same; the encoder that made them is broken")
+    unit = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    total = float(np.square(unit.sum(0)).sum())
+    cosine = (total - len(unit)) / (len(unit) * (len(unit) - 1))
+    if cosine > DEGENERATE_COSINE:
+        raise InputError(
+            f"{what} hardly differ (mean cosine {cosine:.4f}); was the encoder run in half "
+            "precision, or on one text?"
+        )
+
+
+def _one_file(path: Path) -> Pairs:
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays: dict[str, Array] = dict(stored)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from None
+    elif path.suffix == ".safetensors":
+        arrays = _safetensors(path)
+    else:
+        raise InputError(f"{path}: expected a directory, .npz or .safetensors with both arrays")
+    x, y = (_named(arrays, names, path) for names in (INPUT_NAMES, TARGET_NAMES))
+    ids = (
+        [str(name) for name in arrays["ids"]]
+        if "ids" in arrays
+        else [str(i) for i in range(len(x))]
+    )
+    groups = [str(name) for name in arrays["groups"]] if "groups" in arrays else None
+    return _stacked(path, ids, x, y, groups)
+
+
+def _listed_pairs(place: Path) -> Pairs:
+    ids, parts, xs, ys = [], [], [], []
+    for part in ("train", "val"):
+        listing = place / part / "pairs.jsonl"
+        if not listing.is_file():
+            continue
+        for number, entry in _json_lines(listing):
+            try:
+                names = entry["vl_emb_path"], entry["text_emb_path"]
+            except KeyError as error:
+                raise InputError(f"{listing}: line {number} has no {error}") from None
+            x, y = (_array(_inside(place, place / part, str(name))) for name in names)
+            # The image is what a pair is about; its number may recur in both parts.
+            ids.append(str(entry.get("image_path") or f"{part}/{Path(str(names[0])).stem}"))
+            parts.append(part)
+            xs.append(x)
+            ys.append(y)
+    return _from_rows(place, ids, xs, ys, parts)
+
+
+def _two_folders(place: Path) -> Pairs:
+    folders = {name: place / name for name in ("vl_embeddings", "embeddings")}
+    files = {
+        name: {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES}
+        for name, folder in folders.items()
+    }
+    for name, other in (("vl_embeddings", "embeddings"), ("embeddings", "vl_embeddings")):
+        alone = sorted(set(files[name]) - set(files[other]))
+        if alone:
+            raise InputError(f"{folders[name]}: {alone[0]} has no partner in {other}")
+    groups = {}
+    if (place / "metadata.jsonl").is_file():
+        for _, entry in _json_lines(place / "metadata.jsonl"):
+            stem = str(entry.get("id"))
+            prompt = clean_prompt(str(entry.get("prompt", "")))
+            groups[stem.zfill(5)] = groups[stem] = prompt or stem
+    stems = list(files["embeddings"])
+    xs, ys = ([_array(files[name][stem]) for stem in stems] for name in folders)
+    return _from_rows(place, stems, xs, ys, (), [groups.get(stem, stem) for stem in stems])
+
+
+def _from_rows(
+    place: Path,
+    ids: Sequence[str],
+    xs: Sequence[Array],
+    ys: Sequence[Array],
+    parts: Sequence[str] = (),
+    groups: Sequence[str] | None = None,
+) -> Pairs:
+    """Bring single files to one shape: sequences to a fixed length, vectors as they are."""
+    if not ids:
+        raise InputError(f"{place}: holds no pairs")
+    sides = []
+    for what, rows in (("input", xs), ("target", ys)):
+        width, rank = rows[0].shape[-1], rows[0].ndim
+        for name, row in zip(ids, rows, strict=True):
+            if row.ndim not in (1, 2) or row.ndim != rank or row.shape[-1] != width:
+                raise InputError(
+                    f"{place}: the {what} of {name} is {list(row.shape)}, that of {ids[0]} "
+                    f"{list(rows[0].shape)}"
+                )
+        if rank == 2:
+            rows = [
+                pool_to_length(torch.from_numpy(row), SEQUENCE_LENGTH).numpy()
+                if len(row) != SEQUENCE_LENGTH
+                else row
+                for row in rows
+            ]
+        sides.append(np.stack(rows))
+    groups = ids if groups is None else groups
+    return Pairs(tuple(ids), sides[0], sides[1], tuple(groups), tuple(parts), str(place))
+
+
+def _stacked(
+    place: Path, ids: Sequence[str], x: Array, y: Array, groups: Sequence[str] | None = None
+) -> Pairs:
+    if x.ndim not in (2, 3) or y.ndim not in (2, 3) or len(x) != len(y):
+        raise InputError(
+            f"{place}: inputs {list(x.shape)} and targets {list(y.shape)}; expected one row a pair"
+        )
+    return Pairs(tuple(ids), x, y, tuple(ids if groups is None else groups), source=str(place))
+
+
+def _array(path: Path) -> NDArray[np.float32]:
+    """Read one array of floats from a file."""
+    array: Any
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        if path.suffix == ".npy":
+            array = np.load(path, allow_pickle=False)
+        elif path.suffix == ".safetensors":
+            arrays = _safetensors(path)
+            if len(arrays) != 1:
+                raise InputError(f"{path}: holds {len(arrays)} arrays, expected one")
+            array = next(iter(arrays.values()))
+        elif path.suffix == ".pt":
+            array = load_pickled(path)
+            if not isinstance(array, torch.Tensor):
+                raise InputError(f"{path}: holds no tensor")
+            array = array.detach().float().numpy()
+        else:
+            raise InputError(f"{path}: expected .pt, .npy or .safetensors")
+    except (OSError, ValueError, CheckpointError) as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    if array.dtype.kind != "f" or array.ndim < 1:
+        raise InputError(f"{path}: is {array.dtype} {list(array.shape)}, expected floats")
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _safetensors(path: Path) -> dict[str, Array]:
+    try:
+        return dict(load_safetensors(path))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+
+
+def _named(arrays: Mapping[str, Array], names: Sequence[str], path: Path) -> NDArray[np.float32]:
+    found = [name for name in names if name in arrays]
+    if len(found) != 1:
+        raise InputError(f"{path}: expected one array named {', '.join(names)}, found {len(found)}")
+    array = arrays[found[0]]
+    if array.dtype.kind != "f":
+        raise InputError(f"{path}: {found[0]} is {array.dtype}, expected floats")
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _inside(root: Path, base: Path, name: str) -> Path:
+    """Return a listed file, named from the data set's root or the listing's folder."""
+    for folder in (root, base):
+        path = (folder / name).resolve()
+        if path.is_relative_to(root.resolve()) and path.is_file():
+            return path
+    raise InputError(f"{root}: {name} is not in the data set")
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}: line {number} is no JSON object")
+        yield number, entry

@@ -24,6 +24,7 @@ from motionrt.export.parity import check_graph
 from motionrt.export.quantise import DENOISER_RECIPES, Recipe, quantise
 from motionrt.export.sampling import LoopSpec, compile_loop
 from motionrt.export.to_onnx import to_onnx
+from motionrt.runtime.errors import ExportError
 from motionrt.runtime.manifest import FileInfo, GraphInfo, Manifest, TensorInfo, sha256
 from motionrt.runtime.skeleton import Skeleton
 
@@ -31,6 +32,9 @@ EXTERNAL_BYTES = 1 << 12
 """Initializers of at least this size are written beside the graph, not into it."""
 ALIGNMENT = 1 << 12
 FP32_RECIPE = DENOISER_RECIPES["fp32"]
+MAX_DEVIATION = 0.25
+"""Relative difference above which a graph with fewer bits is no longer the same model."""
+_FP32_FOLDER = ".fp32"
 Progress = Callable[[str], None]
 """Told in a few words what is being done."""
 
@@ -59,27 +63,59 @@ class BundleWriter:
 
         Both share one file of weights. The graph is compared with its module on graph.checks, the
         loop with the module called in turn on loop_checks (inputs of the loop, scanned ones with
-        a row a step; None repeats the graph's own checks); ParityError if one differs. What fewer
-        bits cost is not an error but stated: the manifest has the largest difference from torch,
-        and allows half as much again where the bundle is verified.
+        a row a step; None repeats the graph's own checks); ParityError if one differs. With fewer
+        bits the fp32 graph is held to that first and kept until ``finish``, for comparisons. What
+        the bits cost is not an error but stated: the manifest has the largest difference from
+        torch, and allows half as much again where the bundle is verified. ExportError if it is
+        more than ``MAX_DEVIATION``.
         """
         spec = graph.spec
         self.progress(f"tracing {spec.name}")
         model = to_onnx(graph)
-        quantise(model, recipe)
-        self.add_model(spec, model, graph.module, graph.checks, recipe)
+        loop_graph = None
         if loop is not None:
-            self.progress(f"compiling {loop.name}")
-            step_path = self.folder / self._graphs[spec.name].files["onnx"]
-            compiled = compile_loop(ir.load(step_path), loop)
-            path = self.folder / f"{loop.name}.onnx"
-            ir.save(compiled, path)
-            loop_spec = _loop_graph_spec(spec, loop)
-            data = self._graphs[spec.name].data
             if loop_checks is None:
                 loop_checks = [_loop_inputs(check, loop) for check in graph.checks]
-            reference = _loop_reference(graph, loop)
-            self._register(loop_spec, path, reference, loop_checks, data, recipe)
+            loop_spec = _loop_graph_spec(spec, loop)
+            loop_graph = (loop, loop_spec, _loop_reference(graph, loop), loop_checks)
+        if recipe.name != FP32_RECIPE.name:
+            path = self.fp32_path(spec.name)
+            path.parent.mkdir(exist_ok=True)
+            self.progress(f"checking {spec.name} in fp32")
+            save_model(model, path)
+            check_graph(path, spec, graph.module, graph.checks)
+            if loop_graph is not None:
+                ir.save(compile_loop(ir.load(path), loop_graph[0]), self.fp32_path(loop_spec.name))
+                check_graph(self.fp32_path(loop_spec.name), *loop_graph[1:])
+            model = ir.load(path)  # its weights now come from the file, one at a time
+            quantise(model, recipe)
+        self.add_model(spec, model, graph.module, graph.checks, recipe)
+        relative = self._graphs[spec.name].deviation.get("relative", 0.0)
+        if not relative <= MAX_DEVIATION:
+            raise ExportError(
+                f"{spec.name}: deviates from fp32 by {relative:.3f} (relative), allowed is "
+                f"{MAX_DEVIATION}; export it with a higher --precision"
+            )
+        if loop_graph is not None:
+            self.progress(f"compiling {loop_spec.name}")
+            path = self.folder / f"{loop_spec.name}.onnx"
+            step_path = self.folder / self._graphs[spec.name].files["onnx"]
+            ir.save(compile_loop(ir.load(step_path), loop_graph[0]), path)
+            data = self._graphs[spec.name].data
+            self._register(loop_spec, path, *loop_graph[2:], data, recipe)
+
+    def fp32_path(self, name: str) -> Path:
+        """Return where a graph that was added with fewer bits lies in fp32, until ``finish``."""
+        return self.folder / _FP32_FOLDER / f"{name}.onnx"
+
+    def reference(self, graph: str, output: str) -> NDArray[Any] | None:
+        """Return torch's output for the last check of a graph, None if it was not added."""
+        return self._references.get(f"{graph}/out/{output}")
+
+    def note_deviation(self, name: str, figures: Mapping[str, float]) -> None:
+        """Add what was measured of a graph to what the manifest states of it."""
+        graph = self._graphs[name]
+        self._graphs[name] = replace(graph, deviation={**graph.deviation, **figures})
 
     def add_model(
         self,
@@ -123,6 +159,7 @@ class BundleWriter:
     ) -> None:
         """Write the reference runs and the manifest with the hash of every file."""
         self.progress("hashing")
+        shutil.rmtree(self.folder / _FP32_FOLDER, ignore_errors=True)
         self.add_arrays("reference.safetensors", self._references)
         files = {}
         for path in sorted(self.folder.rglob("*")):

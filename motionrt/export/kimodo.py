@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.quantise import FP32, measure_deviation, recipe
 from motionrt.export.readers.kimodo import KimodoCheckpoint
 from motionrt.export.sampling import LoopSpec
 from motionrt.export.text_encoder import TextEncoderSource
@@ -33,9 +37,12 @@ LOOP_ATOL, LOOP_RTOL = 3e-3, 1e-3
 """The same after several steps, each of which passes on what the last one left."""
 DECODER_ATOL = 1e-4
 """Metres and rotation entries; random features give short 6D vectors, which magnify rounding."""
+SENSITIVE = ((r"\.(in|out)put_linear\.", FP32),)
+"""Maps from and to features, which in few bits are most of the error and hardly of the time."""
 MAX_POSITIONS = 5000
 """Rows of the positional table that checkpoints were trained with, tokens of text included."""
 _CHECK_FRAMES = 12
+_MEASURED_FRAMES, _MEASURED_STEPS = 60, 20
 
 LOOP = LoopSpec(
     name="sampler",
@@ -110,11 +117,13 @@ def export_kimodo(
     checkpoint: KimodoCheckpoint,
     text_encoder: TextEncoderSource | None,
     licence: str = "",
+    precision: str = "fp32",
 ) -> None:
     """Write a checkpoint's bundle, every graph compared with torch.
 
-    Without a text encoder the bundle takes text embeddings only. ExportError if the encoder's
-    width is not the checkpoint's.
+    Without a text encoder the bundle takes text embeddings only. precision is that of the
+    denoiser, a key of ``quantise.DENOISER_RECIPES``. ExportError if the encoder's width is not the
+    checkpoint's.
     """
     config = checkpoint.model.config
     if text_encoder is not None and text_encoder.text_width != config.text_width:
@@ -132,7 +141,10 @@ def export_kimodo(
     if config.num_text_tokens == 1:
         random_inputs = spec.random_inputs({"batch": 2, "frames": 9, "branches": 3, "tokens": 1}, 0)
     real_inputs, whole_run, features = _real_inputs(step, checkpoint)
-    writer.add_graph(Graph(spec, step, (random_inputs, *real_inputs)), LOOP, (whole_run,))
+    wanted = recipe(precision, language_model=False)
+    wanted = replace(wanted, exceptions=SENSITIVE, min_elements=1 << 10)
+    graph = Graph(spec, step, (random_inputs, *real_inputs))
+    writer.add_graph(graph, LOOP, (whole_run,), recipe=wanted)
 
     decoder = MotionDecoder(
         skeleton.parents.tolist(),
@@ -148,6 +160,10 @@ def export_kimodo(
     text: Mapping[str, Any] = {}
     if text_encoder is not None:
         text = add_text_encoder(writer, text_encoder)
+    if precision != "fp32":
+        figures = _motion_deviation(writer, checkpoint)
+        for name in ("step", LOOP.name):
+            writer.note_deviation(name, figures)
     parts = {"global_root": checkpoint.stats.global_root, "body": checkpoint.stats.body}
     mean, std = statistics_from_parts(
         {name: (mean.numpy(), std.numpy()) for name, (mean, std) in parts.items()}
@@ -285,6 +301,56 @@ def _real_inputs(
             seen.append(dict(inputs))
             inputs["x"], inputs["x0_previous"] = step(**inputs)
     return [seen[0], seen[-1]], whole_run, inputs["x"]
+
+
+def _motion_deviation(writer: BundleWriter, checkpoint: KimodoCheckpoint) -> dict[str, float]:
+    """Sample motions with the fp32 graphs and with the bundle's; how far joints are apart.
+
+    One motion follows a text (an embedding that the bundle's encoder gives, if it has one), one is
+    free; both start from one noise.
+    """
+    import onnxruntime as ort
+
+    writer.progress("measuring motions")
+    config = checkpoint.model.config
+    generator = _generator(3)
+    noise = torch.randn(2, _MEASURED_FRAMES, config.num_features, generator=generator)
+    text = torch.randn(1, 1, config.text_width, generator=generator).numpy()
+    encoded = writer.reference("text_encoder", "text_features")
+    if encoded is not None:
+        text = encoded[:1, None]
+    num_steps = min(_MEASURED_STEPS, checkpoint.num_base_steps)
+    schedule = cosine_schedule(checkpoint.num_base_steps, num_steps)
+    inputs = {
+        "x": noise.numpy(),
+        "x0_previous": np.zeros_like(noise.numpy()),
+        "timesteps": schedule.timesteps[:, None],
+        "schedule": schedule.coefficients,
+        "text_features": np.concatenate((text, np.zeros_like(text))),
+        "text_mask": np.array([[True], [False]]),
+        "frame_mask": np.ones(noise.shape[:2], np.bool_),
+        "first_heading_rad": np.zeros(2, np.float32),
+        "motion_mask": np.zeros_like(noise.numpy()),
+        "observed_motion": np.zeros_like(noise.numpy()),
+        "branch_text": np.array([1, 0], np.float32),
+        "branch_constraints": np.zeros(2, np.float32),
+        "branch_weights": np.array([2, 0], np.float32),
+    }
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+
+    def run(path: Path, name: str, feed: dict[str, Any]) -> NDArray[np.float32]:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        result: NDArray[np.float32] = session.run([name], feed)[0]
+        return result
+
+    features, joints = [], []
+    for path in (writer.folder / f"{LOOP.name}.onnx", writer.fp32_path(LOOP.name)):
+        features.append(run(path, "x_next", inputs))
+        decoder = writer.folder / "decoder.onnx"
+        joints.append(run(decoder, "posed_joints", {"features": features[-1]}))
+    measured = measure_deviation(features[0], features[1], (joints[0], joints[1])).to_dict()
+    return {f"motion_{name}": value for name, value in measured.items()}
 
 
 def _generator(seed: int) -> torch.Generator:

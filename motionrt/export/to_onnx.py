@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator
 
+import numpy as np
 import onnx_ir as ir
 import torch
 
@@ -56,6 +57,7 @@ def to_onnx(graph: Graph) -> ir.Model:
     model: ir.Model = program.model
     _check_axes(graph, model)
     _anonymise(model, spec.name)
+    _name_weights(model, graph.module)
     return model
 
 
@@ -88,6 +90,32 @@ def _anonymise(model: ir.Model, name: str) -> None:
     for value in (*model.graph.inputs, *model.graph.initializers.values()):
         value.metadata_props.clear()
         value.doc_string = None
+
+
+def _name_weights(model: ir.Model, module: torch.nn.Module) -> None:
+    """Call initializers by the parameter that they hold, as it is or transposed.
+
+    Tracing folds transposes and then numbers the results, but which layer a weight belongs to
+    decides how it may be quantised.
+    """
+    parameters: dict[tuple[int, ...], list[tuple[str, torch.Tensor]]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.ndim == 2:
+            for held in (parameter.detach().T, parameter.detach()):
+                parameters.setdefault(tuple(held.shape), []).append((name, held))
+    taken = set(model.graph.initializers)
+    for old, value in list(model.graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is None or old.split(".")[-1] in ("weight", "in_proj_weight"):
+            continue
+        for name, held in parameters.get(tuple(tensor.shape.numpy()), ()):
+            array = torch.from_numpy(np.asarray(tensor.numpy()))
+            # Corners first: comparing all numbers of all pairs would take minutes.
+            same = torch.equal(array[0, :8], held[0, :8]) and torch.equal(array, held)
+            if same and name not in taken:
+                taken.add(name)
+                value.name = name
+                break
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from motionrt.cli._exporting import output_options, write_bundle
+from motionrt.cli._exporting import output_options, precision_option, write_bundle
 
 
 @click.command("kimodo")
@@ -20,12 +20,14 @@ from motionrt.cli._exporting import output_options, write_bundle
 )
 @click.option("--projector", type=click.Path(path_type=Path), help="Projection file behind it.")
 @click.option("--no-text-encoder", is_flag=True, help="A bundle that takes text embeddings only.")
+@precision_option
 @output_options
 def command(
     checkpoint_dir: Path,
     text_encoder: tuple[str, ...],
     projector: Path | None,
     no_text_encoder: bool,
+    precision: str,
     output: Path,
     force: bool,
     licence: str,
@@ -44,4 +46,4 @@ def command(
 
         checkpoint = read_kimodo(checkpoint_dir)
         encoder = read_text_encoder(text_encoder, projector) if text_encoder else None
-        export_kimodo(writer, checkpoint, encoder, licence)
+        export_kimodo(writer, checkpoint, encoder, licence, precision)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+import pytest
+from parity import exported
+
+from motionrt.export import bundle as bundle_module
+from motionrt.runtime.backends import choose_backend
+from motionrt.runtime.errors import ExportError
+from motionrt.runtime.manifest import Bundle
+from motionrt.runtime.verification import verify
+
+
+@pytest.fixture(scope="module", params=["int8", "fp16"])
+def reduced(request: pytest.FixtureRequest, smplx_checkpoint: Path) -> Bundle:
+    options = ("--no-text-encoder", "--precision", str(request.param))
+    return Bundle(exported.export("kimodo", str(smplx_checkpoint), *options))
+
+
+def test_states_precision_and_what_it_costs(reduced: Bundle) -> None:
+    for name in ("step", "sampler"):
+        graph = reduced.manifest.graphs[name]
+        assert graph.precision in ("int8", "fp16")
+        assert 0 < graph.deviation["relative"]
+        assert 0 < graph.deviation["motion_joints_cm"]
+    assert reduced.manifest.graphs["decoder"].precision == "fp32"
+    assert not any("fp32" in name for name in reduced.manifest.files)
+
+
+def test_verifies_within_its_own_tolerance(reduced: Bundle) -> None:
+    assert all(result.passed for result in verify(reduced, choose_backend("cpu")))
+
+
+def test_loop_holds_its_weights_in_the_body_and_shares_the_file(reduced: Bundle) -> None:
+    graphs = reduced.manifest.graphs
+    assert graphs["sampler"].data == graphs["step"].data == ("step.weights",)
+    model = ir.load(reduced.path("sampler.onnx"))
+    assert not model.graph.initializers
+    (body,) = {id(graph): graph for graph in model.graph.subgraphs()}.values()
+    kinds = {value.const_value.dtype for value in body.initializers.values()}  # type: ignore[union-attr]
+    wanted = {"int8": ir.DataType.INT8, "fp16": ir.DataType.FLOAT16}
+    assert wanted[graphs["step"].precision] in kinds
+
+
+def test_maps_from_and_to_features_stay_exact(reduced: Bundle) -> None:
+    model = ir.load(reduced.path("step.onnx"))
+    kept = [
+        name
+        for name, value in model.graph.initializers.items()
+        if "put_linear.weight" in name and value.const_value.dtype == ir.DataType.FLOAT  # type: ignore[union-attr]
+    ]
+    assert len(kept) == 4, list(model.graph.initializers)
+
+
+def test_refuses_a_precision_that_loses_the_model(
+    smplx_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "MAX_DEVIATION", 1e-6)
+    arguments = ("kimodo", str(smplx_checkpoint), "--no-text-encoder", "--precision", "int8")
+    with pytest.raises(ExportError, match="deviates from fp32"):
+        exported.export(*arguments, "--quiet")

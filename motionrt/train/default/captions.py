@@ -100,13 +100,16 @@ EXCLUDED_TAGS = frozenset({"climb", "swim", "tread", "drive"})
 _STYLED = frozenset(
     {"dance", "crouch", "zombie", "dribble", "look", "kick", "jump", "sit", "balance", "throw"}
 )
-_ATTACKS = frozenset({"kick", "punch", "sword", "throw"})
+_STYLE_WORDS = ("zombie", "stylish", "exaggerated")
+_GROUND_WORDS = ("uneven", "rope")
+SPOT_M = 1.9
+"""Whoever dances without saying more stays this near to where the dance began."""
 
 
 def action_of(clip: Clip, m: Measures) -> str | None:
     """Name the action that a window shows; None if it is of no use."""
     tags = set(clip.tags)
-    if tags & EXCLUDED_TAGS or any("uneven" in text or "rope" in text for text in clip.captions):
+    if tags & EXCLUDED_TAGS or _says(clip, _GROUND_WORDS):
         return None
     calm = m.speed < 0.12 and m.limb_speed < 0.22 and m.pelvis_min > STANDING_PELVIS_M
     level = abs(m.pelvis_end - m.pelvis_start) < 0.12
@@ -136,6 +139,8 @@ def action_of(clip: Clip, m: Measures) -> str | None:
             return "run"
         return None
     if tags & {"walk", "walk_back", "turn"} and not tags & _STYLED:
+        if _says(clip, _STYLE_WORDS):
+            return "other"
         if m.speed < 0.2:
             if abs(m.turn_deg) >= 45:
                 return "turn"
@@ -158,6 +163,10 @@ def action_of(clip: Clip, m: Measures) -> str | None:
     if "dance" in tags:
         return "dance"
     return "other"
+
+
+def _says(clip: Clip, words: Sequence[str]) -> bool:
+    return any(word in text for word in words for text in clip.captions)
 
 
 def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
@@ -229,7 +238,7 @@ def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
             ["on the floor", "on the ground"] if low else ["on a chair", "on a seat", "on a stool"]
         )
         return ["^sit", "^be seated", "^stay seated"] + [f"^sit {seat}" for seat in seats]
-    if action == "dance":
+    if action == "dance" and m.roaming < SPOT_M:
         return ["^dance", "^dance around", "^perform a dance", "^do a dance", "^move to the music"]
     return []
 
@@ -438,7 +447,7 @@ def captions_of(
 ) -> list[str]:
     """Word count captions for a window, true by its measures and by its clip's words."""
     phrases = phrases_of(action, clip, m)
-    own_share = {"dance": 0.7, "other": 1.0, "punch": 0.25, "kick": 0.15, "seated": 0.2}
+    own_share = {"dance": 0.6, "other": 1.0, "punch": 0.25, "kick": 0.15, "seated": 0.0}
     share = own_share.get(action, 0.1 if clip.folder == "animations" else 0.0)
     if not phrases:
         share = 1.0

@@ -28,6 +28,8 @@ class Measures:
     """Lowest speed over any half second."""
     start_speed: float
     end_speed: float
+    roaming: float
+    """Farthest from the start."""
     turn_deg: float
     turn_range_deg: float
     forward: float
@@ -94,6 +96,7 @@ def measure(
         slowest=float(slow_speeds.min()),
         start_speed=float(slow_speeds[0]),
         end_speed=float(slow_speeds[-1]),
+        roaming=float(np.linalg.norm(root_xz - root_xz[:1], axis=-1).max()),
         turn_deg=float(turn[-1] - turn[0]),
         turn_range_deg=float(turn.max() - turn.min()),
         forward=float((step * facing).sum() / path),

@@ -203,36 +203,36 @@ def walks(motion: Motion) -> bool:
 
 
 CHECKS = (
-    Check("a person walks forward", "0.7-1.8 m/s, straight, alternating steps", walks, 90),
-    Check("a person runs forward", "over 2.0 m/s", lambda m: root_speed(m) > 2.0, 230),
-    Check("a person walks slowly", "under 1.0 m/s", lambda m: 0.1 < root_speed(m) < 1.0, 70),
+    Check("a person walks forward", "0.7-1.8 m/s, straight, alternating steps", walks, 71),
+    Check("a person runs forward", "over 2.0 m/s", lambda m: root_speed(m) > 2.0, 270),
+    Check("a person walks slowly", "under 1.0 m/s", lambda m: 0.1 < root_speed(m) < 1.0, 42),
     Check("a person walks quickly", "over 1.3 m/s", lambda m: root_speed(m) > 1.3, 120),
     Check(
         "a person walks and turns left",
         "45 degrees or more to the left",
         lambda m: heading_change_deg(m) >= 45,
-        80,
+        116,
     ),
     Check(
         "a person walks and turns right",
         "45 degrees or more to the right",
         lambda m: heading_change_deg(m) <= -45,
-        80,
+        116,
     ),
-    Check("a person stands still", "under 0.15 m/s", lambda m: root_speed(m) < 0.15, 15),
+    Check("a person stands still", "under 0.15 m/s", lambda m: root_speed(m) < 0.15, 16),
     Check(
         "a person jumps",
         "both feet off the floor, hips rise 0.12 m",
         lambda m: both_feet_off(m) and pelvis_rise(m) >= 0.12,
         120,
     ),
-    Check("someone kicks", "a foot above the other knee", lambda m: kick_height(m) > 0, 110),
-    Check("someone boxes", "a hand over 2.5 m/s", lambda m: hand_speed(m) > 2.5, 140),
+    Check("someone kicks", "a foot above the other knee", lambda m: kick_height(m) > 0, 150),
+    Check("someone boxes", "a hand over 2.5 m/s", lambda m: hand_speed(m) > 2.5, 100),
     Check(
         "someone dances",
         "limbs move, hips stay within 2 m",
         lambda m: limb_speed(m) > 0.25 and roaming(m) < 2.0,
-        110,
+        120,
     ),
     Check("someone sits down", "hips fall 0.25 m", lambda m: pelvis_drop(m) >= 0.25, 50),
 )

@@ -23,6 +23,7 @@ from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import atomic_file
 
 Array = NDArray[np.float32]
+TEACHER_FILE = "teacher.npz"
 
 SOFTNESS = 0.3
 """How far wording is left in the text space; 0 takes out all that does not change the meaning."""
@@ -127,11 +128,22 @@ class Teacher:
 
 def embed_cached(texts: Sequence[str], folder: Path, device: torch.device | str) -> Array:
     """Embed sentences with the teacher; what was embedded before is read from the folder."""
-    path = folder / f"teacher-{_key(texts)}.npy"
+    path = folder / TEACHER_FILE
+    known: dict[str, int] = {}
+    stored = np.zeros((0, 0), np.float16)
     if path.is_file():
-        return _load(path)
-    embeddings = Teacher(device).embed(texts)
-    _store(path, embeddings)
+        with np.load(path) as arrays:
+            known = {text: row for row, text in enumerate(json.loads(str(arrays["texts"])))}
+            stored = arrays["embeddings"]
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    if new:
+        embedded = Teacher(device).embed(new).astype(np.float16)
+        stored = np.concatenate([stored, embedded]) if known else embedded
+        known |= {text: len(known) + row for row, text in enumerate(new)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, texts=np.array(json.dumps(list(known))), embeddings=stored)
+    embeddings: Array = stored[[known[text] for text in texts]].astype(np.float32)
     return embeddings
 
 
@@ -142,26 +154,12 @@ def text_vectors(
 
     A folder that holds the space and these vectors needs no teacher to train on.
     """
-    path = (
-        folder / f"vectors-{_key([*texts, hashlib.sha256(space.matrix.tobytes()).hexdigest()])}.npy"
-    )
+    key = hashlib.sha256(space.matrix.tobytes() + json.dumps(list(texts)).encode()).hexdigest()
+    path = folder / f"vectors-{key[:16]}.npy"
     if path.is_file():
-        return _load(path)
+        stored: Array = np.load(path).astype(np.float32)
+        return stored
     vectors = space.project(embed_cached(texts, folder, device))
-    _store(path, vectors)
-    return vectors
-
-
-def _key(texts: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()[:16]
-
-
-def _load(path: Path) -> Array:
-    values: Array = np.load(path).astype(np.float32)
-    return values
-
-
-def _store(path: Path, values: Array) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.save(file, values.astype(np.float16))
+        np.save(file, vectors.astype(np.float16))
+    return vectors

@@ -462,11 +462,15 @@ class MotionGpt3Pipeline(Pipeline):
         scale: float | None = 1.0 if kind == "nocfg" else None
         if weights is not None:
             scale = float(weights[0])
+        num_steps = int(options.get("num_steps", defaults["num_steps"]))
+        solver = str(options.get("solver", defaults["solver"]))
+        temperature = float(options.get("temperature", 1.0))
+        latent_schedule(num_steps, solver, temperature)  # refuses what there is not
         return {
-            "num_steps": int(options.get("num_steps", defaults["num_steps"])),
-            "solver": str(options.get("solver", defaults["solver"])),
+            "num_steps": num_steps,
+            "solver": solver,
             "guidance_scale": self._guidance_scale(scale),
-            "temperature": float(options.get("temperature", 1.0)),
+            "temperature": temperature,
         }
 
     def _guidance_scale(self, scale: float | None) -> float:

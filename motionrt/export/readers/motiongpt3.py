@@ -87,6 +87,7 @@ def read_motiongpt3(checkpoint: Path, config: Path, deps: Path) -> MotionGpt3Che
             raise CheckpointError(f"{tokenizer}: no such file; it comes with the checkpoint")
         if lm_config.has_null_condition and "lm.fake_latent" not in weights.shapes:
             weights = _with_zeros(weights, "lm.fake_latent", _null_shape(lm_config))
+    guided = lm_config is not None and lm_config.has_null_condition
     return MotionGpt3Checkpoint(
         name=checkpoint.stem,
         config=lm_config,
@@ -98,7 +99,7 @@ def read_motiongpt3(checkpoint: Path, config: Path, deps: Path) -> MotionGpt3Che
         end_of_text_id=end_of_text_id,
         fps=_number(settings, "DATASET.HUMANML3D.FPS", 20.0),
         wraps_holders=_option(settings, "motion_holder_seq_mode", ("withse", "alone")) == "withse",
-        guidance_scale=_number(settings, "model.params.guidance_scale", 1.0),
+        guidance_scale=_number(settings, "model.params.guidance_scale", 1.0) if guided else 1.0,
         num_steps=int(_number(settings, "lm.diffloss.params.num_sampling_steps", 100)),
         paths=(config, checkpoint),
     )

@@ -20,7 +20,9 @@ from motionrt.runtime.pipeline import Pipeline, Progress
 from motionrt.runtime.prompt import clean_prompt
 from motionrt.runtime.schedule import cosine_schedule
 from motionrt.runtime.skeleton import Skeleton
-from motionrt.runtime.tokenizer import TextTokenizer
+from motionrt.runtime.text_client import TextEncoderClient
+from motionrt.runtime.text_encoding import GRAPH as TEXT_GRAPH
+from motionrt.runtime.text_encoding import TextSources
 
 MAX_PROMPT_WORDS = 1000
 """A longer prompt is refused: the encoders see a few hundred words at most."""
@@ -54,8 +56,11 @@ class KimodoPipeline(Pipeline):
         self.features = MotionFeatures(
             self.native_skeleton, self.fps, tables["mean"], tables["std"]
         )
-        self._tokenizer: TextTokenizer | None = None
-        self._encoded: dict[str, Floats] = {}
+        self.text = TextSources(bundle, lambda: self.session(TEXT_GRAPH))
+
+    def use_text_encoder(self, url: str) -> None:
+        """Take all text embeddings from a server (see ``text_client``) from now on."""
+        self.text.server = TextEncoderClient(url, int(self.manifest.sampler["text_width"]))
 
     def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Clean and encode prompts.
@@ -75,7 +80,7 @@ class KimodoPipeline(Pipeline):
                 )
             cleaned = clean_prompt(text)
             if cleaned:
-                features[row, 0] = self._encode(cleaned)
+                features[row, 0] = self.text.encode(cleaned)
                 mask[row, 0] = True
         return features, mask
 
@@ -233,31 +238,6 @@ class KimodoPipeline(Pipeline):
     def settle_guidance(self, mode: str | None, weights: Sequence[float] | None) -> Guidance:
         """Return the guidance that is asked for, the bundle's if none is."""
         return resolve_guidance(mode, weights) or self.default_guidance
-
-    def _encode(self, text: str) -> Floats:
-        """Encode one cleaned prompt, (W,); the last ones are remembered.
-
-        One at a time: a batch would only be faster with a GPU, and alone is how models were
-        trained.
-        """
-        if text not in self._encoded:
-            if "text_encoder" not in self.manifest.graphs:
-                raise InputError(
-                    f"{self.bundle.folder}: holds no text encoder; give text embeddings "
-                    "(Pipeline.sample), or export with --text-encoder"
-                )
-            if self._tokenizer is None:
-                name = str(self.manifest.text["tokenizer"])
-                self.bundle.check_hashes([name])
-                self._tokenizer = TextTokenizer(self.bundle.path(name), self.manifest.text["rules"])
-            ids, attention_mask, pool_mask = self._tokenizer.encode([text])
-            result = self.session("text_encoder").run(
-                {"input_ids": ids, "attention_mask": attention_mask, "pool_mask": pool_mask}
-            )
-            if len(self._encoded) > 256:
-                self._encoded.clear()
-            self._encoded[text] = result["text_features"][0]
-        return self._encoded[text]
 
 
 def guidance_branches(

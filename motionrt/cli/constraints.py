@@ -43,7 +43,8 @@ def check(
 ) -> None:
     """Explain all problems of a constraint FILE.
 
-    The exit code is 1 if there are errors. Conventions: metres, y up, +z forward, radians, frames from 0, headings as (cosine, sine).
+    The exit code is 1 if there are errors. Conventions: metres, y up, +z forward, radians, frames
+    from 0, headings as (cosine, sine).
     """
     if (bundle is None) == (skeleton is None):
         raise click.UsageError("give --bundle DIR or --skeleton NAME")
@@ -103,6 +104,11 @@ def check(
     show_default=True,
     help="Frame of the motion that is frame 0 of the constraints.",
 )
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, min_open=True),
+    help="Frame rate of the model they are for; frames are moved to it.  [default: the motion's]",
+)
 @click.option("--append", is_flag=True, help="Add to the constraints that the file has already.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to.")
 def from_motion(
@@ -111,6 +117,7 @@ def from_motion(
     kind: str,
     joint_names: str | None,
     first_frame: int,
+    fps: float | None,
     append: bool,
     output: Path,
 ) -> None:
@@ -125,11 +132,13 @@ def from_motion(
     clip = Motion.load(motion)
     names = [name.strip() for name in joint_names.split(",")] if joint_names else []
     made = constraint_from_motion(
-        clip, _frame_list(frames, clip.num_frames), kind, names, first_frame
+        clip, _frame_list(frames, clip.num_frames), kind, names, first_frame, fps
     )
     before = read_constraints(output) if append and output.exists() else []
     write_constraints(output, [*before, made])
     click.echo(f"wrote {output}: {_described(len(before), made)}")
+    if fps is None and clip.fps != 30:
+        click.echo(f"note: frames count at the motion's {clip.fps:g} fps; --fps moves them")
 
 
 def _target(bundle: Path | None, skeleton: str | None) -> tuple[Skeleton, float, int | None]:

@@ -377,13 +377,14 @@ def constraint_from_motion(
     frames: Sequence[int],
     type: str,
     joint_names: Sequence[str] = (),
-    first_frame: int | None = None,
+    first_frame: int = 0,
+    fps: float | None = None,
 ) -> Constraint:
     """Make the constraint that holds what a motion does at some frames.
 
     type is one of `CONSTRAINT_TYPES`; joint_names are `GROUPS`, for end-effector. Frames are the
-    motion's; in the constraint they count from first_frame (0 if None). The smoothed root is the
-    motion's, or is computed if it has none (needs 5 frames).
+    motion's; in the constraint they count from first_frame, at fps (the motion's if None). The
+    smoothed root is the motion's; if it has none it is computed.
     """
     kind = CONSTRAINT_TYPES.get(type)
     if kind is None:
@@ -399,7 +400,7 @@ def constraint_from_motion(
         enough = motion.num_frames >= 5  # below, the smoother's system is singular
         smooth = smooth_root(motion.root_positions) if enough else motion.root_positions
     values: dict[str, Any] = {
-        "frame_indices": index - (first_frame or 0),
+        "frame_indices": np.round((index - first_frame) * ((fps or motion.fps) / motion.fps)),
         "smooth_root_2d": smooth[index, ::2],
     }
     if kind is Root2D:

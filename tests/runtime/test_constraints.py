@@ -249,6 +249,12 @@ def test_wrong_fields_are_named(values: dict[str, Any], message: str) -> None:
         Root2D(**{"frame_indices": [0], "smooth_root_2d": [[0, 0]], **values})
 
 
+def test_frames_can_be_moved_to_another_rate(wandering: Make) -> None:
+    motion = wandering("smplx22", 40, fps=120)
+    item = constraint_from_motion(motion, [10, 20, 38], "root2d", first_frame=10, fps=30)
+    assert item.frame_indices.tolist() == [0, 2, 7]
+
+
 def test_wrong_joints_and_names_are_refused(wandering: Make) -> None:
     motion = wandering("g1")
     item = constraint_from_motion(motion, [0], "fullbody")

@@ -12,8 +12,8 @@ class Compat:
     """What one revision does; every field is a difference between revisions."""
 
     name: str
-    shared_transition: bool
-    """A transition also replays a tenth of the segment before it."""
+    replayed_part: float
+    """Share of the segment before that a transition replays on top of its own frames."""
     transition_limbs: bool
     """A transition holds the rotations of hands and feet, not only positions."""
     correct_segments: bool
@@ -27,8 +27,24 @@ class Compat:
 
 
 COMPATS = {
-    "2026-03": Compat("2026-03", True, False, False, False, True, False),
-    "latest": Compat("latest", False, True, True, True, False, True),
+    "2026-03": Compat(
+        "2026-03",
+        replayed_part=0.10,
+        transition_limbs=False,
+        correct_segments=False,
+        exact_full_bodies=False,
+        root_takes_height=True,
+        toe_end_contacts=False,
+    ),
+    "latest": Compat(
+        "latest",
+        replayed_part=0.0,
+        transition_limbs=True,
+        correct_segments=True,
+        exact_full_bodies=True,
+        root_takes_height=False,
+        toe_end_contacts=True,
+    ),
 }
 """By name; the first is the default."""
 DEFAULT_COMPAT = COMPATS["2026-03"]

@@ -28,8 +28,6 @@ from motionrt.runtime.features import MotionFeatures, hip_heading
 from motionrt.runtime.motion import Motion
 
 NUM_TRANSITION_FRAMES = 5
-SHARED_PART = 0.10
-"""Share of the segment before that a transition replays on top, where a revision does that."""
 
 Floats = NDArray[np.float32]
 
@@ -59,8 +57,7 @@ def transition_frames(
     num_previous: int, num_transition_frames: int, compat: Compat = DEFAULT_COMPAT
 ) -> int:
     """Count the frames that a segment repeats of a motion of num_previous frames before it."""
-    shared = int(num_previous * SHARED_PART) if compat.shared_transition else 0
-    return num_transition_frames + shared
+    return num_transition_frames + int(num_previous * compat.replayed_part)
 
 
 def segment_lengths(

@@ -133,7 +133,7 @@ def run_multiprompt(case: Path) -> None:
     texts = dict(zip(content["prompts"], inputs["text_feat"], strict=True))
     for run, settings in content["runs"].items():
         segments: list[tuple[dict[str, Any], NDArray[Any]]] = []
-        shares = settings["share_transition"]
+        share = content["percentage_transition_override"] if settings["share_transition"] else 0.0
         noises = [inputs[f"noise_{run}_{i}"] for i in range(len(texts))]
         file = settings["constraints"]
         with (
@@ -151,7 +151,7 @@ def run_multiprompt(case: Path) -> None:
                 guidance_type=content["cfg_type"],
                 guidance_weights=content["cfg_weight"],
                 num_steps=content["num_denoising_steps"],
-                compat=dataclasses.replace(DEFAULT_COMPAT, shared_transition=shares),
+                compat=dataclasses.replace(DEFAULT_COMPAT, replayed_part=share),
                 postprocess=False,
             )
         for index, (given, features) in enumerate(segments):

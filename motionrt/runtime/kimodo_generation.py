@@ -184,6 +184,10 @@ class _Generation:
         previous: Floats | None = None
         clip: Motion | None = None
         if options.continue_from is not None:
+            if np.any(np.asarray(options.first_heading_rad)):
+                raise InputError(
+                    "a clip that is continued has a heading already; give no first one"
+                )
             given = options.continue_from
             clip = given if isinstance(given, Motion) else Motion.load(given)
             previous = encode_previous(clip, self.features)

@@ -157,6 +157,7 @@ def test_a_frame_beyond_is_an_error_alone_and_a_note_in_a_sequence(
         ({"constraints": [[], Root2D(np.array([0]), np.zeros((1, 2), np.float32))]}, "not both"),
         ({"constraints": [[]], "multi_prompt": True}, "take one list of constraints"),
         ({"continue_from": "none.npz"}, r"none\.npz: no such file"),
+        ({"continue_from": "x.npz", "first_heading_rad": 1}, "has a heading already"),
         ({"multi_prompt": True, "num_transition_frames": 0}, "0 transition frames"),
     ],
 )

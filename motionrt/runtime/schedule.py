@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.errors import InputError
 
+LOWEST_HALF_LOG_SNR = -4.5
+"""Where ``log_snr_timesteps`` begins to denoise: signal is 1 % of the noise's size."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -102,11 +105,62 @@ def dpmpp_2m(alphas: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows.astype(np.float32)
 
 
-SOLVERS: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
-    "ddim": ddim,
-    "dpmpp-2m": dpmpp_2m,
+def log_snr_timesteps(num_base_steps: int, num_steps: int) -> NDArray[np.int64]:
+    """Return num_steps base steps, rising, evenly spaced in the log of signal over noise.
+
+    They begin at the clean end and stop at ``LOWEST_HALF_LOG_SNR``. A multistep solver's error
+    goes with its steps in log-SNR, and the cosine schedule spends a third of its range on the last
+    1 % of the base steps: evenly spaced in time, the first step would be half of the whole way.
+    """
+    signal = alphas_cumprod(cosine_betas(num_base_steps)).astype(np.float64)
+    half_log_snr = 0.5 * (np.log(signal) - np.log1p(-signal))
+    lowest = max(LOWEST_HALF_LOG_SNR, half_log_snr[-1])
+    wanted = np.linspace(half_log_snr[0], lowest, num_steps)
+    found = np.interp(-wanted, -half_log_snr, np.arange(num_base_steps))
+    steps = np.rint(found).astype(np.int64)
+    # Near the clean end base steps are far apart in log-SNR: no step is taken twice.
+    index = np.arange(num_steps)
+    steps = np.maximum.accumulate(steps - index) + index
+    within: NDArray[np.int64] = np.minimum(steps, num_base_steps - num_steps + index)
+    return within
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How a table is made: which base steps are taken, and their rows."""
+
+    timesteps: Callable[[int, int], NDArray[np.int64]]
+    """(num_base_steps, num_steps) -> rising base steps."""
+    rows: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    """Rising signal shares (N,) -> (N, 3)."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A solver with its number of steps."""
+
+    solver: str
+    num_steps: int
+
+
+SOLVERS = {
+    "ddim": Solver(respaced_timesteps, ddim),
+    "dpmpp-2m": Solver(log_snr_timesteps, dpmpp_2m),
 }
-"""Solver name -> rows for rising signal shares."""
+PRESETS = {
+    "fast": Preset("dpmpp-2m", 20),
+    "balanced": Preset("dpmpp-2m", 30),
+    "exact": Preset("ddim", 100),
+}
+"""fast: closer to a run of all base steps than ddim's 50 steps are to its 100
+(``benchmarks/solvers.py``). exact: what upstream does."""
+
+
+def find_preset(name: str) -> Preset:
+    """Return a preset by name; InputError if there is none."""
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is unknown; choose {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 def cosine_schedule(num_base_steps: int, num_steps: int, solver: str = "ddim") -> Schedule:
@@ -118,7 +172,7 @@ def cosine_schedule(num_base_steps: int, num_steps: int, solver: str = "ddim") -
         raise InputError(f"{num_steps} diffusion steps: must be from 1 to {num_base_steps}")
     if solver not in SOLVERS:
         raise InputError(f"solver {solver!r} is unknown; choose {' or '.join(SOLVERS)}")
-    timesteps = respaced_timesteps(num_base_steps, num_steps)
+    timesteps = SOLVERS[solver].timesteps(num_base_steps, num_steps)
     alphas = respaced_alphas_cumprod(alphas_cumprod(cosine_betas(num_base_steps)), timesteps)
-    rows = SOLVERS[solver](alphas)
+    rows = SOLVERS[solver].rows(alphas)
     return Schedule(timesteps[::-1].copy(), rows[::-1].copy())

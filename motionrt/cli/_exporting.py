@@ -46,6 +46,58 @@ def precision_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def text_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where text embeddings come from, and in which precision."""
+    for option in (
+        click.option(
+            "--max-deviation",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Fail if the text encoder's embeddings are further from fp32 (relative).",
+        ),
+        click.option(
+            "--text-block-size",
+            type=click.Choice(("16", "32", "64", "128", "256")),
+            help="Weights that share a scale; fewer are more exact.  [default: 32]",
+        ),
+        click.option(
+            "--text-precision",
+            type=click.Choice(("fp32", "fp16", "int8", "int4", "int4-mixed")),
+            default="fp32",
+            show_default=True,
+            help="Of the text encoder's weights; int4-mixed keeps the sensitive ones in int8.",
+        ),
+        click.option(
+            "--text-framing",
+            type=click.Choice(("auto", "plain", "llama3-user", "chatml-user")),
+            default="auto",
+            show_default=True,
+            help="What is written around a prompt; auto is what the encoder is used with.",
+        ),
+        click.option(
+            "--prompt-book",
+            type=click.Path(path_type=Path),
+            help="Stored embeddings (motionrt embed) that go into the bundle.",
+        ),
+        click.option(
+            "--no-text-encoder",
+            is_flag=True,
+            help="A bundle for the prompts of its book, or for text embeddings, only.",
+        ),
+        click.option(
+            "--projector", type=click.Path(path_type=Path), help="Projection file behind it."
+        ),
+        click.option(
+            "--text-encoder",
+            "text_encoder",
+            multiple=True,
+            help="Directory of the text encoder (Qwen3, BERT, or LLM2Vec: give base, MNTP and "
+            "supervised in this order, or one directory that holds them).",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 @contextmanager
 def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWriter]:
     """Yield a writer into a temporary folder that becomes output when all went well.

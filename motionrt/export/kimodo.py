@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,21 @@ from torch import Tensor, nn
 
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
-from motionrt.export.quantise import FP32, measure_deviation, recipe
+from motionrt.export.quantise import FP32, Recipe, measure_deviation, recipe
 from motionrt.export.readers.kimodo import KimodoCheckpoint
 from motionrt.export.sampling import LoopSpec
+from motionrt.export.text_encoder import GRAPH_NAME as TEXT_GRAPH
 from motionrt.export.text_encoder import TextEncoderSource
-from motionrt.export.text_encoder_graph import add_text_encoder
+from motionrt.export.text_encoder_graph import (
+    AddedTextEncoder,
+    add_prompt_book,
+    add_text_encoder,
+)
 from motionrt.models.kimodo import Kimodo
 from motionrt.models.motion_decoder import Expansion, MotionDecoder
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.features import statistics_from_parts
+from motionrt.runtime.prompt_book import PromptBook
 from motionrt.runtime.schedule import cosine_schedule
 from motionrt.runtime.skeleton import (
     Skeleton,
@@ -42,7 +47,7 @@ SENSITIVE = ((r"\.(in|out)put_linear\.", FP32),)
 MAX_POSITIONS = 5000
 """Rows of the positional table that checkpoints were trained with, tokens of text included."""
 _CHECK_FRAMES = 12
-_MEASURED_FRAMES, _MEASURED_STEPS = 60, 20
+_MEASURED_FRAMES, _MEASURED_STEPS, _MEASURED_TEXTS = 60, 20, 4
 
 LOOP = LoopSpec(
     name="sampler",
@@ -118,12 +123,26 @@ def export_kimodo(
     text_encoder: TextEncoderSource | None,
     licence: str = "",
     precision: str = "fp32",
+    *,
+    text_recipe: Recipe | None = None,
+    max_text_deviation: float | None = None,
+    prompt_book: PromptBook | None = None,
 ) -> None:
     """Write a checkpoint's bundle, every graph compared with torch.
 
-    Without a text encoder the bundle takes text embeddings only. precision is that of the
-    denoiser, a key of ``quantise.DENOISER_RECIPES``. ExportError if the encoder's width is not the
-    checkpoint's.
+    Args:
+        writer: of the bundle.
+        checkpoint: what is exported.
+        text_encoder: None makes a bundle that takes text embeddings, or prompts of its book.
+        licence: of the weights.
+        precision: of the denoiser, a key of ``quantise.DENOISER_RECIPES``.
+        text_recipe: precision of the text encoder; None is fp32.
+        max_text_deviation: largest relative deviation of its embeddings that passes.
+        prompt_book: stored embeddings that go into the bundle.
+
+    Raises:
+        ExportError: the encoder's or the book's width is not the checkpoint's, or the text
+            encoder deviates too far.
     """
     config = checkpoint.model.config
     if text_encoder is not None and text_encoder.text_width != config.text_width:
@@ -157,9 +176,15 @@ def export_kimodo(
     spec = _decoder_spec(config.num_features, skeleton, output_skeleton)
     writer.add_graph(Graph(spec, decoder, checks))
 
-    text: Mapping[str, Any] = {}
+    text: dict[str, Any] = {}
     if text_encoder is not None:
-        text = add_text_encoder(writer, text_encoder)
+        added = add_text_encoder(writer, text_encoder, text_recipe, max_text_deviation)
+        text |= added.manifest
+        if text_recipe is not None and text_recipe.name != "fp32":
+            figures = _text_deviation(writer, checkpoint, added)
+            writer.note_deviation(TEXT_GRAPH, figures)
+    if prompt_book is not None:
+        text |= add_prompt_book(writer, prompt_book, config.text_width)
     if precision != "fp32":
         figures = _motion_deviation(writer, checkpoint)
         for name in ("step", LOOP.name):
@@ -309,29 +334,59 @@ def _motion_deviation(writer: BundleWriter, checkpoint: KimodoCheckpoint) -> dic
     One motion follows a text (an embedding that the bundle's encoder gives, if it has one), one is
     free; both start from one noise.
     """
-    import onnxruntime as ort
-
     writer.progress("measuring motions")
     config = checkpoint.model.config
-    generator = _generator(3)
-    noise = torch.randn(2, _MEASURED_FRAMES, config.num_features, generator=generator)
-    text = torch.randn(1, 1, config.text_width, generator=generator).numpy()
+    text = torch.randn(1, config.text_width, generator=_generator(3)).numpy()
     encoded = writer.reference("text_encoder", "text_features")
     if encoded is not None:
-        text = encoded[:1, None]
+        text = encoded[:1]
+    texts = np.concatenate((text, np.zeros_like(text)))
+    found = _sample(writer, checkpoint, writer.folder / f"{LOOP.name}.onnx", texts)
+    exact = _sample(writer, checkpoint, writer.fp32_path(LOOP.name), texts)
+    measured = measure_deviation(found[0], exact[0], (found[1], exact[1])).to_dict()
+    return {f"motion_{name}": value for name, value in measured.items()}
+
+
+def _text_deviation(
+    writer: BundleWriter, checkpoint: KimodoCheckpoint, text: AddedTextEncoder
+) -> dict[str, float]:
+    """Sample motions of exact embeddings and of those in fewer bits, from the same noise."""
+    writer.progress("measuring what text precision does to motions")
+    sampler = writer.folder / f"{LOOP.name}.onnx"
+    found, exact = (
+        _sample(writer, checkpoint, sampler, rows[:_MEASURED_TEXTS])
+        for rows in (text.found, text.exact)
+    )
+    measured = measure_deviation(found[0], exact[0], (found[1], exact[1])).to_dict()
+    return {f"motion_{name}": value for name, value in measured.items()}
+
+
+def _sample(
+    writer: BundleWriter,
+    checkpoint: KimodoCheckpoint,
+    sampler: Path,
+    texts: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Sample a motion of each text (B, W), zero for none; return features and joints."""
+    import onnxruntime as ort
+
+    config = checkpoint.model.config
+    count = len(texts)
+    shape = (count, _MEASURED_FRAMES, config.num_features)
+    noise = torch.randn(shape, generator=_generator(3)).numpy()
     num_steps = min(_MEASURED_STEPS, checkpoint.num_base_steps)
     schedule = cosine_schedule(checkpoint.num_base_steps, num_steps)
     inputs = {
-        "x": noise.numpy(),
-        "x0_previous": np.zeros_like(noise.numpy()),
+        "x": noise,
+        "x0_previous": np.zeros_like(noise),
         "timesteps": schedule.timesteps[:, None],
         "schedule": schedule.coefficients,
-        "text_features": np.concatenate((text, np.zeros_like(text))),
-        "text_mask": np.array([[True], [False]]),
+        "text_features": texts[:, None],
+        "text_mask": np.any(texts, -1, keepdims=True),
         "frame_mask": np.ones(noise.shape[:2], np.bool_),
-        "first_heading_rad": np.zeros(2, np.float32),
-        "motion_mask": np.zeros_like(noise.numpy()),
-        "observed_motion": np.zeros_like(noise.numpy()),
+        "first_heading_rad": np.zeros(count, np.float32),
+        "motion_mask": np.zeros_like(noise),
+        "observed_motion": np.zeros_like(noise),
         "branch_text": np.array([1, 0], np.float32),
         "branch_constraints": np.zeros(2, np.float32),
         "branch_weights": np.array([2, 0], np.float32),
@@ -344,13 +399,9 @@ def _motion_deviation(writer: BundleWriter, checkpoint: KimodoCheckpoint) -> dic
         result: NDArray[np.float32] = session.run([name], feed)[0]
         return result
 
-    features, joints = [], []
-    for path in (writer.folder / f"{LOOP.name}.onnx", writer.fp32_path(LOOP.name)):
-        features.append(run(path, "x_next", inputs))
-        decoder = writer.folder / "decoder.onnx"
-        joints.append(run(decoder, "posed_joints", {"features": features[-1]}))
-    measured = measure_deviation(features[0], features[1], (joints[0], joints[1])).to_dict()
-    return {f"motion_{name}": value for name, value in measured.items()}
+    features = run(sampler, "x_next", inputs)
+    joints = run(writer.folder / "decoder.onnx", "posed_joints", {"features": features})
+    return features, joints
 
 
 def _generator(seed: int) -> torch.Generator:

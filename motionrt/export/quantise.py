@@ -14,7 +14,8 @@ What a precision costs is measured, not assumed: see ``Deviation``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -252,7 +253,8 @@ def quantise_blockwise(
     num_blocks = -(-columns // block_size)
     packed = torch.empty(rows, num_blocks, block_size * bits // 8, dtype=torch.uint8)
     scales = torch.empty(rows, num_blocks, dtype=torch.float32)
-    for start, stop in _chunks(rows, columns):
+
+    def work(start: int, stop: int) -> None:
         part = weight[start:stop].to(torch.float32)
         part = torch.nn.functional.pad(part, (0, num_blocks * block_size - columns))
         blocks = part.reshape(stop - start, num_blocks, block_size)
@@ -260,6 +262,8 @@ def quantise_blockwise(
         if bits == 4:
             values = values[..., 0::2] | (values[..., 1::2] << 4)
         packed[start:stop], scales[start:stop] = values, scale
+
+    _in_chunks(work, rows, columns)
     return packed.numpy(), scales.numpy()
 
 
@@ -309,20 +313,33 @@ def _round_rows(weight: Tensor, largest: int) -> tuple[NDArray[np.int8], NDArray
     rows, columns = weight.shape
     values = torch.empty(columns, rows, dtype=torch.int8)
     scales = torch.empty(rows)
-    for start, stop in _chunks(rows, columns):
+
+    def work(start: int, stop: int) -> None:
         part = weight[start:stop].to(torch.float32)
         scale = part.abs().amax(1) / largest
         inverse = torch.where(scale > 0, 1 / scale.clamp(min=1e-30), 0.0)
         rounded = (part * inverse.unsqueeze(1)).round().clamp(-largest, largest)
         values[:, start:stop] = rounded.to(torch.int8).T
         scales[start:stop] = scale
+
+    _in_chunks(work, rows, columns)
     return values.numpy(), scales.numpy()
 
 
-def _chunks(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+def _in_chunks(work: Callable[[int, int], None], rows: int, columns: int) -> None:
+    """Call work for runs of rows, one thread a processor and each of its own.
+
+    A chunk is too small to be split further: torch's threads would wait for each other.
+    """
     step = max(CHUNK_ELEMENTS // max(columns, 1), 1)
-    for start in range(0, rows, step):
-        yield start, min(start + step, rows)
+    starts = range(0, rows, step)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(min(threads, len(starts))) as pool:
+            list(pool.map(lambda start: work(start, min(start + step, rows)), starts))
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Parts:

@@ -1,46 +1,124 @@
-"""A text encoder as one graph of a bundle: ids and masks in, a motion model's vector out."""
+"""A text encoder as one graph of a bundle, in any precision; or its results in a prompt book."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import onnx_ir as ir
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from motionrt.export.bundle import BundleWriter
-from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
-from motionrt.export.text_encoder import TextEncoderSource
-
-ATOL, RTOL = 2e-4, 1e-4
-"""Rounding through a few dozen layers, whose sums onnxruntime orders in its own way."""
-CHECK_TEXTS = (
-    "A person walks forward.",
-    "Someone turns left, sits down on a low chair, and waves with the right hand.",
-    "Jump!",
+from motionrt.export.bundle import BundleWriter, save_model
+from motionrt.export.parity import check_graph
+from motionrt.export.quantise import (
+    LANGUAGE_MODEL_RECIPES,
+    Recipe,
+    check_deviation,
+    measure_deviation,
+    quantise,
 )
+from motionrt.export.streaming import LARGE_BYTES, weights_bytes
+from motionrt.export.text_encoder import (
+    TextEncoderSource,
+    text_encoder_graph,
+    trace_text_encoder,
+)
+from motionrt.runtime.errors import ExportError
+from motionrt.runtime.prompt_book import PromptBook
+
+BOOK_FILE = "prompts.safetensors"
 
 
-def add_text_encoder(writer: BundleWriter, source: TextEncoderSource) -> dict[str, Any]:
-    """Export ``text_encoder`` and ``tokenizer.json``; return the manifest's text section.
+@dataclass(frozen=True)
+class AddedTextEncoder:
+    """What the manifest says of an encoder, and the embeddings it was judged by."""
 
-    Batch and length are dynamic; checked on texts of different lengths in one batch and alone.
+    manifest: Mapping[str, Any]
+    exact: NDArray[np.float32]
+    """Of ``CHECK_PROMPTS``, by the torch module (B, W)."""
+    found: NDArray[np.float32]
+    """The same by the graph in the bundle."""
+
+
+def add_text_encoder(
+    writer: BundleWriter,
+    source: TextEncoderSource,
+    wanted: Recipe | None = None,
+    max_deviation: float | None = None,
+) -> AddedTextEncoder:
+    """Export ``text_encoder`` and ``tokenizer.json`` in a precision (None is fp32).
+
+    In fp32 the graph must equal the torch module; with fewer bits the fp32 graph must (unless the
+    encoder is too large to be written in fp32), and what the bits cost is measured on the check
+    prompts and stated in the manifest. ExportError if it is above max_deviation, relative.
     """
-    tokens = ("batch", "tokens")
-    spec = GraphSpec(
-        name="text_encoder",
-        inputs=tuple(
-            TensorSpec(name, tokens, "int64")
-            for name in ("input_ids", "attention_mask", "pool_mask")
-        ),
-        outputs=(TensorSpec("text_features", ("batch", source.text_width)),),
-        atol=ATOL,
-        rtol=RTOL,
-    )
-    checks = []
-    for texts in (CHECK_TEXTS, CHECK_TEXTS[:1]):
-        arrays = source.tokenizer.encode(texts)
-        checks.append(
-            {t.name: torch.from_numpy(a) for t, a in zip(spec.inputs, arrays, strict=True)}
-        )
-    writer.add_graph(Graph(spec, source.module, tuple(checks)))
+    wanted = wanted or LANGUAGE_MODEL_RECIPES["fp32"]
+    writer.progress("tracing text_encoder")
+    graph = text_encoder_graph(source)
+    spec = graph.spec
+    model = trace_text_encoder(source, graph)
+    reference = _Recorded(graph.module)
+    if wanted.name != "fp32" and weights_bytes(source.weights) < LARGE_BYTES:
+        path = writer.fp32_path(spec.name)
+        path.parent.mkdir(exist_ok=True)
+        save_model(model, path)
+        writer.progress("checking text_encoder in fp32")
+        check_graph(path, spec, reference, graph.checks)
+        model = ir.load(path)
+    done = quantise(model, wanted)
+    writer.add_model(spec, model, reference, graph.checks, wanted)
     writer.add_file("tokenizer.json", source.tokenizer_json)
-    return {**source.manifest, "tokenizer": "tokenizer.json"}
+    exact, found = reference.first, _run(writer, graph.checks[0])
+    manifest = {**source.manifest, "tokenizer": "tokenizer.json"}
+    if wanted.name != "fp32":
+        deviation = measure_deviation(found, exact)
+        check_deviation(spec.name, deviation, max_deviation)
+        writer.note_deviation(spec.name, deviation.to_dict())
+        manifest["quantised"] = done.to_dict()
+    return AddedTextEncoder(manifest, exact, found)
+
+
+def add_prompt_book(writer: BundleWriter, book: PromptBook, width: int) -> dict[str, Any]:
+    """Put a prompt book into a bundle whose model takes embeddings of a width."""
+    if book.width != width:
+        raise ExportError(
+            f"{book.place}: embeddings of {book.width} numbers, the model takes {width}; "
+            "make the book with the encoder of this model"
+        )
+    writer.add_file(BOOK_FILE, book.to_bytes())
+    return {"prompt_book": BOOK_FILE, "num_prompts": len(book), "prompt_book_encoder": book.encoder}
+
+
+class _Recorded:
+    """A module that remembers its results: a large one takes minutes for each."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._results: dict[tuple[bytes, ...], Tensor] = {}
+
+    @property
+    def first(self) -> NDArray[np.float32]:
+        """The result of the first call."""
+        return np.asarray(next(iter(self._results.values())).numpy(), np.float32)
+
+    def __call__(self, **inputs: Tensor) -> Tensor:
+        key = tuple(tensor.numpy().tobytes() for tensor in inputs.values())
+        if key not in self._results:
+            with torch.no_grad():
+                self._results[key] = self._module(**inputs)
+        return self._results[key]
+
+
+def _run(writer: BundleWriter, inputs: Mapping[str, Tensor]) -> NDArray[np.float32]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    path = str(writer.folder / "text_encoder.onnx")
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    feed = {name: tensor.numpy() for name, tensor in inputs.items()}
+    return np.asarray(session.run(None, feed)[0], np.float32)

@@ -6,20 +6,17 @@ from pathlib import Path
 
 import click
 
-from motionrt.cli._exporting import output_options, precision_option, write_bundle
+from motionrt.cli._exporting import (
+    output_options,
+    precision_option,
+    text_options,
+    write_bundle,
+)
 
 
 @click.command("kimodo")
 @click.argument("checkpoint_dir", type=click.Path(path_type=Path))
-@click.option(
-    "--text-encoder",
-    "text_encoder",
-    multiple=True,
-    help="Directory of the text encoder (Qwen3, BERT, or LLM2Vec: give base, MNTP and supervised "
-    "in this order, or one directory that holds them).",
-)
-@click.option("--projector", type=click.Path(path_type=Path), help="Projection file behind it.")
-@click.option("--no-text-encoder", is_flag=True, help="A bundle that takes text embeddings only.")
+@text_options
 @precision_option
 @output_options
 def command(
@@ -27,6 +24,11 @@ def command(
     text_encoder: tuple[str, ...],
     projector: Path | None,
     no_text_encoder: bool,
+    prompt_book: Path | None,
+    text_framing: str,
+    text_precision: str,
+    text_block_size: str | None,
+    max_deviation: float | None,
     precision: str,
     output: Path,
     force: bool,
@@ -41,9 +43,26 @@ def command(
     with write_bundle(output, force, quiet) as writer:
         writer.progress("reading the checkpoint")
         from motionrt.export.kimodo import export_kimodo
+        from motionrt.export.quantise import recipe
         from motionrt.export.readers.kimodo import read_kimodo
-        from motionrt.export.text_encoder import read_text_encoder
+        from motionrt.export.text_encoder import TextEncoderOptions, read_text_encoder
+        from motionrt.runtime.prompt_book import PromptBook
 
+        size = int(text_block_size) if text_block_size else None
+        text_recipe = recipe(text_precision, language_model=True, block_size=size)
+        book = PromptBook.load(prompt_book) if prompt_book else None
         checkpoint = read_kimodo(checkpoint_dir)
-        encoder = read_text_encoder(text_encoder, projector) if text_encoder else None
-        export_kimodo(writer, checkpoint, encoder, licence, precision)
+        encoder = None
+        if text_encoder:
+            options = TextEncoderOptions(framing=text_framing)
+            encoder = read_text_encoder(text_encoder, projector, options)
+        export_kimodo(
+            writer,
+            checkpoint,
+            encoder,
+            licence,
+            precision,
+            text_recipe=text_recipe,
+            max_text_deviation=max_deviation,
+            prompt_book=book,
+        )

@@ -129,6 +129,11 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
     help="Name the joints of BVH and glTF as engines map them.",
 )
 @flag("bvh-scale", type=float, help="BVH units a metre.  [default: 100, centimetres]")
+@flag(
+    "text-encoder-url",
+    help="Text-encoder server to ask for embeddings (motionrt serve-text, or Kimodo's own), "
+    "instead of the bundle's encoder; also TEXT_ENCODER_URL.",
+)
 @flag("backend", default="auto", show_default=True, help="auto, cpu, cuda, directml or coreml.")
 @flag("threads", type=int, default=0, help="CPU threads; 0 chooses.")
 @flag("quiet", is_flag=True, help="Print nothing but errors.")
@@ -163,6 +168,7 @@ def command(
     rest: str | None,
     joint_names: str | None,
     bvh_scale: float | None,
+    text_encoder_url: str | None,
     backend: str,
     threads: int,
     quiet: bool,
@@ -179,6 +185,7 @@ def command(
     from motionrt.runtime.input_folder import read_input_folder
     from motionrt.runtime.pipeline import load
     from motionrt.runtime.resample import resample
+    from motionrt.runtime.text_client import client_from_environment
 
     start = time.perf_counter()
     folder = None
@@ -191,6 +198,9 @@ def command(
     weights = list(cfg_weight) if ctx.meta.get("cfg_weight_given") else None
     guidance = resolve_guidance(cfg_type, weights, folder.meta if folder else None)
     pipeline = load(find_bundle(bundle, model), backend, threads)
+    server = client_from_environment(text_encoder_url)
+    if server is not None and (text_encoder_url or pipeline.takes_text_embeddings):
+        pipeline.use_text_encoder(server.url)
     loaded = time.perf_counter()
     given: dict[str, Any] = {
         "num_steps": diffusion_steps,

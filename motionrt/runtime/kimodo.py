@@ -45,6 +45,7 @@ class KimodoPipeline(Pipeline):
     """
 
     takes_sequences = True
+    takes_text_embeddings = True
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         """Take a checked bundle of the kimodo family."""

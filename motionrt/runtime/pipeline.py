@@ -16,7 +16,7 @@ from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.manifest import Bundle
 from motionrt.runtime.motion import Motion
 from motionrt.runtime.rng import MAX_SEED
-from motionrt.runtime.session import Session
+from motionrt.runtime.session import Session, open_session
 from motionrt.runtime.skeleton import Skeleton
 
 FAMILIES = {
@@ -35,6 +35,9 @@ class Pipeline(ABC):
     takes_sequences: ClassVar[bool] = False
     """Several prompts can be one motion (option multi_prompt)."""
 
+    takes_text_embeddings: ClassVar[bool] = False
+    """Its text encoder can be a server (``use_text_encoder``)."""
+
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         """Take a checked bundle; graphs are loaded when first needed."""
         self.bundle = bundle
@@ -49,8 +52,15 @@ class Pipeline(ABC):
         """Return a graph of the bundle, loaded at first use and kept."""
         with self._lock:
             if name not in self._sessions:
-                self._sessions[name] = Session(self.bundle, name, self.backend)
+                self._sessions[name] = open_session(self.bundle, name, self.backend)
             return self._sessions[name]
+
+    def use_text_encoder(self, url: str) -> None:
+        """Take all text embeddings from a server (``text_client``) from now on.
+
+        InputError if the family's model takes none.
+        """
+        raise InputError(f"family {self.manifest.family}: takes no embeddings from a server")
 
     @abstractmethod
     def generate(
@@ -98,7 +108,7 @@ def load(path: str | Path, backend: str = "auto", threads: int = 0) -> Pipeline:
 
     Args:
         path: the bundle's directory.
-        backend: auto, or a name of ``backends.PROVIDERS``, which is used or refused.
+        backend: auto, or a name of ``backends.BACKENDS``, which is used or refused.
         threads: CPU threads; 0 lets onnxruntime choose.
 
     Raises:

@@ -1,0 +1,155 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from motionrt.runtime.errors import InputError
+from motionrt.train.pairs import Pairs, read_pairs, read_texts, split_pairs
+
+
+def _rows(count: int, *shape: int) -> np.ndarray:
+    generator = np.random.default_rng(sum(shape))
+    return generator.normal(size=(count, *shape)).astype(np.float32)
+
+
+def _listed(root: Path) -> Path:
+    """Write a data set that lists its pairs, with a split of its own."""
+    for part, count in (("train", 6), ("val", 3)):
+        lines = []
+        for kind in ("vl", "text"):
+            (root / part / "embeddings" / kind).mkdir(parents=True)
+        for i in range(count):
+            entry = {"image_path": f"{part}-{i}.png", "caption": "x"}
+            for kind, width in (("vl", 8), ("text", 6)):
+                name = f"embeddings/{kind}/{i:05d}.pt"
+                torch.save(torch.randn(64, width), root / part / name)
+                entry[f"{kind}_emb_path"] = name
+            lines.append(json.dumps(entry))
+        (root / part / "pairs.jsonl").write_text("\n".join(lines))
+    return root
+
+
+def _folders(root: Path, count: int = 8) -> Path:
+    """Write a data set of two folders; sequences are longer and shorter than 64 rows."""
+    for name, width in (("vl_embeddings", 8), ("embeddings", 6)):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            torch.save(torch.randn(50 + 5 * i, width), root / name / f"{i:05d}.pt")
+    lines = [json.dumps({"id": i, "prompt": f"walk {i // 2}"}) for i in range(count)]
+    (root / "metadata.jsonl").write_text("\n".join(lines))
+    return root
+
+
+def test_a_listed_data_set_keeps_its_split(tmp_path: Path) -> None:
+    pairs = read_pairs(_listed(tmp_path))
+    assert pairs.x.shape == (9, 64, 8)
+    assert pairs.y.shape == (9, 64, 6)
+    split = split_pairs(pairs, seed=1)
+    assert list(split.train) == [0, 1, 2, 3, 4, 5]
+    assert list(split.validation) == [6, 7, 8]
+
+
+def test_two_folders_are_matched_and_brought_to_one_length(tmp_path: Path) -> None:
+    pairs = read_pairs(_folders(tmp_path))
+    assert pairs.x.shape == (8, 64, 8)
+    assert pairs.groups[0] == pairs.groups[1] == "Walk 0."
+    assert pairs.mask is not None
+    assert list(pairs.mask[:2].sum(1)) == [50, 55]
+    x, y = pairs.flat()
+    assert len(x) == len(y) == 50 + 55 + 60 + 5 * 64
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_one_file_of_both_arrays(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"pairs{suffix}"
+    arrays = {"student": _rows(10, 4), "teacher": _rows(10, 5)}
+    np.savez(path, **arrays) if suffix == ".npz" else save_file(arrays, path)
+    pairs = read_pairs(path)
+    np.testing.assert_array_equal(pairs.x, arrays["student"])
+    np.testing.assert_array_equal(pairs.y, arrays["teacher"])
+
+
+def test_two_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", _rows(10, 4).astype(np.float64))
+    torch.save(torch.from_numpy(_rows(10, 5)), tmp_path / "y.pt")
+    pairs = read_pairs(tmp_path / "x.npy", tmp_path / "y.pt")
+    assert pairs.x.dtype == pairs.y.dtype == np.float32
+
+
+def test_a_pair_without_its_partner_is_named(tmp_path: Path) -> None:
+    (_folders(tmp_path) / "embeddings" / "00003.pt").unlink()
+    with pytest.raises(InputError, match="00003 has no partner in embeddings"):
+        read_pairs(tmp_path)
+
+
+def test_other_widths_and_nan_are_named(tmp_path: Path) -> None:
+    folder = _folders(tmp_path / "a") / "embeddings"
+    torch.save(torch.randn(64, 7), folder / "00005.pt")
+    with pytest.raises(InputError, match=r"target of 00005 is \[64, 7\]"):
+        read_pairs(tmp_path / "a")
+    torch.save(torch.full((64, 6), float("nan")), folder / "00005.pt")
+    with pytest.raises(InputError, match="target of 00005 is not finite"):
+        read_pairs(tmp_path / "a")
+
+
+def test_one_pair_in_both_parts_is_named(tmp_path: Path) -> None:
+    listing = _listed(tmp_path) / "val" / "pairs.jsonl"
+    listing.write_text(listing.read_text().replace("val-1.png", "train-1.png"))
+    with pytest.raises(InputError, match=r"train-1\.png is there both in training and in"):
+        read_pairs(tmp_path)
+
+
+def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return print, ("run",)
+
+    folder = _folders(tmp_path) / "embeddings"
+    torch.save(Attack(), folder / "00002.pt")
+    with pytest.raises(InputError, match="was not loaded"):
+        read_pairs(tmp_path)
+
+
+def test_files_outside_the_data_set_are_refused(tmp_path: Path) -> None:
+    listing = _listed(tmp_path / "set") / "val" / "pairs.jsonl"
+    torch.save(torch.randn(64, 8), tmp_path / "00000.pt")
+    listing.write_text(listing.read_text().replace("embeddings/vl/00000", "../../00000"))
+    with pytest.raises(InputError, match="is not in the data set"):
+        read_pairs(tmp_path / "set")
+
+
+def test_a_broken_encoder_is_seen() -> None:
+    ids = tuple(str(i) for i in range(8))
+    nearly_one = np.ones((8, 5), np.float32) + 1e-3 * _rows(8, 5)
+    with pytest.raises(InputError, match="inputs hardly differ"):
+        Pairs(ids, nearly_one, _rows(8, 4), ids)
+    with pytest.raises(InputError, match="targets are all the same"):
+        Pairs(ids, _rows(8, 5), np.ones((8, 4), np.float32), ids)
+
+
+def test_groups_are_not_split() -> None:
+    ids = tuple(str(i) for i in range(40))
+    pairs = Pairs(ids, _rows(40, 4), _rows(40, 5), tuple(str(i // 4) for i in range(40)))
+    split = split_pairs(pairs, seed=3, shares=(0.2, 0.2))
+    parts = [{pairs.groups[i] for i in part} for part in split.__dict__.values()]
+    assert not parts[0] & parts[1]
+    assert not parts[0] & parts[2]
+    assert not parts[1] & parts[2]
+    assert sum(len(part) for part in split.__dict__.values()) == 40
+    again = split_pairs(pairs, seed=3, shares=(0.2, 0.2))
+    np.testing.assert_array_equal(split.test, again.test)
+
+
+def test_texts_come_cleaned_and_once(tmp_path: Path) -> None:
+    plain = tmp_path / "texts.txt"
+    plain.write_text("walk\nWALK.\n# no\nrun\n")
+    assert read_texts(plain) == [("Walk.", "Walk."), ("Run.", "Run.")]
+    listed = tmp_path / "texts.jsonl"
+    listed.write_text('{"text": "walk", "group": "gait"}\n{"prompt": "run"}\n')
+    assert read_texts(listed) == [("Walk.", "gait"), ("Run.", "Run.")]
+    listed.write_text("[1]\n")
+    with pytest.raises(InputError, match="line 1"):
+        read_texts(listed)

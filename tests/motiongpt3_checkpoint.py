@@ -27,7 +27,7 @@ CONFIG = MotionGpt3Config(
     layer_norm_epsilon=1e-5,
     num_output_holders=4,
     num_input_holders=4,
-    head_width=32,
+    head_width=64,
     head_depth=2,
     has_null_condition=True,
     latent_scale=0.8457,
@@ -98,7 +98,7 @@ def make_settings(**changes: Any) -> dict[str, Any]:
         "lm": {
             "diffloss": {
                 "params": {
-                    "width": 32,
+                    "width": 64,
                     "depth": 2,
                     "num_sampling_steps": "6",
                     "noise_schedule": "scaled_linear",

@@ -21,13 +21,15 @@ ADDED_TOKENS = (
     "<motion_latent_holder>",
 )
 """In the order of their ids, behind the language model's own; the first two count as text."""
-MASKED_MOTION, OUTPUT_HOLDER, INPUT_HOLDER = 0, 2, 3
+OUTPUT_HOLDER, INPUT_HOLDER = 2, 3
 """Ids of motion tokens, relative to the text vocabulary."""
 NUM_MOTION_TOKENS = 6
 """Ids from here on stand for the embeddings of given motions, in the order of their holders."""
 END_OF_TEXT = "<|endoftext|>"
 GIVEN_MOTION = "<Motion_Placeholder>"
 """Where a text names the motion that it is about."""
+MASKED = "<Motion_Placeholder_Masked>"
+"""Where a text leaves out the motion that is asked for."""
 MAX_PROMPT_TOKENS = 192
 """Prompts were cut and filled to this length in training."""
 
@@ -37,7 +39,7 @@ TEMPLATES = {
 }
 """What precedes the output holders; ``caption`` is what the released model was trained on."""
 PREDICTION = f"Predict motion: {GIVEN_MOTION} \n \n "
-BETWEEN = f"Complete the masked motion: {GIVEN_MOTION}{ADDED_TOKENS[2] * 4}{GIVEN_MOTION} \n \n "
+BETWEEN = f"Complete the masked motion: {GIVEN_MOTION}{MASKED}{GIVEN_MOTION} \n \n "
 CAPTION = GIVEN_MOTION
 """Asks for a caption, as in training: the motion alone."""
 
@@ -60,19 +62,23 @@ class HolderRules:
 
     def motion_request(self, text: str) -> str:
         """Return the prompt that asks for a motion after a text with ``GIVEN_MOTION`` in it."""
-        return text.replace(GIVEN_MOTION, self.given()) + self.output() + END_OF_TEXT
+        return self._filled(text) + self.output() + END_OF_TEXT
 
     def text_request(self, text: str) -> str:
         """Return the prompt that asks for a text, after a text with ``GIVEN_MOTION`` in it."""
-        return text.replace(GIVEN_MOTION, self.given()) + " \n"
+        return self._filled(text) + " \n"
+
+    def _filled(self, text: str) -> str:
+        masked = ADDED_TOKENS[2] * self.num_output
+        return text.replace(MASKED, masked).replace(GIVEN_MOTION, self.given())
 
     def _enclose(self, holders: str) -> str:
         return f"{START}{holders}{END}" if self.wrapped else holders
 
 
-def check_text(text: str) -> str:
-    """Return a user's text; InputError if it holds a token that means something to the model."""
-    for token in (*ADDED_TOKENS, END_OF_TEXT):
+def check_text(text: str, reserved: Sequence[str] = (GIVEN_MOTION, MASKED)) -> str:
+    """Return a user's text; InputError if it holds what means something to the model."""
+    for token in (*ADDED_TOKENS, END_OF_TEXT, *reserved):
         if token in text:
             raise InputError(f"prompt holds {token}, which the model reserves; leave it out")
     return text

@@ -23,6 +23,7 @@ from motionrt.runtime.motion_prompt import (
     CAPTION,
     END_OF_TEXT,
     GIVEN_MOTION,
+    MASKED,
     PREDICTION,
     HolderRules,
     PromptTokens,
@@ -320,7 +321,7 @@ class MotionGpt3Pipeline(Pipeline):
         if prompt.count(GIVEN_MOTION) != 1:
             raise InputError(f"the question must name the motion once, as {GIVEN_MOTION}")
         latents = self.encode_motion([features_of(clip) for clip in clips])
-        text = self.holders.text_request(check_text(prompt))
+        text = self.holders.text_request(check_text(prompt, (MASKED,)))
         ids = self.generate_tokens(
             [text] * len(clips), latents[:, None], max_tokens=max_tokens, sample=sample, seed=seed
         )

@@ -44,7 +44,6 @@ ROTATION = 1e-5  # the reference's analytic rotations pass through float32 here 
 
 Array = NDArray[Any]
 _PIPELINES: dict[str, MotionGpt3Pipeline] = {}
-_LATENT_SCALE = 0.8457
 
 
 # Whole runs
@@ -52,7 +51,7 @@ _LATENT_SCALE = 0.8457
 
 def run_t2m_e2e(case_dir: Path) -> None:
     inputs, expected = _arrays(case_dir)
-    pipeline = _pipeline(case_dir)
+    pipeline, scale = _pipeline(case_dir), _latent_scale(case_dir)
     for tag, variant in _texts(case_dir).items():
         prompts = variant["full_text"]
         if tag == "demo":
@@ -66,7 +65,7 @@ def run_t2m_e2e(case_dir: Path) -> None:
         _same_ids(pipeline, prompts, inputs, tag)
         hidden = pipeline.holder_hidden(prompts)
         _close(hidden, expected[f"{tag}.holder_hidden"], CLOSE, f"{tag}.holder_hidden")
-        decoded = _sampled_and_decoded(pipeline, hidden, tag, variant, inputs, expected)
+        decoded = _sampled_and_decoded(pipeline, scale, hidden, tag, variant, inputs, expected)
         _compare_motion(decoded, tag, inputs, expected, f"{tag}.feats_norm")
 
 
@@ -104,7 +103,7 @@ def run_m2t_e2e(case_dir: Path) -> None:
 
 def run_pred_inbetween_e2e(case_dir: Path) -> None:
     inputs, expected = _arrays(case_dir)
-    pipeline = _pipeline(case_dir)
+    pipeline, scale = _pipeline(case_dir), _latent_scale(case_dir)
     for tag, variant in _texts(case_dir).items():
         prompts = variant["full_text"]
         request = {"pred": PREDICTION, "inbetween": BETWEEN}[tag]
@@ -125,7 +124,7 @@ def run_pred_inbetween_e2e(case_dir: Path) -> None:
         given = {"pred": 1, "inbetween": 2}[tag]
         hidden = pipeline.holder_hidden(prompts, latents[:, :given])
         _close(hidden, expected[f"{tag}.holder_hidden"], CLOSE, f"{tag}.holder_hidden")
-        decoded = _sampled_and_decoded(pipeline, hidden, tag, variant, inputs, expected)
+        decoded = _sampled_and_decoded(pipeline, scale, hidden, tag, variant, inputs, expected)
         _compare_motion(decoded, tag, inputs, expected, f"{tag}.feats_norm_out")
 
 
@@ -404,6 +403,12 @@ def _checkpoint(case_dir: Path, identity_stats: bool = False) -> MotionGpt3Check
     return read_motiongpt3(case_dir / "model.ckpt", case_dir / "config.yaml", deps)
 
 
+def _latent_scale(case_dir: Path) -> float:
+    config = _checkpoint(case_dir).config
+    assert config is not None
+    return config.latent_scale
+
+
 @lru_cache(maxsize=16)
 def _side_files(case_dir: Path, identity_stats: bool = False) -> Path:
     """Make a folder of side files: the case's, and the statistics that stand in another case."""
@@ -452,6 +457,7 @@ def _same_ids(
 
 def _sampled_and_decoded(
     pipeline: MotionGpt3Pipeline,
+    scale: float,
     hidden: Array,
     tag: str,
     variant: dict[str, Any],
@@ -466,7 +472,7 @@ def _sampled_and_decoded(
         num_steps=variant["steps"],
         guidance_scale=variant["cfg_scale"],
     )
-    _close(latents / _LATENT_SCALE, expected[f"{tag}.latent_vae"][0], SAMPLED, f"{tag}.latent_vae")
+    _close(latents / scale, expected[f"{tag}.latent_vae"][0], SAMPLED, f"{tag}.latent_vae")
     return pipeline.decode(latents, inputs[f"{tag}.lengths"].tolist())
 
 

@@ -32,7 +32,7 @@ def test_the_end_is_described_from_where_it_begins() -> None:
 
 
 def test_a_motion_is_carried_on_where_it_stood() -> None:
-    joints = walking(40) + [5.0, 0, 2.0]
+    joints = walking(40) + np.array([5.0, 0, 2.0])
     given = GivenMotion.of(joints)
     result = given.carried_on(walking(20))
     assert result.shape == (60, 22, 3)

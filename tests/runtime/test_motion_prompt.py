@@ -4,7 +4,9 @@ import pytest
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.motion_prompt import (
     ADDED_TOKENS,
+    BETWEEN,
     GIVEN_MOTION,
+    MASKED,
     NUM_MOTION_TOKENS,
     HolderRules,
     PromptTokens,
@@ -26,10 +28,12 @@ def test_prompts_are_composed_as_in_training() -> None:
     )
     bare = HolderRules(num_output=2, num_input=3, wrapped=False)
     assert bare.motion_request("x") == f"x{OUT * 2}<|endoftext|>"
+    assert RULES.motion_request(BETWEEN).count(ADDED_TOKENS[2]) == 2
+    assert RULES.motion_request(BETWEEN).count(IN) == 6
     assert caption_prompt("x", "evaluation") == "Generate motion: x \n \n "
 
 
-@pytest.mark.parametrize("token", [*ADDED_TOKENS, "<|endoftext|>"])
+@pytest.mark.parametrize("token", [*ADDED_TOKENS, "<|endoftext|>", GIVEN_MOTION, MASKED])
 def test_reserved_tokens_are_refused(token: str) -> None:
     with pytest.raises(InputError, match="reserves"):
         check_text(f"walk {token} on")

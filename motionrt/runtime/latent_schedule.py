@@ -13,11 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.schedule import SOLVERS, Schedule, respaced_timesteps
+from motionrt.runtime.schedule import (
+    Schedule,
+    ddim,
+    dpmpp_2m,
+    respaced_timesteps,
+    spaced_in_log_snr,
+)
 
 NUM_BASE_STEPS = 1000
 FIRST_BETA, LAST_BETA = 0.00085, 0.012
-SOLVER_NAMES = ("ancestral", *SOLVERS)
+SOLVER_NAMES = ("ancestral", "ddim", "dpmpp-2m")
 """``ancestral`` adds noise at every step, as in training and upstream; the others add none."""
 
 
@@ -58,13 +64,18 @@ def latent_schedule(
         raise InputError(f"solver {solver!r} is unknown; choose {', '.join(SOLVER_NAMES)}")
     if not (np.isfinite(temperature) and temperature >= 0):
         raise InputError(f"temperature {temperature}: must be 0 or more")
-    timesteps = respaced_timesteps(NUM_BASE_STEPS, num_steps)
-    alphas = linear_alphas_cumprod()[timesteps]
+    signal = linear_alphas_cumprod()
+    if solver == "dpmpp-2m":
+        timesteps = spaced_in_log_snr(signal, num_steps)
+    else:
+        timesteps = respaced_timesteps(NUM_BASE_STEPS, num_steps)
+    alphas = signal[timesteps]
     rows = np.zeros((num_steps, 6))
     rows[:, 0], rows[:, 1] = np.sqrt(1 / alphas), -np.sqrt(1 / alphas - 1)
     if solver == "ancestral":
         rows[:, 2:] = ancestral_rows(alphas)
         rows[:, 5] *= temperature
     else:
-        rows[:, 2:5] = SOLVERS[solver](alphas.astype(np.float32))
+        make_rows = ddim if solver == "ddim" else dpmpp_2m
+        rows[:, 2:5] = make_rows(alphas.astype(np.float32))
     return Schedule(timesteps[::-1].copy(), rows[::-1].astype(np.float32))

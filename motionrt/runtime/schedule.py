@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,13 +107,19 @@ def dpmpp_2m(alphas: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def log_snr_timesteps(num_base_steps: int, num_steps: int) -> NDArray[np.int64]:
+    """Return num_steps base steps of the cosine schedule as ``spaced_in_log_snr`` chooses them."""
+    return spaced_in_log_snr(alphas_cumprod(cosine_betas(num_base_steps)), num_steps)
+
+
+def spaced_in_log_snr(alphas: NDArray[np.floating[Any]], num_steps: int) -> NDArray[np.int64]:
     """Return num_steps base steps, rising, evenly spaced in the log of signal over noise.
 
-    They begin at the clean end and stop at ``LOWEST_HALF_LOG_SNR``. A multistep solver's error
-    goes with its steps in log-SNR, and the cosine schedule spends a third of its range on the last
-    1 % of the base steps: evenly spaced in time, the first step would be half of the whole way.
+    alphas are the signal shares of all base steps. The chosen ones begin at the clean end and stop
+    at ``LOWEST_HALF_LOG_SNR``. A multistep solver's error goes with its steps in log-SNR, and the
+    cosine schedule spends a third of its range on the last 1 % of the base steps: evenly spaced in
+    time, the first step would be half of the whole way.
     """
-    signal = alphas_cumprod(cosine_betas(num_base_steps)).astype(np.float64)
+    signal, num_base_steps = alphas.astype(np.float64), len(alphas)
     half_log_snr = 0.5 * (np.log(signal) - np.log1p(-signal))
     lowest = max(LOWEST_HALF_LOG_SNR, half_log_snr[-1])
     wanted = np.linspace(half_log_snr[0], lowest, num_steps)

@@ -31,6 +31,13 @@ import click
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
 @click.option("--fp32", is_flag=True, help="Train in full precision instead of bfloat16.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    default="int8",
+    show_default=True,
+    help="Precision of the bundle.",
+)
 @click.option("--report-every", type=click.IntRange(1), default=50, show_default=True)
 def command(data: tuple[Path, ...], work: Path, output: Path | None, **options: object) -> None:
     """Train the embedded default on motion data folders DATA.

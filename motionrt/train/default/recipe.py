@@ -37,7 +37,7 @@ from motionrt.train.default.trainer import (
 )
 
 MODEL_NAME = "motionrt-default"
-SAMPLER = {"num_steps": 25, "solver": "ddim"}
+SAMPLER = {"num_steps": 20, "solver": "dpmpp-2m"}
 """Sampling defaults of the bundle; Kimodo's own 100 steps change nothing at this size."""
 KNOWN_ACTIONS = (
     "walking (slowly, quickly, backwards, with turns)",
@@ -106,6 +106,7 @@ def run(
     device: str = "auto",
     compiled: bool = False,
     fp32: bool = False,
+    precision: str = "int8",
     report_every: int = 50,
 ) -> None:
     """Train, or go on training, in the work folder; then make the bundle at output."""
@@ -149,7 +150,7 @@ def run(
         echo("stopped while distilling; the same command goes on from here")
         return
     if output is not None:
-        make_bundle(work, output, echo)
+        make_bundle(work, output, echo, precision)
 
 
 def distil(
@@ -193,17 +194,27 @@ def write_known_prompts(path: Path, vectors: NDArray[np.float32]) -> None:
         )
 
 
-def make_bundle(work: Path, output: Path, echo: Callable[[str], None]) -> None:
+def make_bundle(
+    work: Path, output: Path, echo: Callable[[str], None], precision: str = "int8"
+) -> None:
     """Export the denoiser with its text encoder to a bundle at output, replacing an older one."""
     from motionrt.export.bundle import BundleWriter
     from motionrt.export.kimodo import export_kimodo
+    from motionrt.export.quantise import recipe
     from motionrt.export.readers.kimodo import read_kimodo
     from motionrt.export.text_encoder import read_text_encoder
 
     checkpoint = replace(read_kimodo(work / DENOISER_FOLDER), name=MODEL_NAME)
     encoder = read_text_encoder(work / ENCODER_FOLDER, work / PROJECTOR_FILE)
     with atomic_folder(output, replace=True) as folder:
-        export_kimodo(BundleWriter(folder, echo), checkpoint, encoder, LICENCE)
+        export_kimodo(
+            BundleWriter(folder, echo),
+            checkpoint,
+            encoder,
+            LICENCE,
+            precision,
+            text_recipe=recipe(precision, language_model=True),
+        )
         _complete(folder, load_file(work / KNOWN_PROMPTS_FILE))
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     echo(f"{output}: {size / 1e6:.1f} MB")

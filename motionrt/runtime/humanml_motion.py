@@ -13,6 +13,7 @@ from motionrt.runtime.humanml3d import FPS, NUM_JOINTS, root_of_features
 from motionrt.runtime.joint_ik import solve_joint_rotations
 from motionrt.runtime.joint_names import joint_roles
 from motionrt.runtime.motion import Motion
+from motionrt.runtime.resample import resample
 from motionrt.runtime.skeleton import Skeleton, load_skeleton
 
 SEAM_FRAMES = 8
@@ -71,19 +72,7 @@ def joints_of_motion(motion: Motion) -> NDArray[np.float32]:
             f"({len(missing)} of {NUM_JOINTS} are not recognised by their names)"
         )
     order = [role for role, _ in sorted(wanted.items(), key=lambda item: item[1])]
-    positions = motion.posed_joints[:, [found[role] for role in order]]
-    return resample(positions, motion.fps, FPS)
-
-
-def resample(positions: ArrayLike, fps: float, new_fps: float) -> NDArray[np.float32]:
-    """Bring positions (T, ...) to another frame rate, by lines between frames."""
-    values = np.asarray(positions, np.float32)
-    if abs(fps - new_fps) < 1e-6 or len(values) < 2:
-        return values
-    times = np.arange(int(np.floor((len(values) - 1) / fps * new_fps + 1e-6)) + 1) * fps / new_fps
-    before = np.minimum(times.astype(np.int64), len(values) - 2)
-    share = (times - before).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
-    return np.asarray(values[before] * (1 - share) + values[before + 1] * share, np.float32)
+    return resample(motion, FPS).posed_joints[:, [found[role] for role in order]]
 
 
 def heading_of_joints(joints: ArrayLike) -> float:

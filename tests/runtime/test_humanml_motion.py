@@ -12,7 +12,6 @@ from motionrt.runtime.humanml_motion import (
     joints_of_motion,
     motion_from_joints,
     place_after,
-    resample,
 )
 from motionrt.runtime.joint_names import STYLES, renamed_joints
 from motionrt.runtime.motion import Motion
@@ -66,12 +65,13 @@ def test_a_robot_is_not_a_person() -> None:
         joints_of_motion(motion)
 
 
-def test_resampling_keeps_lines_and_ends() -> None:
-    line = np.linspace(0, 3, 31)[:, None]
-    found = resample(line, 30, 20)
-    assert len(found) == 21
-    np.testing.assert_allclose(found[:, 0], np.linspace(0, 3, 21), atol=1e-6)
-    assert len(resample(line, 20, 20)) == 31
+def test_another_frame_rate_becomes_twenty() -> None:
+    skeleton = load_skeleton("smplx22")
+    local = np.tile(np.eye(3), (31, 22, 1, 1))
+    root = np.linspace(0, 3, 31)[:, None] * [1.0, 0, 0]
+    joints = joints_of_motion(Motion.from_local(local, root, skeleton, 30.0))
+    assert len(joints) == 21
+    np.testing.assert_allclose(joints[:, 0, 0], np.linspace(0, 3, 21), atol=1e-5)
 
 
 def test_a_clip_goes_on_where_the_one_before_ended() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,79 @@ if TYPE_CHECKING:
     from motionrt.export.bundle import BundleWriter
 
 
+ENGINES = ("tensorrt-rtx", "tensorrt")
+
+
+def engine_options(required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --engine, --sm and --max-frames; not required, ``write_bundle`` heeds them by itself."""
+
+    def keep(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+        ctx.meta[f"motionrt.{option.name}"] = value
+        return value
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        settings: dict[str, Any] = {"callback": keep, "expose_value": required}
+        for option in (
+            click.option(
+                "--max-frames",
+                type=int,
+                default=300,
+                show_default=True,
+                help="Frames of the longest motion that the engines take.",
+                **settings,
+            ),
+            click.option(
+                "--sm",
+                help="The GPU's compute capability, such as 89.  [default: this GPU's]",
+                **settings,
+            ),
+            click.option(
+                "--engine",
+                type=click.Choice(ENGINES),
+                required=required,
+                help="Build engines of the graphs; tensorrt-rtx needs no GPU for that.",
+                **settings,
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return add
+
+
+def add_engines(
+    bundle: Path,
+    engine: str,
+    sm: str | None,
+    max_frames: int,
+    quiet: bool,
+    graphs: Sequence[str] = (),
+) -> None:
+    """Build engines into a bundle and say how large they are."""
+    from motionrt.runtime.cuda import find_device
+
+    try:
+        from motionrt.export.to_tensorrt import (
+            EngineTarget,
+            build_engines,
+            describe,
+            parse_capability,
+        )
+    except ImportError as error:
+        raise ExportError(f"export needs {error.name}; pip install 'motionrt[export]'") from error
+    capability = parse_capability(sm) if sm else find_device().sm
+    progress = StageProgress(quiet)
+    target = EngineTarget(engine, capability, max_frames)
+    built = build_engines(bundle, target, graphs or None, progress)
+    progress.finish()
+    if not quiet:
+        for name, size in describe(built).items():
+            click.echo(f"{target.name} {name}: {size:.1f} MB")
+
+
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --output, --force, --licence and --quiet to a command."""
+    """Add --output, --force, --licence, --quiet and the options of engines to a command."""
+    function = engine_options(required=False)(function)
     for option in (
         click.option("--quiet", is_flag=True, help="Print nothing but errors."),
         click.option("--licence", default="", help="Licence of the weights, kept in the bundle."),
@@ -119,6 +190,15 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
         raise ExportError(f"export needs {error.name}; pip install 'motionrt[export]'") from error
     with atomic_folder(output, replace=force) as folder:
         yield BundleWriter(folder, progress)
+        meta = click.get_current_context().meta
+        if meta.get("motionrt.engine"):
+            add_engines(
+                folder,
+                meta["motionrt.engine"],
+                meta["motionrt.sm"],
+                meta["motionrt.max_frames"],
+                quiet,
+            )
     seconds = progress.finish()
     if not quiet:
         size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from motionrt.runtime.errors import ExportError
@@ -109,10 +110,13 @@ def compile_loop(step: ir.Model, spec: LoopSpec) -> ir.Model:
         "", "Shape", [first_scanned], [ir.AttrInt64("start", 0), ir.AttrInt64("end", 1)]
     )
     trips = ir.Node("", "Squeeze", [count.outputs[0]])
+    # Optional, but TensorRT's parser knows the body's condition only if the loop has one.
+    always = ir.Node("", "Constant", [], [ir.AttrTensor("value", ir.tensor(np.array(True)))])
+    always.outputs[0].name = "always"
     loop = ir.Node(
         "",
         "Loop",
-        [trips.outputs[0], None, *(outer[name] for name in spec.carried)],
+        [trips.outputs[0], always.outputs[0], *(outer[name] for name in spec.carried)],
         [ir.AttrGraph("body", inner)],
         num_outputs=len(spec.carried),
     )
@@ -121,7 +125,7 @@ def compile_loop(step: ir.Model, spec: LoopSpec) -> ir.Model:
     graph = ir.Graph(
         inputs=outer_inputs,
         outputs=list(loop.outputs),
-        nodes=[count, trips, loop],
+        nodes=[count, trips, always, loop],
         opset_imports=dict(step.graph.opset_imports),
         name=spec.name,
     )

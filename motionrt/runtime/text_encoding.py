@@ -42,8 +42,9 @@ class BundleTextEncoder:
         name = str(bundle.manifest.text["tokenizer"])
         bundle.check_hashes([name])
         self.tokenizer = TextTokenizer(bundle.path(name), bundle.manifest.text["rules"])
-        loaded = isinstance(session, Session)
-        self._session = session if loaded else Session(bundle, GRAPH, session)
+        if isinstance(session, Backend):
+            session = Session(bundle, GRAPH, session)
+        self._session = session
         self._text = bundle.manifest.text
         self._precision = bundle.manifest.graphs[GRAPH].precision
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from motionrt.runtime.backends import Backend
 from motionrt.runtime.errors import MotionrtError
 from motionrt.runtime.manifest import Bundle
-from motionrt.runtime.session import Session
+from motionrt.runtime.session import open_session
 
 REFERENCE_FILE = "reference.safetensors"
 """Inputs and torch's outputs: ``<graph>/in/<name>`` and ``<graph>/out/<name>`` of every graph."""
@@ -45,7 +45,7 @@ def verify(bundle: Bundle, backend: Backend) -> Iterator[CheckResult]:
     for name, graph in bundle.manifest.graphs.items():
         inputs = {t.name: stored[f"{name}/in/{t.name}"] for t in graph.inputs}
         try:
-            found = Session(bundle, name, backend).run(inputs)
+            found = open_session(bundle, name, backend).run(inputs)
         except MotionrtError as error:
             yield CheckResult(name, str(error), np.inf)
             continue

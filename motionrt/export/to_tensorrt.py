@@ -1,0 +1,217 @@
+"""A bundle's ONNX graphs become TensorRT engines, on a machine with or without a GPU.
+
+One builder for ``tensorrt`` and for TensorRT for RTX: their Python APIs are the same. Precision is
+the ONNX graph's own (networks are strongly typed): a bundle exported with --precision fp16 gives
+engines with products in fp16 and norms, softmax and sums in fp32.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from motionrt.runtime.backends import engine_module, engine_target
+from motionrt.runtime.engines import FILE_NAME, EngineInfo, EngineSet, Shapes
+from motionrt.runtime.errors import BackendError, ExportError, InputError
+from motionrt.runtime.files import atomic_file
+from motionrt.runtime.manifest import Bundle, FileInfo, GraphInfo, sha256
+
+DEFAULT_GRAPHS = ("sampler", "decoder")
+"""Graphs that engines are built of if no others are named."""
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EngineTarget:
+    """What engines are built for."""
+
+    backend: str
+    """A key of ``backends.ENGINE_MODULES``."""
+    sm: str
+    """Compute capability without its point, as in 89."""
+    max_frames: int = 300
+    max_batch: int = 4
+    max_steps: int = 1000
+
+    @property
+    def name(self) -> str:
+        """The folder below ``engines/``."""
+        return engine_target(self.backend, self.sm)
+
+    def axis_range(self, axis: str, tokens: int) -> tuple[int, int, int]:
+        """Return the smallest, the best and the largest size of a dynamic axis."""
+        ranges = {
+            "batch": (1, 1, self.max_batch),
+            # A single frame has no differences between frames, so no graph of it can be built.
+            "frames": (2, min(150, self.max_frames), self.max_frames),
+            "branches": (1, 2, 3),
+            "tokens": (1, 1, tokens),
+            "steps": (1, min(20, self.max_steps), self.max_steps),
+        }
+        if axis not in ranges:
+            raise ExportError(f"no size known for the axis {axis}; engines cannot be built of it")
+        return ranges[axis]
+
+
+def build_engines(
+    folder: Path,
+    target: EngineTarget,
+    graphs: Sequence[str] | None = None,
+    progress: Progress = lambda stage: None,
+) -> list[Path]:
+    """Build engines of a bundle's graphs and list them in its manifest; return their files.
+
+    Engines of the target that are there already make way. BackendError if TensorRT is not
+    installed or does not know the GPU, ExportError if it cannot take a graph.
+    """
+    bundle = Bundle(folder)
+    held = bundle.manifest.graphs
+    names = list(graphs or [name for name in DEFAULT_GRAPHS if name in held])
+    if target.max_frames < 2:
+        raise InputError(f"--max-frames {target.max_frames}: must be 2 or more")
+    for name in names:
+        if name not in held or "onnx" not in held[name].files:
+            raise InputError(f"{folder}: no graph {name} (it has: {', '.join(held)})")
+    if not names:
+        raise InputError(f"{folder}: none of {', '.join(DEFAULT_GRAPHS)} in it; name the graphs")
+    module = engine_module(target.backend)
+    place = folder / "engines" / target.name
+    tokens = int(bundle.manifest.sampler.get("num_text_tokens", 1))
+    infos, written = {}, []
+    files = {
+        name: info
+        for name, info in bundle.manifest.files.items()
+        if not name.startswith(f"engines/{target.name}/")
+    }
+    for name in names:
+        graph = held[name]
+        sources = (graph.files["onnx"], *graph.data)
+        bundle.check_hashes(sources)
+        progress(f"building {name} for {target.name}")
+        profile = _profile(graph, target, tokens)
+        content = build_engine(module, bundle.path(sources[0]), profile, target)
+        path = place / f"{name}.engine"
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content)
+        written.append(path)
+        digests = {source: bundle.manifest.files[source].sha256 for source in sources}
+        infos[name] = EngineInfo(path.name, digests, graph.precision, profile)
+    described = EngineSet(
+        target.backend, target.sm, str(module.__version__), target.max_frames, infos
+    )
+    with atomic_file(place / FILE_NAME) as temporary:
+        temporary.write_text(json.dumps(described.to_dict(), indent=1) + "\n")
+    written.append(place / FILE_NAME)
+    for path in written:
+        name = path.relative_to(folder).as_posix()
+        files[name] = FileInfo(path.stat().st_size, sha256(path))
+    updated = {}
+    for name, graph in held.items():
+        kinds = {kind: file for kind, file in graph.files.items() if kind != target.name}
+        if name in infos:
+            kinds[target.name] = f"engines/{target.name}/{infos[name].file}"
+        updated[name] = replace(graph, files=kinds)
+    replace(bundle.manifest, graphs=updated, files=files).write(folder)
+    return written
+
+
+def build_engine(module: Any, path: Path, profile: Shapes, target: EngineTarget) -> bytes:
+    """Build the engine of one ONNX file; module is TensorRT's."""
+    trt = module
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(path)):
+        reason = parser.get_error(0).desc() if parser.num_errors else "no reason given"
+        raise ExportError(
+            f"{path}: {target.backend} cannot take it ({_first_line(reason)}); "
+            "engines are built of fp32 and fp16 bundles"
+        )
+    config = builder.create_builder_config()
+    if hasattr(trt, "ComputeCapability"):
+        capability = getattr(trt.ComputeCapability, f"SM{target.sm}", None)
+        if capability is None:
+            known = [name[2:] for name in dir(trt.ComputeCapability) if name.startswith("SM")]
+            raise BackendError(
+                f"{target.backend} {trt.__version__} builds for sm {', '.join(sorted(known))}, "
+                f"not {target.sm}"
+            )
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(capability, 0)
+    else:
+        _check_own_gpu(target)
+    shapes = builder.create_optimization_profile()
+    for name, (smallest, best, largest) in profile.items():
+        shapes.set_shape(name, smallest, best, largest)
+    config.add_optimization_profile(shapes)
+    serialized = builder.build_serialized_network(network, config)
+    if serialized is None:
+        raise ExportError(f"{path}: {target.backend} cannot build it: {logger.last or 'no reason'}")
+    return bytes(serialized)
+
+
+def _profile(graph: GraphInfo, target: EngineTarget, tokens: int) -> Shapes:
+    """Return the smallest, best and largest shape of each input that has dynamic axes."""
+    profile = {}
+    for tensor in graph.inputs:
+        if not any(isinstance(axis, str) for axis in tensor.axes):
+            continue
+        ranges = [
+            target.axis_range(axis, tokens) if isinstance(axis, str) else (axis,) * 3
+            for axis in tensor.axes
+        ]
+        smallest, best, largest = (tuple(sizes) for sizes in zip(*ranges, strict=True))
+        profile[tensor.name] = (smallest, best, largest)
+    return profile
+
+
+def _check_own_gpu(target: EngineTarget) -> None:
+    """Raise if engines are wanted for another GPU than this one, by a builder of its own only."""
+    from motionrt.runtime.cuda import find_device
+
+    try:
+        device = find_device()
+    except BackendError as error:
+        raise BackendError(
+            f"{target.backend} builds only on the GPU that is to run the engine ({error}); "
+            "--engine tensorrt-rtx builds without one"
+        ) from error
+    if device.sm != target.sm:
+        raise BackendError(f"{target.backend} builds only for this GPU: --sm {device.sm}")
+
+
+def _logger(trt: Any) -> Any:
+    """Return a logger that says nothing and remembers the last error."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = ""
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.last = _first_line(message)
+
+    return Logger()
+
+
+def _first_line(text: str) -> str:
+    return next(iter(str(text).strip().splitlines()), "")
+
+
+def parse_capability(sm: str) -> str:
+    """Bring 89, 8.9, sm89 or sm_89 into the form 89; InputError if it is none."""
+    digits = sm.lower().removeprefix("sm").strip("_ ").replace(".", "")
+    if not digits.isdigit() or not 2 <= len(digits) <= 3:
+        raise InputError(f"--sm {sm}: expected a compute capability such as 89 or 8.9")
+    return digits
+
+
+def describe(paths: Sequence[Path]) -> Mapping[str, float]:
+    """Return the megabytes of each engine by its name."""
+    return {p.stem: p.stat().st_size / 1e6 for p in paths if p.suffix == ".engine"}

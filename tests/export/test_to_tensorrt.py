@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from parity import exported
+
+from motionrt.cli.main import cli
+from motionrt.export.to_tensorrt import (
+    EngineTarget,
+    _profile,
+    build_engines,
+    parse_capability,
+)
+from motionrt.runtime.backends import Backend
+from motionrt.runtime.cuda import CudaDevice
+from motionrt.runtime.engines import has_engine, load_engines
+from motionrt.runtime.errors import BackendError, ExportError, InputError
+from motionrt.runtime.manifest import Bundle
+
+HAS_RTX = importlib.util.find_spec("tensorrt_rtx_bindings") is not None
+needs_rtx = pytest.mark.skipif(not HAS_RTX, reason="TensorRT for RTX is not installed")
+TARGET = EngineTarget("tensorrt-rtx", "89", max_frames=32, max_batch=2, max_steps=20)
+
+
+@pytest.fixture(scope="module")
+def bundle(smplx_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = exported.export("kimodo", str(smplx_checkpoint), "--no-text-encoder")
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("engines") / "bundle"))
+
+
+@needs_rtx
+@pytest.mark.tensorrt
+def test_builds_step_loop_and_decoder_without_a_gpu(bundle: Path) -> None:
+    names = ("step", "sampler", "decoder")
+    build_engines(bundle, TARGET, names)
+    opened = Bundle(bundle)
+    opened.check_hashes(opened.manifest.files)
+    backend = Backend("tensorrt-rtx", (), 1, CudaDevice("a GPU", "89"))
+    for name in names:
+        assert has_engine(opened, name, backend)
+    import tensorrt_rtx_bindings
+
+    version = tensorrt_rtx_bindings.__version__
+    engines = load_engines(opened, backend, version)
+    assert engines.graphs["sampler"].profile["x"][2] == (2, 32, 273)
+    assert engines.graphs["sampler"].profile["timesteps"] == ((1, 1), (20, 1), (20, 1))
+    assert set(engines.graphs["step"].onnx) == {"step.onnx", "step.weights"}
+    # Built again, the engines of the target make way and others stay.
+    build_engines(bundle, TARGET, ["decoder"])
+    again = Bundle(bundle)
+    assert has_engine(again, "decoder", backend)
+    assert not has_engine(again, "sampler", backend)
+    other = Backend("tensorrt-rtx", (), 1, CudaDevice("a GPU", "120"))
+    with pytest.raises(BackendError, match="no engines for tensorrt-rtx-sm120"):
+        has_engine(again, "decoder", other)
+
+
+@needs_rtx
+@pytest.mark.tensorrt
+def test_says_why_it_cannot_build(bundle: Path, smplx_checkpoint: Path) -> None:
+    with pytest.raises(BackendError, match=r"builds for sm .*89.*, not 61"):
+        build_engines(bundle, EngineTarget("tensorrt-rtx", "61"), ["decoder"])
+    options = ("--no-text-encoder", "--precision", "int8")
+    int8 = exported.export("kimodo", str(smplx_checkpoint), *options)
+    with pytest.raises(ExportError, match="engines are built of fp32 and fp16 bundles"):
+        build_engines(int8, TARGET, ["step"])
+    assert json.loads((int8 / "manifest.json").read_text())["graphs"]["step"]["files"] == {
+        "onnx": "step.onnx"
+    }
+
+
+@needs_rtx
+@pytest.mark.tensorrt
+def test_command_builds_into_a_bundle(bundle: Path) -> None:
+    arguments = ["engine", str(bundle), "--engine", "tensorrt-rtx", "--sm", "8.6"]
+    arguments += ["--max-frames", "16", "--graph", "decoder"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "tensorrt-rtx-sm86 decoder:" in result.output
+    assert "tensorrt-rtx-sm86" in Bundle(bundle).manifest.graphs["decoder"].files
+
+
+def test_profiles_follow_the_axes(bundle: Path) -> None:
+    graph = Bundle(bundle).manifest.graphs["sampler"]
+    profile = _profile(graph, EngineTarget("tensorrt-rtx", "89", max_frames=300), tokens=6)
+    assert profile["x"] == ((1, 2, 273), (1, 150, 273), (4, 300, 273))
+    assert profile["branch_text"] == ((1,), (2,), (3,))
+    assert profile["schedule"] == ((1, 3), (20, 3), (1000, 3))
+
+
+def test_refuses_graphs_and_capabilities_that_there_are_not(bundle: Path) -> None:
+    with pytest.raises(InputError, match="no graph hands"):
+        build_engines(bundle, TARGET, ["hands"])
+    with pytest.raises(InputError, match="max-frames 1"):
+        build_engines(bundle, EngineTarget("tensorrt-rtx", "89", max_frames=1))
+    assert {parse_capability(sm) for sm in ("89", "8.9", "sm89", "sm_89")} == {"89"}
+    with pytest.raises(InputError, match="compute capability"):
+        parse_capability("ada")

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runtime.test_humanml3d import walking
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml3d import features_to_joints, joints_to_features
 from motionrt.runtime.motion import Motion
-from runtime.test_humanml3d import walking
 
 
 def test_positions_are_written_and_read(tmp_path: Path) -> None:

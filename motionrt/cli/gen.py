@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,6 +15,9 @@ from motionrt.cli._output import check_writable, output_paths
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.guidance import resolve_guidance
 from motionrt.runtime.prompt import split_prompt
+
+if TYPE_CHECKING:
+    from motionrt.runtime.motion import Motion
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
@@ -75,6 +78,7 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
 @flag("num-samples", type=int, default=1, show_default=True, help="Motions to generate.")
 @flag("diffusion-steps", type=int, help="Denoising steps; more are slower.  [default: 100]")
 @flag("solver", help="ddim follows upstream exactly; dpmpp-2m needs fewer steps.")
+@flag("preset", help="Solver and steps: fast, balanced, or exact (as upstream).")
 @flag("cfg-type", help="Guidance: nocfg, regular or separated.")
 @flag(
     "cfg-weight",
@@ -116,7 +120,19 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
     help="Two motion files: the result leads from the first to the second.",
 )
 @flag("compat", help="Upstream revision to follow: 2026-03 or latest.  [default: 2026-03]")
-@flag("output", default="output", show_default=True, help="Where to write, without the ending.")
+@flag(
+    "batch",
+    type=click.Path(path_type=Path),
+    help="A list of prompts instead of one: JSON lines, each a string or an object with prompt, "
+    "seconds, seed, name, constraints. --output is a folder; started again, what is done stays.",
+)
+@click.option(
+    "-o",
+    "--output",
+    default="output",
+    show_default=True,
+    help="Where to write, without the ending.",
+)
 @flag("bvh", is_flag=True, help="Write a BVH file.")
 @flag("glb", is_flag=True, help="Write a glTF file with a figure that any viewer shows.")
 @flag("csv", is_flag=True, help="Write MuJoCo qpos (G1; written anyway for the G1 models).")
@@ -134,7 +150,9 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
     help="Text-encoder server to ask for embeddings (motionrt serve-text, or Kimodo's own), "
     "instead of the bundle's encoder; also TEXT_ENCODER_URL.",
 )
-@flag("backend", default="auto", show_default=True, help="auto, cpu, cuda, directml or coreml.")
+@flag(
+    "backend", default="auto", show_default=True, help="auto, or one that motionrt devices names."
+)
 @flag("threads", type=int, default=0, help="CPU threads; 0 chooses.")
 @flag("quiet", is_flag=True, help="Print nothing but errors.")
 @flag("json", "as_json", is_flag=True, help="Print a machine-readable summary.")
@@ -149,6 +167,7 @@ def command(
     num_samples: int,
     diffusion_steps: int | None,
     solver: str | None,
+    preset: str | None,
     cfg_type: str | None,
     cfg_weight: tuple[float, ...],
     constraints: Path | None,
@@ -159,6 +178,7 @@ def command(
     continue_from: Path | None,
     between: tuple[Path, Path] | None,
     compat: str | None,
+    batch: Path | None,
     output: str,
     bvh: bool,
     glb: bool,
@@ -179,15 +199,24 @@ def command(
     Every sentence of PROMPT is a part of the motion. G1 motions are written as .csv too, SMPL-X
     motions as AMASS .npz, HumanML3D motions as positions in .npy.
     """
-    if prompt is None and input_folder is None and continue_from is None and between is None:
+    if batch is not None and not all(
+        given is None for given in (prompt, input_folder, continue_from, between)
+    ):
+        raise click.UsageError("--batch takes its prompts from the list")
+    if all(given is None for given in (prompt, input_folder, continue_from, between, batch)):
         raise click.UsageError("give a prompt (an empty one is allowed: ''), or --input-folder")
+    from motionrt.cli._batch import read_items, run_batch
     from motionrt.cli._progress import step_progress
     from motionrt.runtime.input_folder import read_input_folder
     from motionrt.runtime.pipeline import load
     from motionrt.runtime.resample import resample
+    from motionrt.runtime.schedule import find_preset
     from motionrt.runtime.text_client import client_from_environment
 
     start = time.perf_counter()
+    if preset is not None:
+        chosen = find_preset(preset)
+        solver, diffusion_steps = solver or chosen.solver, diffusion_steps or chosen.num_steps
     folder = None
     if input_folder is not None:
         folder = read_input_folder(input_folder)
@@ -220,7 +249,9 @@ def command(
     seconds: float | list[float] = 0.0
     if folder is not None:
         prompts, seconds = list(folder.texts), list(folder.seconds)
-    if pipeline.takes_sequences:
+    if batch is not None:
+        items = read_items(batch, duration, seed)
+    elif pipeline.takes_sequences:
         options["multi_prompt"] = True
         if folder is None:
             prompts, lengths = split_prompt(prompt or "", duration, pipeline.fps)
@@ -239,6 +270,21 @@ def command(
     body = pipeline.skeleton.name
     if (csv and body != "g1") or (amass and body != "smplx22"):
         raise click.UsageError(f"--csv is for G1 and --amass for SMPL-X, this model makes {body}")
+
+    def save(motions: list[Motion], stem: str) -> list[Path]:
+        files = []
+        for motion, places in zip(motions, output_paths(stem, num_samples, formats), strict=True):
+            saved = motion if fps is None else resample(motion, fps)
+            for name, path in places.items():
+                settings = save_options.get(name, {})
+                set_ones = {key: value for key, value in settings.items() if value is not None}
+                saved.save(path, format=name, **set_ones)
+                files.append(path)
+        return files
+
+    if batch is not None:
+        run_batch(pipeline, items, Path(output), num_samples, options, save, quiet, as_json)
+        return
     paths = output_paths(output, num_samples, formats)
     check_writable(path for places in paths for path in places.values())
     with step_progress(quiet or as_json) as progress:
@@ -252,14 +298,7 @@ def command(
         )
     generated = time.perf_counter()
     motions = made if isinstance(made, list) else [made]
-    files = []
-    for motion, places in zip(motions, paths, strict=True):
-        saved = motion if fps is None else resample(motion, fps)
-        for name, path in places.items():
-            settings = save_options.get(name, {})
-            set_ones = {key: value for key, value in settings.items() if value is not None}
-            saved.save(path, format=name, **set_ones)
-            files.append(path)
+    files = save(motions, output)
     written = time.perf_counter()
     info = motions[0].info
     summary = {

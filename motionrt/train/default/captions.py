@@ -135,7 +135,7 @@ def action_of(clip: Clip, m: Measures) -> str | None:
     if "kick" in tags or "punch" in tags:
         return "fight_idle" if m.speed < 0.5 else None
     if "run" in tags and not tags & _STYLED:
-        if m.speed > 2.0 and m.forward > 0.8:
+        if 2.0 < m.speed < MAX_RUN_MPS and m.forward > 0.8:
             return "run"
         return None
     if tags & {"walk", "walk_back", "turn"} and not tags & _STYLED:
@@ -271,6 +271,8 @@ _FAST_VERBS = ["^stride", "^hurry", "^march quickly", "^rush", "^power walk", "^
 _WALK_VERBS = ["^walk", "^walk", "^walk", "^walk", "^step", "^go", "^move", "^take a walk",
                "^go for a walk", "^march", "^pace", "^stroll", "^take steps"]  # fmt: skip
 
+MAX_RUN_MPS = 4.8
+"""Game characters run faster, with legs that spin."""
 SLOW_WALK_MPS = 0.85
 FAST_WALK_MPS = 1.5
 

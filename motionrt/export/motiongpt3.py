@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
-from motionrt.export.quantise import Recipe
+from motionrt.export.quantise import INT8, Recipe
 from motionrt.export.quantise import recipe as named_recipe
 from motionrt.export.readers.motiongpt3 import MotionGpt3Checkpoint
 from motionrt.export.sampling import LoopSpec
@@ -246,6 +247,9 @@ def export_motiongpt3(
     weights, and leaves alone what runs once a motion.
     """
     recipe = named_recipe(precision, language_model=False)
+    if precision == "int8":
+        # The largest table is looked up as well as multiplied with: both in 8 bits.
+        recipe = replace(recipe, embeddings=INT8)
     config = checkpoint.config
     text: dict[str, Any] = {}
     sampler: dict[str, Any] = {"latent_dim": checkpoint.vae_config.latent_dim}

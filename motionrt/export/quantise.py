@@ -532,7 +532,7 @@ class _Worker:
         name, format_ = table.name or "", self.recipe.embeddings
         if format_.kind == "fp16":
             (half,) = self._constants(
-                name,
+                f"{name}.lookup",  # a product may hold the same table in another layout
                 [(".fp16", ir.DataType.FLOAT16, (rows, width))],
                 lambda: (_as_torch(table).to(torch.float16).numpy(),),
             )
@@ -548,7 +548,7 @@ class _Worker:
 
             values, scales, middle, shape = (
                 *self._constants(
-                    name,
+                    f"{name}.lookup",
                     [
                         (".int8", ir.DataType.UINT8, (rows, blocks, size)),
                         (".scale", ir.DataType.FLOAT, (rows, blocks, 1)),

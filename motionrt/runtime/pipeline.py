@@ -62,6 +62,12 @@ class Pipeline(ABC):
         """
         raise InputError(f"family {self.manifest.family}: takes no embeddings from a server")
 
+    @property
+    def loaded_sessions(self) -> dict[str, Session]:
+        """The graphs that were used so far, by name."""
+        with self._lock:
+            return dict(self._sessions)
+
     @abstractmethod
     def generate(
         self,

@@ -1,0 +1,206 @@
+"""How fast a bundle runs here, always measured in the same way.
+
+The protocol: load the graphs that make a motion; the first step, cold; one warm-up run; then
+``repeats`` runs, of which the median counts. No text is encoded and no file written.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.kimodo import KimodoPipeline
+from motionrt.runtime.pipeline import Pipeline, load
+from motionrt.runtime.rng import TorchGenerator
+from motionrt.runtime.schedule import PRESETS, SOLVERS
+
+SEED = 0
+PROMPT = "A person walks forward."
+"""For families that need a text to run at all."""
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """What was measured; times in seconds unless the name says otherwise."""
+
+    bundle: str
+    model: str
+    family: str
+    size_mb: float
+    """Files of the graphs that ran."""
+    backend: str
+    ran_on: dict[str, str]
+    """Graph -> what really ran it, and its precision."""
+    threads: int
+    """0: as many as onnxruntime chooses."""
+    frames: int
+    steps: int
+    repeats: int
+    load: float
+    """Opening the bundle and loading the graphs, files in the disk cache or not as they were."""
+    first_step: float
+    """The first step after loading, cold."""
+    step_ms: float
+    """A step of a warm run."""
+    decode_ms: float
+    motion: float
+    """A whole motion, warm: all steps and the decoder."""
+    real_time_factor: float
+    """Seconds of motion a second; above 1 it is made faster than it plays."""
+    presets: dict[str, float]
+    """Seconds a motion by the presets' steps, computed from a step and the decoder."""
+    peak_memory_mb: float | None
+    """Of the whole process; None where the system does not tell."""
+    machine: dict[str, Any]
+
+
+def benchmark(
+    folder: Path,
+    backend: str = "auto",
+    threads: int = 0,
+    frames: int = 150,
+    steps: int = 20,
+    repeats: int = 3,
+    solver: str | None = None,
+) -> BenchmarkResult:
+    """Measure a bundle; the process should be fresh, for its memory and its load time.
+
+    InputError if a number is not positive, or the family does not take it.
+    """
+    for name, value in (("frames", frames), ("steps", steps), ("repeats", repeats)):
+        if value < 1:
+            raise InputError(f"{value} {name}: must be 1 or more")
+    if solver is not None and solver not in SOLVERS:
+        raise InputError(f"solver {solver!r} is unknown; choose {' or '.join(SOLVERS)}")
+    machine = describe_machine()
+    start = time.perf_counter()
+    pipeline = load(folder, backend, threads)
+    most = int(pipeline.manifest.limits["max_frames"])
+    if frames > most:
+        raise InputError(f"{frames} frames: this model takes at most {most}")
+    if isinstance(pipeline, KimodoPipeline):
+        sample, decode = _kimodo(pipeline, frames, solver)
+    else:
+        sample, decode = _other(pipeline, frames)
+    loaded = time.perf_counter() - start
+    first, _ = _timed(lambda: sample(1))
+    sample(min(2, steps))
+    sampling, decoding = [], []
+    for _ in range(repeats):
+        seconds, result = _timed(lambda: sample(steps))
+        sampling.append(seconds)
+        decoding.append(_timed(lambda result=result: decode(result))[0])  # type: ignore[misc]
+    step = statistics.median(sampling) / steps
+    decoded = statistics.median(decoding)
+    sessions = pipeline.loaded_sessions
+    ran_on = {
+        name: f"{session.runs_on} {session.info.precision}" for name, session in sessions.items()
+    }
+    files = {
+        file
+        for session in sessions.values()
+        for file in (session.info.files["onnx"], *session.info.data)
+    }
+    return BenchmarkResult(
+        bundle=str(folder),
+        model=pipeline.manifest.name,
+        family=pipeline.manifest.family,
+        size_mb=sum(pipeline.manifest.files[file].size for file in files) / 1e6,
+        backend=pipeline.backend.name,
+        ran_on=ran_on,
+        threads=pipeline.backend.threads,
+        frames=frames,
+        steps=steps,
+        repeats=repeats,
+        load=loaded,
+        first_step=first,
+        step_ms=step * 1e3,
+        decode_ms=decoded * 1e3,
+        motion=step * steps + decoded,
+        real_time_factor=frames / pipeline.fps / (step * steps + decoded),
+        presets={
+            name: step * preset.num_steps + decoded
+            for name, preset in PRESETS.items()
+            if isinstance(pipeline, KimodoPipeline)
+        },
+        peak_memory_mb=peak_memory_mb(),
+        machine=machine,
+    )
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what a figure depends on: processor, cores, versions, and how busy it is."""
+    import onnxruntime
+
+    load_average = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "load_average": load_average,
+    }
+
+
+def peak_memory_mb() -> float | None:
+    """Return the most memory that this process has held, in MB (10^6 bytes)."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def _kimodo(
+    pipeline: KimodoPipeline, frames: int, solver: str | None
+) -> tuple[Callable[[int], Any], Callable[[Any], Any]]:
+    """Return sampling and decoding of one motion that follows a text, with the graphs loaded."""
+    for name in ("sampler", "decoder"):
+        pipeline.session(name)
+    generator = TorchGenerator(SEED)
+    noise = generator.randn((1, frames, pipeline.features.width))
+    text = generator.randn((1, 1, int(pipeline.manifest.sampler["text_width"])))
+
+    def sample(steps: int) -> Any:
+        return pipeline.sample(text, noise, num_steps=steps, solver=solver)
+
+    return sample, lambda features: pipeline.decode(features)
+
+
+def _other(pipeline: Pipeline, frames: int) -> tuple[Callable[[int], Any], Callable[[Any], Any]]:
+    """Return the whole way from text to motion, its decoder included, for any family."""
+    seconds = frames / pipeline.fps + 1e-6
+
+    def sample(steps: int) -> Any:
+        return pipeline.generate(PROMPT, seconds, seed=SEED, num_steps=steps)
+
+    return sample, lambda motion: None
+
+
+def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+__all__ = ["BenchmarkResult", "benchmark", "describe_machine", "peak_memory_mb"]

@@ -64,7 +64,8 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors raised on purpose become one line and exit code 1."""
     try:
-        cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = list(arguments) if arguments is not None else None
+        code = cli.main(args=given, standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Stopped.", err=True)
         sys.exit(130)
@@ -74,8 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
     except MotionrtError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
@@ -84,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         click.echo("Error: out of memory; ask for fewer samples or a shorter motion", err=True)
         sys.exit(1)
+    # click returns the code of ctx.exit() instead of raising it.
+    if isinstance(code, int) and code:
+        sys.exit(code)
 
 
 def _summary(folder: str, module: str) -> str:

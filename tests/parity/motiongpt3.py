@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from parity.cases import OWN
 from parity.exported import export, scratch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -423,12 +424,12 @@ def _side_files(case_dir: Path, identity_stats: bool = False) -> Path:
 
 
 def _stats(case_dir: Path, identity: bool = False) -> tuple[Array, Array]:
-    """Return mean and deviation of the features: those of the family's decoding case."""
-    for other in sorted(case_dir.parent.glob("humanml_decode*")):
-        if not identity:
-            stored = np.load(other / "inputs.npz")
-            return stored["mean"], stored["std"]
-    return np.zeros(263, np.float32), np.ones(263, np.float32)
+    """Return mean and deviation of the features: those of a decoding case, beside it or ours."""
+    if identity:
+        return np.zeros(263, np.float32), np.ones(263, np.float32)
+    beside = sorted(case_dir.parent.glob("humanml_decode*"))
+    stored = np.load([*beside, OWN / "motiongpt3" / "humanml_decode"][0] / "inputs.npz")
+    return stored["mean"], stored["std"]
 
 
 def _raw(case_dir: Path, normalized: Array) -> Array:

@@ -7,8 +7,8 @@ What a precision costs is measured, not assumed: see ``Deviation``.
 - ``fp16``: products with weights in half precision; norms, softmax and sums stay in float32.
 - dynamic int8 (denoisers): weights with one scale per output, activations rounded at run time. All
   rows of a batch share one activation scale, so a row's last digits depend on the others.
-- blockwise int8 and int4 (language models): weights with one scale for each block of inputs,
-  activations untouched, so a row does not depend on the others.
+- blockwise int8 and int4 (language models): weights with one scale for each block of inputs, and
+  activations rounded in blocks of their own row, so a row does not depend on the others.
 """
 
 from __future__ import annotations
@@ -75,8 +75,11 @@ class Recipe:
 FP32 = WeightFormat()
 FP16 = WeightFormat("fp16")
 INT8_DYNAMIC = WeightFormat("dynamic-int8")
-INT8 = WeightFormat("blockwise", bits=8, block_size=32)
-INT4 = WeightFormat("blockwise", bits=4, block_size=32)
+# Activations rounded to int8 in blocks of their own row (accuracy level 4) add next to nothing to
+# the error of 4-bit weights and half as much again to that of 8-bit ones (0.5 % to 0.8 % of a
+# product), but a product of 15 tokens takes 7 ms instead of 16, and 8 ms instead of 261.
+INT8 = WeightFormat("blockwise", bits=8, block_size=32, accuracy_level=4)
+INT4 = WeightFormat("blockwise", bits=4, block_size=32, accuracy_level=4)
 DENOISER_RECIPES = {
     "fp32": Recipe("fp32", FP32),
     "fp16": Recipe("fp16", FP16),

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from motiongpt3_checkpoint import tiny_bundle
-from runtime.test_humanml3d import walking
+from walking import walking
 
 from motionrt.cli.main import main
 from motionrt.runtime.humanml_motion import motion_from_joints

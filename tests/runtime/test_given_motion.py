@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runtime.test_humanml3d import walking
+from walking import walking
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.given_motion import GivenMotion, checked_array, features_of

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from runtime.test_humanml3d import walking
+from walking import walking
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml3d import joints_to_features

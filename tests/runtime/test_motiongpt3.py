@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from motiongpt3_checkpoint import CONFIG, tiny_pipeline
-from runtime.test_humanml3d import walking
+from walking import walking
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml3d import joints_to_features

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runtime.test_humanml3d import walking
+from walking import walking
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml3d import features_to_joints, joints_to_features

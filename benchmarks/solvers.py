@@ -92,11 +92,11 @@ def distance_cm(a: dict[str, Any], b: dict[str, Any]) -> float:
 
 def foot_skate_cm_s(pipeline: KimodoPipeline, run: dict[str, Any]) -> float:
     """Return the mean horizontal speed of feet while the model says that they stand."""
-    feet = list(pipeline.skeleton.foot_joints)
+    skeleton = pipeline.skeleton
+    feet = [*skeleton.left_foot_joints[:2], *skeleton.right_foot_joints[:2]]
     steps = np.diff(run["posed_joints"][:, :, feet][..., [0, 2]], axis=1)
     speed = np.linalg.norm(steps, axis=-1) * pipeline.fps * 100
     standing = run["foot_contacts"][:, 1:] & run["foot_contacts"][:, :-1]
-    standing = standing[..., : speed.shape[-1]]
     return float(speed[standing].mean()) if standing.any() else 0.0
 
 

@@ -23,6 +23,7 @@ from motionrt.export.text_encoder import (
     text_encoder_graph,
     trace_text_encoder,
 )
+from motionrt.models.projector import ProjectorConfig, make_projector
 from motionrt.runtime.errors import CheckpointError, InputError
 
 TEXTS = ["Run.", "A person walks forward, then turns left.", "Jump high!"]
@@ -123,6 +124,38 @@ def test_projector_is_fused(tmp_path: Path) -> None:
     assert source.text_width == 10
     wanted = plain @ weight.numpy().T + bias.numpy()
     np.testing.assert_allclose(_encode(source, TEXTS), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ProjectorConfig("mlp", 64, 10, hidden_dim=20),
+        ProjectorConfig("attention", 64, 10, num_queries=2, num_heads=4),
+        ProjectorConfig("kernel", 64, 10, num_centres=30),
+    ],
+    ids=lambda config: config.kind,
+)
+def test_every_kind_of_projector_exports_with_its_encoder(
+    config: ProjectorConfig, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    module = make_projector(config)
+    if config.kind == "kernel":
+        for name in ("centres", "weight", "bias"):
+            torch.nn.init.normal_(getattr(module, name))
+        module.gamma.fill_(0.01)
+    path = tmp_path / "projector.safetensors"
+    metadata = {"kind": config.kind, "num_heads": str(config.num_heads)}
+    save_file(module.state_dict(), path, metadata)
+    source = read_text_encoder(write_decoder(tmp_path / "q", "qwen3", layers=1), path)
+    data = ir.to_proto(trace_text_encoder(source)).SerializeToString()
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    names = ("input_ids", "attention_mask", "pool_mask")
+    feed = dict(zip(names, source.tokenizer.encode(TEXTS), strict=True))
+    found = np.asarray(session.run(None, feed)[0])
+    assert found.shape == (len(TEXTS), 10)
+    np.testing.assert_allclose(found, _encode(source, TEXTS), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found[:1], _encode(source, TEXTS[:1]), rtol=0, atol=1e-5)
 
 
 def test_projector_for_another_width_or_framing_is_refused(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     config = DatasetConfig(
         window_frames=(30,), stride_frames=30, locomotion_tempos=(1.0,), splits=("train",)
     )
-    train = TrainConfig(num_steps=3, latent_dim=16, ff_size=32, num_layers=1, num_heads=2)
+    train = TrainConfig(num_steps=3, latent_dim=64, ff_size=64, num_layers=1, num_heads=2)
     student = StudentConfig(
         num_steps=3, batch_size=8, hidden_size=16, intermediate_size=32, num_layers=1, num_heads=2
     )

@@ -50,21 +50,26 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the bundles here (2 GB)")
     parser.add_argument("--json", type=Path, help="figures to store")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     frames = int(options.seconds * 20)
     if options.contender:
         print(json.dumps(run(options.contender, options.folder, frames)))
         return
+    if options.prepare:
+        prepare(options.folder)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
-        prepare(folder)
+        # Elsewhere, because a process counts the memory of the one that it was forked from.
+        itself = [sys.executable, __file__, "--folder", str(folder)]
+        subprocess.run([*itself, "--prepare"], check=True)
         results: dict[str, list[Timed]] = {name: [] for name in CONTENDERS}
         threads = str(options.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "MOTIONRT_THREADS": threads}
         for _ in range(options.repeats):
             for name in CONTENDERS:
-                command = [sys.executable, __file__, "--contender", name, "--folder", str(folder)]
-                command += ["--seconds", str(options.seconds)]
+                command = [*itself, "--contender", name, "--seconds", str(options.seconds)]
                 process = subprocess.run(
                     command, check=True, stdout=subprocess.PIPE, text=True, env=environment
                 )

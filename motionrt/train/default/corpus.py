@@ -83,6 +83,9 @@ counterclockwise|clockwise"""
 JOINERS = """and|and then|then|, then|before they|and suddenly|and slowly|and quickly
 and finally|and after that|while|and also|, stop and|and stop to|and turn around to"""
 
+QUALITIES = """slow|quick|fast|brisk|normal|calm|casual|careful|happy|sad|angry|tired|drunk|lazy
+hurried|rapid|gentle|quiet|wild|graceful|clumsy|stiff|smooth|steady|natural|energetic|plain"""
+
 TOPICS = """the weather|the old house|a red car|the river|breakfast|this book|the meeting
 my brother|a small dog|the big city|the train|a cup of coffee|the garden|music|the computer
 the sea|an apple|the moon|winter|the price of bread|a letter|the king of spain|football
@@ -104,6 +107,7 @@ def _entries(text: str) -> list[str]:
 _SUBJECTS, _TRAVEL, _ACTIONS = _entries(SUBJECTS), _entries(TRAVEL), _entries(ACTIONS)
 _MANNERS, _WAYS, _JOINERS = _entries(MANNERS), _entries(WAYS), _entries(JOINERS)
 _TOPICS, _STATEMENTS = _entries(TOPICS), _entries(STATEMENTS)
+_QUALITIES = _entries(QUALITIES)
 _PLURAL = {"they", "people"}
 
 
@@ -125,6 +129,8 @@ def _sentence(random: np.random.Generator) -> str:
     while random.random() < 0.22 and len(parts) < 3:
         parts += [_pick(_JOINERS, random), _deed(random)]
     form = random.random()
+    if form < 0.05:
+        return _noun_phrase(random)
     if form < 0.6:
         verb = (lambda v: v) if subject in _PLURAL else third_person
         return f"{subject} {_inflected(parts, verb)}"
@@ -134,6 +140,16 @@ def _sentence(random: np.random.Generator) -> str:
     if form < 0.9:
         return _inflected(parts, lambda verb: verb)
     return _inflected(parts, present_participle)
+
+
+def _noun_phrase(random: np.random.Generator) -> str:
+    """Make a phrase without a verb, "slow walking to the left", and now and then a place for it."""
+    deed = _pick(_TRAVEL if random.random() < 0.6 else _ACTIONS, random)
+    verb, _, rest = deed.partition(" ")
+    words = [_pick(_QUALITIES, random), present_participle(verb), rest]
+    if not rest and random.random() < 0.4:
+        words.append(_pick(_WAYS, random))
+    return " ".join(word for word in words if word)
 
 
 def _deed(random: np.random.Generator) -> str:

@@ -14,6 +14,7 @@ What a precision costs is measured, not assumed: see ``Deviation``.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -647,8 +648,10 @@ def _node(
 
 def _as_torch(value: ir.Value) -> Tensor:
     assert value.const_value is not None
-    array = value.const_value.numpy()
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    with warnings.catch_warnings():
+        # The array may be read-only; nothing writes to it, and a copy could be gigabytes.
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(value.const_value.numpy())
 
 
 __all__ = [

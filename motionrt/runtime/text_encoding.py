@@ -104,7 +104,8 @@ class TextSources:
 
     def _encode(self, prompt: str) -> NDArray[np.float32]:
         if self.server is not None:
-            return self.server.encode([prompt])[0]
+            served: NDArray[np.float32] = self.server.encode([prompt])[0]
+            return served
         book = self.book
         if book is not None and (prompt in book or GRAPH not in self.bundle.manifest.graphs):
             return book.lookup(prompt)
@@ -116,4 +117,5 @@ class TextSources:
             )
         if self._encoder is None:
             self._encoder = BundleTextEncoder(self.bundle, self._session())
-        return self._encoder.encode([prompt])[0]
+        encoded: NDArray[np.float32] = self._encoder.encode([prompt])[0]
+        return encoded

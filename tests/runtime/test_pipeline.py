@@ -166,3 +166,13 @@ def test_a_backend_is_used_or_refused(tiny_bundle: Path) -> None:
     with pytest.raises(BackendError, match="cuda"):
         motionrt.load(tiny_bundle, backend="cuda")
     assert motionrt.load(tiny_bundle).backend.name == "cpu"
+
+
+def test_a_preset_is_solver_and_steps_unless_these_are_given(pipeline: KimodoPipeline) -> None:
+    fast = one(pipeline.generate("walk", 0.5, seed=3, preset="fast"))
+    same = one(pipeline.generate("walk", 0.5, seed=3, solver="dpmpp-2m", num_steps=20))
+    np.testing.assert_array_equal(fast.posed_joints, same.posed_joints)
+    fewer = one(pipeline.generate("walk", 0.5, seed=3, preset="fast", num_steps=5))
+    assert (fewer.info["solver"], fewer.info["num_steps"]) == ("dpmpp-2m", 5)
+    with pytest.raises(InputError, match="preset 'quick'"):
+        pipeline.generate("walk", 0.5, seed=3, preset="quick")

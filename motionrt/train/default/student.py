@@ -189,8 +189,11 @@ class StudentTrainer:
             ),
         ).to(self.device)
         model.load_state_dict(self.ema)
-        ids, mask = self._encode(texts)
-        vectors: NDArray[np.float32] = model(ids, mask, mask).cpu().numpy()
+        parts = []
+        for start in range(0, len(texts), 512):
+            ids, mask = self._encode(texts[start : start + 512])
+            parts.append(model(ids, mask, mask).cpu().numpy())
+        vectors: NDArray[np.float32] = np.concatenate(parts)
         return vectors
 
     def save(self) -> None:

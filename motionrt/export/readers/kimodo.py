@@ -96,7 +96,7 @@ def read_kimodo(folder: Path) -> KimodoCheckpoint:
     weights_path = Path(settings.get("ckpt_path"))
     _open_weights(weights_path).renamed(lambda name: name.replace(_KEY_PREFIX, "")).fill(model)
     return KimodoCheckpoint(
-        name=folder.resolve().name,
+        name=_name(folder),
         model=model.eval(),
         stats=stats,
         skeleton=skeleton,
@@ -105,6 +105,14 @@ def read_kimodo(folder: Path) -> KimodoCheckpoint:
         weights_path=weights_path,
         config_path=config_path,
     )
+
+
+def _name(folder: Path) -> str:
+    """Return the display name: the directory's own, or the repository's of a hub snapshot."""
+    place = folder.absolute()
+    if place.parent.name == "snapshots":
+        return place.parent.parent.name.rpartition("--")[2]
+    return place.name
 
 
 class _Settings:

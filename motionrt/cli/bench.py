@@ -10,7 +10,7 @@ import click
 
 
 @click.command("bench")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option("--backend", default="auto", show_default=True, help="Where to run the graphs.")
 @click.option("--threads", type=int, default=0, help="CPU threads; 0 chooses.")
 @click.option("--frames", type=int, default=150, show_default=True, help="Length of the motion.")
@@ -20,7 +20,7 @@ import click
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a machine-readable report.")
 def command(
-    bundle: Path,
+    bundle: Path | None,
     backend: str,
     threads: int,
     frames: int,
@@ -28,14 +28,15 @@ def command(
     repeats: int,
     as_json: bool,
 ) -> None:
-    """Load BUNDLE, make one motion several times, and print the medians.
+    """Load BUNDLE, or the embedded one, make one motion several times, and print the medians.
 
     Always in the same way: load, the first step cold, a warm-up, then the runs that count. No text
     is encoded and no file written.
     """
     from motionrt.runtime.benchmark import benchmark
+    from motionrt.runtime.embedded import embedded_bundle
 
-    found = benchmark(bundle, backend, threads, frames, steps, repeats)
+    found = benchmark(bundle or embedded_bundle(), backend, threads, frames, steps, repeats)
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

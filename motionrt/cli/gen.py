@@ -66,7 +66,7 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
 
 @click.command("gen", cls=GenCommand)
 @click.argument("prompt", required=False)
-@flag("bundle", type=click.Path(path_type=Path), help="The bundle to run.")
+@flag("bundle", type=click.Path(path_type=Path), help="The bundle to run.  [default: embedded]")
 @flag("model", help=f"Name of a bundle in ${BUNDLE_DIR_VARIABLE}, instead of --bundle.")
 @flag(
     "duration",
@@ -297,6 +297,8 @@ def command(
             **options,
         )
     generated = time.perf_counter()
+    for hint in pipeline.hints([prompts] if isinstance(prompts, str) else prompts):
+        click.echo(hint, err=True)
     motions = made if isinstance(made, list) else [made]
     files = save(motions, output)
     written = time.perf_counter()
@@ -327,14 +329,14 @@ def command(
             click.echo(f"wrote {path} ({path.stat().st_size / 1e3:.0f} kB)")
 
 
-def find_bundle(bundle: Path | None, model: str | None) -> Path:
-    """Return the bundle that --bundle or --model names; UsageError if neither or both do."""
+def find_bundle(bundle: Path | None, model: str | None) -> Path | None:
+    """Return the bundle that --bundle or --model names, None if neither; UsageError if both do."""
     if bundle is not None and model is not None:
         raise click.UsageError("give --bundle or --model, not both")
     if bundle is not None:
         return bundle
     if model is None:
-        raise click.UsageError("give --bundle DIR (make one with: motionrt export)")
+        return None
     if Path(model).is_dir():
         return Path(model)
     from motionrt.runtime.model_names import resolve_model_name

@@ -9,16 +9,17 @@ import click
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
-def command(bundle: Path, as_json: bool) -> None:
-    """Show BUNDLE's graphs, sizes, precision, licence and provenance."""
-    from motionrt.runtime.manifest import Bundle
+def command(bundle: Path | None, as_json: bool) -> None:
+    """Show graphs, sizes, precision, licence and provenance of BUNDLE, or of the embedded one."""
+    from motionrt.runtime.embedded import embedded_bundle
+    from motionrt.runtime.manifest import FILE_NAME, Bundle
 
-    opened = Bundle(bundle)
+    opened = Bundle(bundle or embedded_bundle())
     manifest = opened.manifest
     if as_json:
-        click.echo((bundle / "manifest.json").read_text(encoding="utf-8"), nl=False)
+        click.echo((opened.folder / FILE_NAME).read_text(encoding="utf-8"), nl=False)
         return
     total = sum(info.size for info in manifest.files.values())
     skeletons = str(manifest.skeleton["name"])

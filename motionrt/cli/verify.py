@@ -10,20 +10,21 @@ import click
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option("--backend", default="auto", show_default=True, help="Where to run the graphs.")
 @click.option("--threads", type=int, default=0, help="CPU threads; 0 chooses.")
 @click.option("--json", "as_json", is_flag=True, help="Print a machine-readable report.")
-def command(bundle: Path, backend: str, threads: int, as_json: bool) -> None:
-    """Check BUNDLE's files, then run every graph on the inputs stored at export.
+def command(bundle: Path | None, backend: str, threads: int, as_json: bool) -> None:
+    """Check BUNDLE, or the embedded one: its files, and every graph on its stored inputs.
 
     Exit code 1 if a file is altered or a graph gives other numbers than at export.
     """
     from motionrt.runtime.backends import choose_backend
+    from motionrt.runtime.embedded import embedded_bundle
     from motionrt.runtime.manifest import Bundle
     from motionrt.runtime.verification import verify
 
-    opened = Bundle(bundle)
+    opened = Bundle(bundle or embedded_bundle())
     chosen = choose_backend(backend, threads)
     rows = []
     failed = False
@@ -34,11 +35,11 @@ def command(bundle: Path, backend: str, threads: int, as_json: bool) -> None:
             mark = "ok  " if result.passed else "FAIL"
             click.echo(f"{mark}  {result.what:<36} {result.message}")
     if as_json:
-        report = {"bundle": str(bundle), "backend": chosen.name, "passed": not failed}
+        report = {"bundle": str(opened.folder), "backend": chosen.name, "passed": not failed}
         click.echo(json.dumps({**report, "checks": rows}))
     elif failed:
-        click.echo(f"{bundle}: does not verify on {chosen.name}", err=True)
+        click.echo(f"{opened.folder}: does not verify on {chosen.name}", err=True)
     else:
-        click.echo(f"{bundle}: verified on {chosen.name}")
+        click.echo(f"{opened.folder}: verified on {chosen.name}")
     if failed:
         sys.exit(1)

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from motionrt.runtime.backends import Backend
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.familiarity import KnownPrompts
 from motionrt.runtime.features import MotionFeatures
 from motionrt.runtime.guidance import DEFAULT_WEIGHT, NUM_WEIGHTS, Guidance, resolve_guidance
 from motionrt.runtime.kimodo_generation import KimodoOptions, generate
@@ -62,6 +63,25 @@ class KimodoPipeline(Pipeline):
     def use_text_encoder(self, url: str) -> None:
         """Take all text embeddings from a server (see ``text_client``) from now on."""
         self.text.server = TextEncoderClient(url, int(self.manifest.sampler["text_width"]))
+
+    def hints(self, prompts: Sequence[str]) -> list[str]:
+        """Give one line for each prompt that is far from what the model was trained on.
+
+        Only bundles that say what they know can tell; the others give none.
+        """
+        described = self.manifest.text.get("known_prompts")
+        if described is None:
+            return []
+        name = str(described["file"])
+        self.bundle.check_hashes([name])
+        known = KnownPrompts.from_manifest(described, load_file(self.bundle.path(name)))
+        features, mask = self.encode_text(prompts)
+        found = (
+            known.hint(row, prompt)
+            for row, told, prompt in zip(features, mask, prompts, strict=True)
+            if told.any()
+        )
+        return [hint for hint in found if hint is not None]
 
     def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Clean and encode prompts.

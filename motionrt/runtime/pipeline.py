@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from motionrt.runtime.backends import Backend, choose_backend
+from motionrt.runtime.embedded import embedded_bundle
 from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.manifest import Bundle
 from motionrt.runtime.motion import Motion
@@ -62,6 +63,10 @@ class Pipeline(ABC):
         """
         raise InputError(f"family {self.manifest.family}: takes no embeddings from a server")
 
+    def hints(self, prompts: Sequence[str]) -> list[str]:
+        """Give one line for each prompt that is far from what the model knows, if it can tell."""
+        return []
+
     @property
     def loaded_sessions(self) -> dict[str, Session]:
         """The graphs that were used so far, by name."""
@@ -109,11 +114,11 @@ class Pipeline(ABC):
         return frames
 
 
-def load(path: str | Path, backend: str = "auto", threads: int = 0) -> Pipeline:
+def load(path: str | Path | None = None, backend: str = "auto", threads: int = 0) -> Pipeline:
     """Load a bundle.
 
     Args:
-        path: the bundle's directory.
+        path: the bundle's directory; None takes the embedded default.
         backend: auto, or a name of ``backends.BACKENDS``, which is used or refused.
         threads: CPU threads; 0 lets onnxruntime choose.
 
@@ -121,7 +126,7 @@ def load(path: str | Path, backend: str = "auto", threads: int = 0) -> Pipeline:
         BundleError: no bundle, damaged, or of a family or schema this version does not know.
         BackendError: the backend cannot run here.
     """
-    bundle = Bundle(path)
+    bundle = Bundle(embedded_bundle() if path is None else path)
     family = bundle.manifest.family
     if family not in FAMILIES:
         raise BundleError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,13 +104,33 @@ def open_session(bundle: Bundle, name: str, backend: Backend) -> Any:
 
         if has_engine(bundle, name, backend):
             return TensorRTSession(bundle, name, backend)
-        return Session(bundle, name, backend)
+        return _shared(bundle, name, backend)
     if backend.name == "cuda" and name == "sampler" and "step" in bundle.manifest.graphs:
         from motionrt.runtime.step_driver import StepDriver, drives
 
         if drives(bundle.manifest):
             return StepDriver(bundle, backend)
-    return Session(bundle, name, backend)
+    return _shared(bundle, name, backend)
+
+
+def _shared(bundle: Bundle, name: str, backend: Backend) -> Session:
+    """Load a graph, or take it from another pipeline of this process that has it loaded.
+
+    So two pipelines of one bundle hold its (packed) weights once. The same graph is one with the
+    same files, by their hashes, on the same backend.
+    """
+    info = find_graph(bundle, name, "onnx")
+    hashes = tuple(bundle.manifest.files[file].sha256 for file in (info.files["onnx"], *info.data))
+    key = (str(bundle.folder.resolve()), name, hashes, backend.name, backend.threads)
+    with _sessions_lock:
+        session = _sessions.get(key)
+        if session is None:
+            session = _sessions[key] = Session(bundle, name, backend)
+        return session
+
+
+_sessions: WeakValueDictionary[tuple[Any, ...], Session] = WeakValueDictionary()
+_sessions_lock = threading.Lock()
 
 
 def onnxruntime_session(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 from pathlib import Path
 
@@ -176,3 +177,26 @@ def test_a_preset_is_solver_and_steps_unless_these_are_given(pipeline: KimodoPip
     assert (fewer.info["solver"], fewer.info["num_steps"]) == ("dpmpp-2m", 5)
     with pytest.raises(InputError, match="preset 'quick'"):
         pipeline.generate("walk", 0.5, seed=3, preset="quick")
+
+
+def test_pipelines_of_one_bundle_share_its_graphs_but_not_with_other_settings(
+    tiny_bundle: Path,
+) -> None:
+    first, second = (motionrt.load(tiny_bundle, backend="cpu") for _ in range(2))
+    other = motionrt.load(tiny_bundle, backend="cpu", threads=1)
+    assert first.session("decoder") is second.session("decoder")
+    assert first.session("decoder") is not other.session("decoder")
+
+
+def test_an_altered_bundle_is_not_taken_for_the_loaded_one(own_bundle: Path) -> None:
+    kept = motionrt.load(own_bundle, backend="cpu")
+    loaded = kept.session("decoder")
+    weights = own_bundle / "decoder.onnx"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    manifest = own_bundle / "manifest.json"
+    before = kept.manifest.files["decoder.onnx"].sha256
+    manifest.write_text(manifest.read_text().replace(before, digest))
+    assert motionrt.load(own_bundle, backend="cpu").session("decoder") is not loaded

@@ -76,7 +76,7 @@ def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Funct
 )
 @flag("seed", type=int, help="0 to 4294967295; the same seed gives the same motion.")
 @flag("num-samples", type=int, default=1, show_default=True, help="Motions to generate.")
-@flag("diffusion-steps", type=int, help="Denoising steps; more are slower.  [default: 100]")
+@flag("diffusion-steps", type=int, help="Denoising steps; more are slower.  [default: the model's]")
 @flag("solver", help="ddim follows upstream exactly; dpmpp-2m needs fewer steps.")
 @flag("preset", help="Solver and steps: fast, balanced, or exact (as upstream).")
 @flag("cfg-type", help="Guidance: nocfg, regular or separated.")

@@ -33,8 +33,8 @@ import click
 @click.option("--fp32", is_flag=True, help="Train in full precision instead of bfloat16.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
-    default="int8",
+    type=click.Choice(["fp32", "fp16", "int8", "int8-weights"]),
+    default="int8-weights",
     show_default=True,
     help="Precision of the bundle.",
 )

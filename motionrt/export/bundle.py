@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 
 import motionrt
@@ -142,7 +142,9 @@ class BundleWriter:
 
     def add_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Put a safetensors file of host-side tables into the bundle."""
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, self.folder / name)
+        # Written from memory: safetensors' own files are readable for their owner only.
+        content = save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+        (self.folder / name).write_bytes(content)
 
     def finish(
         self,

@@ -9,6 +9,8 @@ What a precision costs is measured, not assumed: see ``Deviation``.
   rows of a batch share one activation scale, so a row's last digits depend on the others.
 - blockwise int8 and int4 (language models): weights with one scale for each block of inputs, and
   activations rounded in blocks of their own row, so a row does not depend on the others.
+- stored int8: weights alone, with one scale for each block of inputs; plain operators bring them
+  back to float32, which every backend does once, when it loads the graph.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from torch import Tensor
 
 from motionrt.runtime.errors import ExportError, InputError
 
-FORMATS = ("fp32", "fp16", "dynamic-int8", "blockwise")
+FORMATS = ("fp32", "fp16", "dynamic-int8", "blockwise", "stored-int8")
 CONTRIB = "com.microsoft"
 CHUNK_ELEMENTS = 1 << 17
 """Weights are worked on in runs of rows of about so many numbers: they stay in the cache."""
@@ -45,7 +47,8 @@ class WeightFormat:
     bits: int = 8
     """blockwise: 4 or 8."""
     block_size: int = 32
-    """blockwise: inputs that share a scale; a power of two from 16 to 256. Fewer is more exact."""
+    """blockwise, stored-int8: inputs that share a scale; a power of two from 16 to 256. Fewer is
+    more exact."""
     accuracy_level: int = 0
     """blockwise: onnxruntime's; 0 computes in float32, 4 rounds activations to int8 as well."""
     reduced_range: bool = False
@@ -81,12 +84,18 @@ INT8_DYNAMIC = WeightFormat("dynamic-int8")
 # product), but a product of 15 tokens takes 7 ms instead of 16, and 8 ms instead of 261.
 INT8 = WeightFormat("blockwise", bits=8, block_size=32, accuracy_level=4)
 INT4 = WeightFormat("blockwise", bits=4, block_size=32, accuracy_level=4)
+INT8_WEIGHTS = WeightFormat("stored-int8", block_size=32)
 DENOISER_RECIPES = {
     "fp32": Recipe("fp32", FP32),
     "fp16": Recipe("fp16", FP16),
     "int8": Recipe("int8", INT8_DYNAMIC),
+    "int8-weights": Recipe("int8-weights", INT8_WEIGHTS),
 }
-"""Precisions of a network that is run many times a motion."""
+"""Precisions of a network that is run many times a motion.
+
+int8 rounds activations too, which is fastest but differs from frame to frame: a small model's poses
+tremble. int8-weights rounds weights alone and computes in float32: as small, and smooth.
+"""
 LANGUAGE_MODEL_RECIPES = {
     "fp32": Recipe("fp32", FP32),
     "fp16": Recipe("fp16", FP16, embeddings=FP16),
@@ -116,7 +125,7 @@ def recipe(name: str, language_model: bool, **changes: Any) -> Recipe:
     wanted = {key: value for key, value in changes.items() if value is not None}
     if not wanted:
         return found
-    if found.weights.kind not in ("blockwise", "dynamic-int8"):
+    if found.weights.kind not in ("blockwise", "dynamic-int8", "stored-int8"):
         raise InputError(f"precision {name} has no {', '.join(wanted)}")
     size = wanted.get("block_size", 32)
     if size not in (16, 32, 64, 128, 256):
@@ -409,6 +418,7 @@ class _Worker:
                 "fp16": self._half_product,
                 "dynamic-int8": self._dynamic_product,
                 "blockwise": self._blockwise_product,
+                "stored-int8": self._stored_product,
             }[format_.kind](node, weight, format_)
             self._replace(node, new)
             self._note(weight.value, format_)
@@ -495,6 +505,37 @@ class _Worker:
         scale = _node("Mul", [x_scale, scales])
         out = _node("Mul", [real.outputs[0], scale.outputs[0]])
         return self._with_bias(node, [*nodes, product, real, scale, out])
+
+    def _stored_product(
+        self, node: ir.Node, weight: _Weight, format_: WeightFormat
+    ) -> list[ir.Node]:
+        k, n = weight.shape
+        size = format_.block_size if k % format_.block_size == 0 else k
+        blocks = k // size
+
+        def compute() -> tuple[NDArray[Any], ...]:
+            packed, scales = quantise_blockwise(weight.load(), 8, size)
+            values = (packed.astype(np.int16) - 128).astype(np.int8)
+            return (
+                values.reshape(n, blocks, size).transpose(1, 2, 0),
+                scales.reshape(n, blocks, 1).transpose(1, 2, 0),
+                np.array([k, n], np.int64),
+            )
+
+        values, scales, shape = self._constants(
+            weight.name,
+            [
+                (".int8", ir.DataType.INT8, (blocks, size, n)),
+                (".scale", ir.DataType.FLOAT, (blocks, 1, n)),
+                (".shape", ir.DataType.INT64, (2,)),
+            ],
+            compute,
+        )
+        real = _node("Cast", [values], to=ir.DataType.FLOAT.value)
+        scaled = _node("Mul", [real.outputs[0], scales])
+        matrix = _node("Reshape", [scaled.outputs[0], shape])
+        product = _node("MatMul", [node.inputs[0], matrix.outputs[0]])
+        return self._with_bias(node, [real, scaled, matrix, product])
 
     def _blockwise_product(
         self, node: ir.Node, weight: _Weight, format_: WeightFormat

@@ -252,9 +252,10 @@ class KimodoPipeline(Pipeline):
 
     @property
     def default_guidance(self) -> Guidance:
-        """The checkpoint's own guidance, with the usual weights."""
+        """The bundle's own guidance, with the usual weights if it states none."""
         mode = str(self.manifest.sampler["guidance_type"])
-        return Guidance(mode, (DEFAULT_WEIGHT,) * NUM_WEIGHTS[mode])
+        usual = (DEFAULT_WEIGHT,) * NUM_WEIGHTS[mode]
+        return Guidance(mode, tuple(self.manifest.sampler.get("guidance_weights", usual)))
 
     def settle_guidance(self, mode: str | None, weights: Sequence[float] | None) -> Guidance:
         """Return the guidance that is asked for, the bundle's if none is."""

@@ -100,13 +100,36 @@ def test_dynamic_int8_is_near_and_smaller() -> None:
     assert done.to_dict()["weights"] == {"dynamic-int8": 2}
 
 
-def test_weights_in_a_loop_body_are_quantised() -> None:
+@pytest.mark.parametrize(("block_size", "used"), [(32, 32), (64, 64), (256, 128)])
+def test_stored_int8_computes_with_the_rounded_weights_in_float32(
+    block_size: int, used: int
+) -> None:
+    graph = _step_graph()
+    model = to_onnx(graph)
+    done = quantise(model, recipe("int8-weights", language_model=False, block_size=block_size))
+    rounded = Step().eval()
+    for linear in (rounded.first, rounded.second):
+        weight = linear.weight.detach()
+        size = used if weight.shape[1] % used == 0 else weight.shape[1]
+        packed = quantise_blockwise(weight, 8, size)
+        linear.weight.data = torch.from_numpy(dequantise_blockwise(*packed, 8, weight.shape[1]))
+    check = graph.checks[0]
+    with torch.no_grad():
+        wanted = rounded(**check).numpy()
+    found = _run(model, **{k: v.numpy() for k, v in check.items()})
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+    assert done.bytes_after < done.bytes_before / 3.3
+    assert {node.domain for node in model.graph} == {""}
+
+
+@pytest.mark.parametrize("name", ["int8", "int8-weights"])
+def test_weights_in_a_loop_body_are_quantised(name: str) -> None:
     graph = _step_graph()
     spec = LoopSpec("sampler", {"x": "x_next"}, {"amount": "amounts"})
     check = {"x": graph.checks[0]["x"].numpy(), "amounts": np.full(4, 0.1, np.float32)}
     reference = _run(compile_loop(to_onnx(graph), spec), **check)
     model = compile_loop(to_onnx(graph), spec)
-    done = quantise(model, DENOISER_RECIPES["int8"])
+    done = quantise(model, DENOISER_RECIPES[name])
     assert len(done.changed) == 2
     assert measure_deviation(_run(model, **check), reference).relative < 0.02
 

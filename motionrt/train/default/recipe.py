@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from motionrt.runtime.familiarity import KnownPrompts, thin_out
 from motionrt.runtime.files import atomic_file, atomic_folder
@@ -37,7 +37,7 @@ from motionrt.train.default.trainer import (
 )
 
 MODEL_NAME = "motionrt-default"
-SAMPLER = {"num_steps": 20, "solver": "dpmpp-2m"}
+SAMPLER = {"num_steps": 20, "solver": "dpmpp-2m", "guidance_weights": [2.0, 2.0]}
 """Sampling defaults of the bundle; Kimodo's own 100 steps change nothing at this size."""
 KNOWN_ACTIONS = (
     "walking (slowly, quickly, backwards, with turns)",
@@ -62,6 +62,8 @@ NUM_KNOWN_PROMPTS = 500
 FOREIGN_DISTANCE = 1.15
 """A prompt is foreign beyond this many times the reach of the known prompts."""
 LICENCE = "Apache-2.0; acknowledgements of the motion data in MODEL_CARD.md"
+TEXT_PRECISIONS = {"int8-weights": "int8"}
+"""Precision of the text encoder where it has not the name of the denoiser's."""
 TEXT_WIDTH = 128
 TEXT_SPACE_FILE = "text_space.safetensors"
 NUM_SENTENCES = 40_000
@@ -106,7 +108,7 @@ def run(
     device: str = "auto",
     compiled: bool = False,
     fp32: bool = False,
-    precision: str = "int8",
+    precision: str = "int8-weights",
     report_every: int = 50,
 ) -> None:
     """Train, or go on training, in the work folder; then make the bundle at output."""
@@ -195,7 +197,7 @@ def write_known_prompts(path: Path, vectors: NDArray[np.float32]) -> None:
 
 
 def make_bundle(
-    work: Path, output: Path, echo: Callable[[str], None], precision: str = "int8"
+    work: Path, output: Path, echo: Callable[[str], None], precision: str = "int8-weights"
 ) -> None:
     """Export the denoiser with its text encoder to a bundle at output, replacing an older one."""
     from motionrt.export.bundle import BundleWriter
@@ -213,7 +215,7 @@ def make_bundle(
             encoder,
             LICENCE,
             precision,
-            text_recipe=recipe(precision, language_model=True),
+            text_recipe=recipe(TEXT_PRECISIONS.get(precision, precision), language_model=True),
         )
         _complete(folder, load_file(work / KNOWN_PROMPTS_FILE))
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
@@ -225,7 +227,7 @@ def _complete(folder: Path, known: dict[str, NDArray[np.float32]]) -> None:
     manifest = Bundle(folder).manifest
     described = KnownPrompts(known["centres"], float(known["radius"][0]), KNOWN_ACTIONS).describe()
     path = folder / described["file"]
-    save_file({"centres": known["centres"].astype(np.float16)}, path)
+    path.write_bytes(save({"centres": known["centres"].astype(np.float16)}))
     files = {**manifest.files, path.name: FileInfo(path.stat().st_size, sha256(path))}
     replace(
         manifest,

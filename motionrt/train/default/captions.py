@@ -102,6 +102,10 @@ _STYLED = frozenset(
 )
 _STYLE_WORDS = ("zombie", "stylish", "exaggerated")
 _GROUND_WORDS = ("uneven", "rope")
+KICK_M = 0.15
+"""A kick's foot comes this far above the other knee."""
+PUNCH_MPS = 3.0
+"""A punch's hand is this fast."""
 SPOT_M = 1.9
 """Whoever dances without saying more stays this near to where the dance began."""
 
@@ -128,12 +132,14 @@ def action_of(clip: Clip, m: Measures) -> str | None:
             return "jump"
         if not tags & {"run"}:
             return None
-    if "kick" in tags and max(m.left_kick, m.right_kick) > 0.0:
+    kick, punch = max(m.left_kick, m.right_kick), max(m.left_hand_speed, m.right_hand_speed)
+    if "kick" in tags and kick > KICK_M:
         return "kick"
-    if "punch" in tags and max(m.left_hand_speed, m.right_hand_speed) > 2.5:
+    if "punch" in tags and punch > PUNCH_MPS:
         return "punch"
     if "kick" in tags or "punch" in tags:
-        return "fight_idle" if m.speed < 0.5 else None
+        # What is neither one nor the other teaches nothing but half a kick.
+        return "fight_idle" if m.speed < 0.5 and kick < 0 and punch < 2.5 else None
     if "run" in tags and not tags & _STYLED:
         if 2.0 < m.speed < MAX_RUN_MPS and m.forward > 0.8:
             return "run"

@@ -29,28 +29,28 @@ from motionrt.train.default.measures import measure
 
 Array = NDArray[np.float32]
 
-DATASET_VERSION = 3
+DATASET_VERSION = 4
 """Raised whenever windows, captions or features change, so that caches are made anew."""
 
 ACTION_WEIGHTS = {
-    "walk_slow": 0.09,
-    "walk": 0.17,
-    "walk_fast": 0.08,
-    "walk_turn_left": 0.07,
-    "walk_turn_right": 0.07,
+    "walk_slow": 0.07,
+    "walk": 0.12,
+    "walk_fast": 0.06,
+    "walk_turn_left": 0.08,
+    "walk_turn_right": 0.08,
     "walk_start": 0.01,
     "walk_stop": 0.015,
     "walk_other": 0.01,
     "walk_back": 0.015,
     "sidestep": 0.01,
-    "run": 0.10,
-    "stand": 0.06,
+    "run": 0.08,
+    "stand": 0.05,
     "turn": 0.03,
     "jump": 0.07,
-    "kick": 0.045,
-    "punch": 0.045,
+    "kick": 0.075,
+    "punch": 0.075,
     "fight_idle": 0.01,
-    "sit_down": 0.03,
+    "sit_down": 0.045,
     "stand_up": 0.015,
     "seated": 0.015,
     "dance": 0.05,

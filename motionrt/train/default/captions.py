@@ -231,6 +231,7 @@ def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
         return (
             ["^sit down"] * 6
             + [f"^sit down {seat}" for seat in seats]
+            + [f"^sit {seat}" for seat in seats]
             + ["^take a seat", "^sit", "^lower down to sit", "^have a seat", "^go to sit down"]
         )
     if action == "stand_up":
@@ -243,7 +244,14 @@ def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
         seats = (
             ["on the floor", "on the ground"] if low else ["on a chair", "on a seat", "on a stool"]
         )
-        return ["^sit", "^be seated", "^stay seated"] + [f"^sit {seat}" for seat in seats]
+        # "Sits on a chair" is said of whoever sits down; these say that it has happened already.
+        return [
+            "^stay seated",
+            "^keep sitting",
+            "^remain seated",
+            "^sit still",
+            "^sit and ^wait",
+        ] + [f"^{verb} {seat}" for verb in ("stay seated", "remain seated") for seat in seats]
     if action == "dance" and m.roaming < SPOT_M:
         return ["^dance", "^dance around", "^perform a dance", "^do a dance", "^move to the music"]
     return []

@@ -29,7 +29,7 @@ from motionrt.train.default.measures import measure
 
 Array = NDArray[np.float32]
 
-DATASET_VERSION = 4
+DATASET_VERSION = 5
 """Raised whenever windows, captions or features change, so that caches are made anew."""
 
 ACTION_WEIGHTS = {

@@ -59,7 +59,7 @@ KNOWN_ACTIONS = (
 )
 KNOWN_PROMPTS_FILE = "known_prompts.safetensors"
 NUM_KNOWN_PROMPTS = 500
-FOREIGN_DISTANCE = 1.15
+FOREIGN_DISTANCE = 1.0
 """A prompt is foreign beyond this many times the reach of the known prompts."""
 LICENCE = "Apache-2.0; acknowledgements of the motion data in MODEL_CARD.md"
 TEXT_PRECISIONS = {"int8-weights": "int8"}

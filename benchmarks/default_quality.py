@@ -17,8 +17,8 @@ import click
 import numpy as np
 
 from motionrt.runtime.motion import Motion
-from motionrt.train.default.contact_sheet import contact_sheet
 from motionrt.train.default.quality import CHECKS, MIN_SHARE, Result, judge
+from motionrt.viewer import write_sheet
 
 Generator = Callable[[str, float, Sequence[int]], list[Motion]]
 MIN_SPEED_RATIO = 1.25
@@ -113,14 +113,14 @@ def main(
     """Generate every prompt of the table and print how many seeds pass."""
     generate = from_work(work, steps, guidance, solver, teacher) if work else from_bundle(bundle)
     results: list[Result] = []
-    rows: list[tuple[str, Motion]] = []
+    shown: dict[str, Motion] = {}
     for check in CHECKS:
         if only and not any(part in check.prompt for part in only):
             continue
         started = time.monotonic()
         motions = generate(check.prompt, seconds, range(seeds))
         results.append(judge(check, motions))
-        rows += [(f"{check.prompt} #{seed}", motions[seed]) for seed in range(min(2, seeds))]
+        shown[check.prompt] = motions[0]
         click.echo(
             f"{check.prompt}: {results[-1].passed:.0%} ({check.what}), "
             f"{(time.monotonic() - started) / seeds:.2f} s a motion",
@@ -133,7 +133,7 @@ def main(
         good = [r.ok for r in results] + [to_plain >= MIN_SPEED_RATIO, to_quick >= MIN_SPEED_RATIO]
         click.echo(f"{sum(good)} of {len(good)} pass (at least {MIN_SHARE:.0%} of seeds)")
     if sheet:
-        contact_sheet(sheet, rows)
+        write_sheet(list(shown.values()), sheet, names=list(shown), num_poses=12, width=1000)
     if json_path:
         figures = [asdict(result) for result in results]
         json_path.write_text(json.dumps(figures, indent=1, default=float), "utf-8")

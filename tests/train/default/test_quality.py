@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from motionrt.runtime.motion import Motion
 from motionrt.runtime.rotation import quaternion_to_matrix
 from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default import quality
 from motionrt.train.default.clips import Clip
-from motionrt.train.default.contact_sheet import contact_sheet
 
 SKELETON = load_skeleton("cmu22")
 
@@ -83,11 +80,3 @@ def test_a_result_is_good_only_if_all_shares_are(make_motion: Callable[..., Moti
     assert check.prompt == "a person stands still"
     assert result.passed == 0.5
     assert not result.ok
-
-
-def test_a_contact_sheet_is_drawn(make_motion: Callable[..., Motion], tmp_path: Path) -> None:
-    motion = make_motion(2.0)
-    contact_sheet(tmp_path / "sheet.png", [("a person walks forward, one", motion)] * 2)
-    with Image.open(tmp_path / "sheet.png") as image:
-        assert image.size == (1500, 300)
-        assert len(image.convert("RGB").getcolors(1 << 20) or []) > 3

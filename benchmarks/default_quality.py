@@ -1,6 +1,7 @@
 """Judge the embedded default: each prompt of the table with many seeds, and contact sheets.
 
 python benchmarks/default_quality.py                       # the embedded default
+python benchmarks/default_quality.py --other-wordings      # the same asked for in other words
 python benchmarks/default_quality.py --bundle DIR
 python benchmarks/default_quality.py --work runs/default   # a training, through torch
 """
@@ -17,7 +18,7 @@ import click
 import numpy as np
 
 from motionrt.runtime.motion import Motion
-from motionrt.train.default.quality import CHECKS, MIN_SHARE, Result, judge
+from motionrt.train.default.quality import CHECKS, MIN_SHARE, OTHER_WORDINGS, Result, judge
 from motionrt.viewer import write_sheet
 
 Generator = Callable[[str, float, Sequence[int]], list[Motion]]
@@ -91,6 +92,7 @@ def paces(results: Sequence[Result]) -> tuple[float, float]:
 @click.option("--seeds", default=32, show_default=True, help="Seeds for each prompt.")
 @click.option("--seconds", default=5.0, show_default=True)
 @click.option("--only", multiple=True, help="Only prompts that contain this.")
+@click.option("--other-wordings", is_flag=True, help="Ask for the same in other words.")
 @click.option("--steps", default=25, show_default=True, help="Denoising steps (with --work).")
 @click.option("--guidance", default=2.0, show_default=True, help="Text guidance (with --work).")
 @click.option("--solver", default="ddim", show_default=True, help="Solver (with --work).")
@@ -103,6 +105,7 @@ def main(
     seeds: int,
     seconds: float,
     only: tuple[str, ...],
+    other_wordings: bool,
     steps: int,
     guidance: float,
     solver: str,
@@ -118,7 +121,12 @@ def main(
         if only and not any(part in check.prompt for part in only):
             continue
         started = time.monotonic()
-        motions = generate(check.prompt, seconds, range(seeds))
+        prompts = OTHER_WORDINGS[check.prompt] if other_wordings else (check.prompt,)
+        motions = [
+            motion
+            for row, prompt in enumerate(prompts)
+            for motion in generate(prompt, seconds, range(row, seeds, len(prompts)))
+        ]
         results.append(judge(check, motions))
         shown[check.prompt] = motions[0]
         click.echo(

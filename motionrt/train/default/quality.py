@@ -238,6 +238,35 @@ CHECKS = (
 )
 """The prompts that the default is judged by."""
 
+OTHER_WORDINGS = {
+    "a person walks forward": ("a man strolls ahead", "someone is walking straight", "she walks"),
+    "a person runs forward": ("a man jogs", "the character runs ahead", "someone is running"),
+    "a person walks slowly": (
+        "a man strolls at a leisurely pace",
+        "someone is walking very slowly",
+    ),
+    "a person walks quickly": ("a woman walks briskly", "the man hurries along on foot"),
+    "a person walks and turns left": (
+        "someone walks in a curve to the left",
+        "a man walks forward, then turns to the left",
+    ),
+    "a person walks and turns right": (
+        "someone walks in a curve to the right",
+        "a man walks forward, then turns to the right",
+    ),
+    "a person stands still": ("someone stands motionless", "a man is standing", "she waits"),
+    "a person jumps": ("a man leaps into the air", "someone hops up", "the person is jumping"),
+    "someone kicks": ("a fighter kicks high", "a man kicks with the right leg", "she is kicking"),
+    "someone boxes": ("a boxer throws punches", "a man is boxing", "a person fights with fists"),
+    "someone dances": ("a woman is dancing", "the person performs a dance", "he dances to music"),
+    "someone sits down": (
+        "a man takes a seat",
+        "she sits on a chair",
+        "the person is sitting down",
+    ),
+}
+"""The same in words that captions do not, or hardly, hold: what a user would type."""
+
 
 def judge(check: Check, motions: Sequence[Motion]) -> Result:
     """Judge the motions of one prompt."""

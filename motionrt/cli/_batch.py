@@ -123,6 +123,8 @@ def run_batch(
             made = pipeline.generate(
                 prompts, seconds, seed=item.seed, num_samples=num_samples, **settings
             )
+            for hint in pipeline.hints([prompts] if isinstance(prompts, str) else prompts):
+                click.echo(f"{item.name}: {hint}", err=True)
             motions = made if isinstance(made, list) else [made]
             files = save(motions, str(folder / item.name))
             result = {

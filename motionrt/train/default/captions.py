@@ -135,6 +135,8 @@ def action_of(clip: Clip, m: Measures) -> str | None:
     kick, punch = max(m.left_kick, m.right_kick), max(m.left_hand_speed, m.right_hand_speed)
     if "kick" in tags and kick > KICK_M:
         return "kick"
+    if "kick" in tags and "punch" in tags:
+        return "other"  # karate: poses held long between strikes, no boxing
     if "punch" in tags and punch > PUNCH_MPS:
         return "punch"
     if "kick" in tags or "punch" in tags:

@@ -47,7 +47,7 @@ class TrainConfig:
     """``adamw``, or ``muon`` for the matrices of the transformer layers."""
     weight_decay: float = 0.01
     warmup_steps: int = 300
-    decay_share: float = 0.25
+    decay_share: float = 0.35
     """Last part of the steps, over which the rate falls to nearly nothing."""
     gradient_clip: float = 1.0
     ema_decay: float = 0.999

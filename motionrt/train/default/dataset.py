@@ -34,7 +34,7 @@ DATASET_VERSION = 6
 
 ACTION_WEIGHTS = {
     "walk_slow": 0.06,
-    "walk": 0.10,
+    "walk": 0.08,
     "walk_fast": 0.05,
     "walk_turn_left": 0.07,
     "walk_turn_right": 0.07,
@@ -43,18 +43,18 @@ ACTION_WEIGHTS = {
     "walk_other": 0.01,
     "walk_back": 0.015,
     "sidestep": 0.01,
-    "run": 0.06,
+    "run": 0.05,
     "stand": 0.04,
     "turn": 0.03,
-    "jump": 0.08,
-    "kick": 0.12,
-    "punch": 0.12,
+    "jump": 0.07,
+    "kick": 0.10,
+    "punch": 0.14,
     "fight_idle": 0.01,
     "sit_down": 0.045,
     "stand_up": 0.015,
     "seated": 0.015,
-    "dance": 0.08,
-    "other": 0.05,
+    "dance": 0.13,
+    "other": 0.04,
 }
 """How often each action is drawn; a default is judged by its walk."""
 

@@ -49,8 +49,6 @@ def test_what_it_does_not_know_it_says(pipeline: motionrt.Pipeline) -> None:
 
 def test_gen_needs_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stem = tmp_path / "walk"
-    with pytest.raises(SystemExit) as stopped:
-        main(["gen", "a person walks forward", "--duration", "2", "--bvh", "-o", str(stem)])
-    assert not stopped.value.code
+    main(["gen", "a person walks forward", "--duration", "2", "--bvh", "-o", str(stem)])
     assert "motionrt-default" in capsys.readouterr().out
     assert Motion.load(stem.with_suffix(".bvh")).num_frames == 40

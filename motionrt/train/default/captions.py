@@ -106,6 +106,8 @@ KICK_M = 0.15
 """A kick's foot comes this far above the other knee."""
 PUNCH_MPS = 3.0
 """A punch's hand is this fast."""
+DANCE_MPS = 0.45
+"""Hands and feet of who dances move so fast on average; a held pose is no dance."""
 SPOT_M = 1.9
 """Whoever dances without saying more stays this near to where the dance began."""
 
@@ -169,7 +171,7 @@ def action_of(clip: Clip, m: Measures) -> str | None:
             return "walk"
         return "walk_other"
     if "dance" in tags:
-        return "dance"
+        return "dance" if m.limb_speed > DANCE_MPS else None
     return "other"
 
 

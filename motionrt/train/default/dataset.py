@@ -29,7 +29,7 @@ from motionrt.train.default.measures import measure
 
 Array = NDArray[np.float32]
 
-DATASET_VERSION = 6
+DATASET_VERSION = 7
 """Raised whenever windows, captions or features change, so that caches are made anew."""
 
 ACTION_WEIGHTS = {

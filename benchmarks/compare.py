@@ -6,7 +6,7 @@ A Kimodo of the released size with random weights, one motion that follows a tex
 branches a step, as upstream does; motionrt's compiled loop runs two, for the same result. Every
 contender stays loaded in a process of its own and takes turns with the others, so that a machine
 that is busy for a while slows all of them; a round's ratios are taken within the round. What a
-motion takes is computed from its steps: 100 for torch and the exact preset, 20 for the fast one.
+motion takes is computed from its steps: 100 for torch and the exact preset, 12 for the fast one.
 """
 
 from __future__ import annotations

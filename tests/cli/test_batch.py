@@ -9,6 +9,7 @@ import pytest
 
 from motionrt.cli.main import main
 from motionrt.runtime.kimodo import KimodoPipeline
+from motionrt.runtime.schedule import PRESETS
 
 LIST = [
     "a person walks",
@@ -122,7 +123,8 @@ def test_presets_choose_solver_and_steps(
     common = ["gen", "walk", "--bundle", str(tiny_bundle), "--json", "-o", str(tmp_path / "a")]
     main([*common, "--preset", "fast", "--duration", "0.5"])
     summary = json.loads(capsys.readouterr().out)
-    assert (summary["solver"], summary["num_steps"]) == ("dpmpp-2m", 20)
+    fast = PRESETS["fast"]
+    assert (summary["solver"], summary["num_steps"]) == (fast.solver, fast.num_steps)
     main([*common, "--preset", "exact", "--duration", "0.5", "--diffusion-steps", "3"])
     summary = json.loads(capsys.readouterr().out)
     assert (summary["solver"], summary["num_steps"]) == ("ddim", 3)

@@ -12,6 +12,7 @@ from motionrt.runtime.errors import BackendError, InputError
 from motionrt.runtime.guidance import Guidance
 from motionrt.runtime.kimodo import KimodoPipeline, guidance_branches
 from motionrt.runtime.motion import Motion
+from motionrt.runtime.schedule import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,8 @@ def test_a_backend_is_used_or_refused(tiny_bundle: Path) -> None:
 
 def test_a_preset_is_solver_and_steps_unless_these_are_given(pipeline: KimodoPipeline) -> None:
     fast = one(pipeline.generate("walk", 0.5, seed=3, preset="fast"))
-    same = one(pipeline.generate("walk", 0.5, seed=3, solver="dpmpp-2m", num_steps=20))
+    steps = PRESETS["fast"].num_steps
+    same = one(pipeline.generate("walk", 0.5, seed=3, solver="dpmpp-2m", num_steps=steps))
     np.testing.assert_array_equal(fast.posed_joints, same.posed_joints)
     fewer = one(pipeline.generate("walk", 0.5, seed=3, preset="fast", num_steps=5))
     assert (fewer.info["solver"], fewer.info["num_steps"]) == ("dpmpp-2m", 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,12 +70,9 @@ class KimodoPipeline(Pipeline):
 
         Only bundles that say what they know can tell; the others give none.
         """
-        described = self.manifest.text.get("known_prompts")
-        if described is None:
+        known = self._known_prompts
+        if known is None:
             return []
-        name = str(described["file"])
-        self.bundle.check_hashes([name])
-        known = KnownPrompts.from_manifest(described, load_file(self.bundle.path(name)))
         features, mask = self.encode_text(prompts)
         found = (
             known.hint(row, prompt)
@@ -82,6 +80,15 @@ class KimodoPipeline(Pipeline):
             if told.any()
         )
         return [hint for hint in found if hint is not None]
+
+    @cached_property
+    def _known_prompts(self) -> KnownPrompts | None:
+        described = self.manifest.text.get("known_prompts")
+        if described is None:
+            return None
+        name = str(described["file"])
+        self.bundle.check_hashes([name])
+        return KnownPrompts.from_manifest(described, load_file(self.bundle.path(name)))
 
     def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Clean and encode prompts.

@@ -102,12 +102,17 @@ _STYLED = frozenset(
 )
 _STYLE_WORDS = ("zombie", "stylish", "exaggerated")
 _GROUND_WORDS = ("uneven", "rope")
+_STAGE_WORDS = ("ballet", "modern dance", "pose", *_STYLE_WORDS)
 KICK_M = 0.15
 """A kick's foot comes this far above the other knee."""
-PUNCH_MPS = 3.0
+PUNCH_MPS = 3.5
 """A punch's hand is this fast."""
+BOTH_FISTS_MPS = 2.5
+"""Whoever boxes strikes with both hands; one hand this fast alone is a punch."""
 DANCE_MPS = 0.45
 """Hands and feet of who dances move so fast on average; a held pose is no dance."""
+LIVELY_DANCE_MPS = 0.6
+"""Whoever dances without saying more moves so fast."""
 SPOT_M = 1.9
 """Whoever dances without saying more stays this near to where the dance began."""
 
@@ -171,7 +176,10 @@ def action_of(clip: Clip, m: Measures) -> str | None:
             return "walk"
         return "walk_other"
     if "dance" in tags:
-        return "dance" if m.limb_speed > DANCE_MPS else None
+        if m.limb_speed < DANCE_MPS:
+            return None
+        # Stage dance is known by its own words; "dances" alone means a rhythm on the spot.
+        return "other" if _says(clip, _STAGE_WORDS) else "dance"
     return "other"
 
 
@@ -256,7 +264,7 @@ def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
             "^sit still",
             "^sit and ^wait",
         ] + [f"^{verb} {seat}" for verb in ("stay seated", "remain seated") for seat in seats]
-    if action == "dance" and m.roaming < SPOT_M:
+    if action == "dance" and m.roaming < SPOT_M and m.limb_speed > LIVELY_DANCE_MPS:
         return ["^dance", "^dance around", "^perform a dance", "^do a dance", "^move to the music"]
     return []
 
@@ -284,8 +292,11 @@ _MEDIUM = [
 ]  # fmt: skip
 _AHEAD = ["forward", "forward", "forward", "forwards", "ahead", "straight ahead", "straight",
           "in a straight line", "straight forward", "onward", "along a straight path"]  # fmt: skip
-_SLOW_VERBS = ["^stroll", "^amble", "^saunter", "^plod", "^wander slowly"]
-_FAST_VERBS = ["^stride", "^hurry", "^march quickly", "^rush", "^power walk", "^speed walk"]
+_SLOW_VERBS = ["^stroll", "^amble", "^saunter", "^plod", "^wander slowly", "^stroll slowly",
+               "^stroll at a leisurely pace", "^stroll leisurely", "^creep along"]  # fmt: skip
+_FAST_VERBS = ["^stride", "^hurry", "^march quickly", "^rush", "power ^walk", "speed ^walk",
+               "^hurry along", "^hurry on foot", "^stride briskly", "^rush along on foot",
+               "briskly ^walk", "^walk with brisk steps"]  # fmt: skip
 _WALK_VERBS = ["^walk", "^walk", "^walk", "^walk", "^step", "^go", "^move", "^take a walk",
                "^go for a walk", "^march", "^pace", "^stroll", "^take steps"]  # fmt: skip
 
@@ -303,13 +314,13 @@ def _walk(m: Measures, straight: bool) -> list[str]:
         result += [f"^walk {how} {way}" for how in ("slowly", "slowly") for way in ahead]
         result += [f"slowly {verb} forward" for verb in _WALK_VERBS[3:7]]
         result += _SLOW_VERBS + [f"{verb} forward" for verb in _SLOW_VERBS]
-        return result + (plain if m.speed > 0.7 else [])
+        return result
     if m.speed > FAST_WALK_MPS:
         result = [f"^walk {how}" for how in _FAST] + [f"^walk forward {how}" for how in _FAST]
         result += [f"^walk {how} {way}" for how in ("quickly", "fast", "briskly") for way in ahead]
         result += [f"quickly {verb} forward" for verb in _WALK_VERBS[3:7]]
         result += _FAST_VERBS + [f"{verb} forward" for verb in _FAST_VERBS]
-        return result + (plain if m.speed < 1.7 else [])
+        return result
     result = [f"{verb} {way}" for verb in _WALK_VERBS for way in ahead[:6]] + plain * 4
     result += [f"^walk {how}" for how in _MEDIUM] + [f"^walk forward {how}" for how in _MEDIUM]
     return result
@@ -429,7 +440,7 @@ def _kick(clip: Clip, m: Measures) -> list[str]:
 
 
 def _punch(clip: Clip, m: Measures) -> list[str]:
-    left, right = m.left_hand_speed > 2.5, m.right_hand_speed > 2.5
+    left, right = m.left_hand_speed > BOTH_FISTS_MPS, m.right_hand_speed > BOTH_FISTS_MPS
     result = ["^punch", "^punch", "^throw punches", "^throw a punch", "^punch the air",
               "^strike with the fists", "^fight with the fists"]  # fmt: skip
     if left != right:
@@ -441,10 +452,11 @@ def _punch(clip: Clip, m: Measures) -> list[str]:
         ]
     if "kick" in clip.tags:
         result += ["^do karate", "^practice karate", "^do martial arts", "^perform karate moves"]
-    else:
-        result += ["^box"] * 4 + ["^do boxing", "^practice boxing", "^box against the air",
-                   "^shadow box", "^fight", "^fight like a boxer", "^train boxing",
-                   "^throw jabs"]  # fmt: skip
+    elif left and right:
+        result += ["^box"] * 5 + ["^do boxing", "^practice boxing", "^box against the air",
+                   "shadow ^box", "^fight", "^fight like a boxer", "^train boxing",
+                   "^throw jabs", "^fight with the fists", "^throw punches",
+                   "^throw many punches"]  # fmt: skip
     return result
 
 

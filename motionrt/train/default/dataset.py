@@ -29,13 +29,13 @@ from motionrt.train.default.measures import measure
 
 Array = NDArray[np.float32]
 
-DATASET_VERSION = 7
+DATASET_VERSION = 8
 """Raised whenever windows, captions or features change, so that caches are made anew."""
 
 ACTION_WEIGHTS = {
-    "walk_slow": 0.06,
+    "walk_slow": 0.07,
     "walk": 0.08,
-    "walk_fast": 0.05,
+    "walk_fast": 0.07,
     "walk_turn_left": 0.07,
     "walk_turn_right": 0.07,
     "walk_start": 0.01,
@@ -47,8 +47,8 @@ ACTION_WEIGHTS = {
     "stand": 0.04,
     "turn": 0.03,
     "jump": 0.07,
-    "kick": 0.10,
-    "punch": 0.14,
+    "kick": 0.09,
+    "punch": 0.16,
     "fight_idle": 0.01,
     "sit_down": 0.045,
     "stand_up": 0.015,

@@ -20,6 +20,7 @@ from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default.batches import BatchConfig, BatchSource
 from motionrt.train.default.corpus import sentences
 from motionrt.train.default.dataset import Dataset, DatasetConfig, build_dataset, dataset_key
+from motionrt.train.default.resumable import Progress, lower_priority
 from motionrt.train.default.student import (
     ENCODER_FOLDER,
     PROJECTOR_FILE,
@@ -29,11 +30,8 @@ from motionrt.train.default.student import (
 from motionrt.train.default.text_space import TextSpace, embed_cached, text_vectors
 from motionrt.train.default.trainer import (
     DENOISER_FOLDER,
-    Progress,
     TrainConfig,
     Trainer,
-    lower_priority,
-    stop_flag,
 )
 
 MODEL_NAME = "motionrt-default"
@@ -178,13 +176,14 @@ def distil(
     )
     echo(f"distilling the text encoder from step {student.step}")
 
-    def report(step: int, error: float) -> None:
-        total = student.config.num_steps
-        echo(f"{time.strftime('%H:%M:%S')} text encoder {step}/{total}: error {error:.4f}")
+    def report(progress: Progress) -> None:
+        echo(
+            f"{time.strftime('%H:%M:%S')} text encoder {progress.step}/{progress.num_steps}: "
+            f"error {progress.losses['total']:.4f}"
+        )
 
-    with stop_flag() as stop:
-        if not student.train(report, lambda: stop.is_set):
-            return False
+    if not student.train(report, report_every=200):
+        return False
     write_known_prompts(work / KNOWN_PROMPTS_FILE, student.encode(dataset.texts))
     return True
 

@@ -6,9 +6,9 @@ text space: what ``motionrt export kimodo --text-encoder DIR --projector FILE`` 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,10 +23,9 @@ from torch import Tensor, nn
 from motionrt.models.decoder_lm import DecoderConfig, DecoderLM
 from motionrt.models.projector import LinearProjector, ProjectorConfig
 from motionrt.models.text_encoder import TextEncoder
-from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.files import atomic_file, atomic_folder
+from motionrt.train.default.resumable import ResumableTrainer
 
-STATE_FILE = "student.pt"
 ENCODER_FOLDER = "text_encoder"
 PROJECTOR_FILE = "projector.safetensors"
 PAD_TOKEN = "<|endoftext|>"
@@ -66,6 +65,13 @@ class StudentConfig:
         )
 
 
+def state_file(texts: Sequence[str], targets: NDArray[np.float32]) -> str:
+    """Name the state by what is learnt, so that other captions start a new distillation."""
+    digest = hashlib.sha256("\n".join(texts).encode())
+    digest.update(np.ascontiguousarray(targets).tobytes())
+    return f"student-{digest.hexdigest()[:16]}.pt"
+
+
 def train_tokenizer(texts: Sequence[str], vocab_size: int) -> Tokenizer:
     """Fit a byte-level BPE; every byte has a token, so every text can be written."""
     tokenizer = Tokenizer(models.BPE())
@@ -83,8 +89,10 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-class StudentTrainer:
-    """Fits the student to target vectors; resumable at any step."""
+class StudentTrainer(ResumableTrainer):
+    """Fits the student to target vectors."""
+
+    model: TextEncoder
 
     def __init__(
         self,
@@ -95,66 +103,30 @@ class StudentTrainer:
         device: torch.device,
     ) -> None:
         """Take texts with their vectors in the text space; both lists are cleaned prompts."""
-        self.config, self.folder, self.device = config, folder, device
         texts = [*captions[0], *corpus[0]]
+        targets = np.concatenate([captions[1], corpus[1]])
+        super().__init__(folder / state_file(texts, targets), asdict(config), device)
+        self.config, self.folder = config, folder
         self.num_captions = len(captions[0])
-        self.targets = torch.from_numpy(np.concatenate([captions[1], corpus[1]])).to(device)
+        self.targets = torch.from_numpy(targets).to(device)
         self.tokenizer = train_tokenizer(texts, config.vocab_size)
         self.ids, self.mask = self._encode(texts)
-        torch.manual_seed(config.seed)
-        self.generator = torch.Generator(device).manual_seed(config.seed + 1)
-        width = self.targets.shape[1]
-        vocab_size = self.tokenizer.get_vocab_size()
-        self.model = TextEncoder(
-            DecoderLM(config.decoder(vocab_size)),
-            "mean",
-            LinearProjector(ProjectorConfig("linear", config.hidden_size, width)),
-        ).to(device)
-        for name, parameter in self.model.named_parameters():
+        model = self._new_model()
+        for name, parameter in model.named_parameters():
             if parameter.ndim == 2 and "projector" not in name:
                 nn.init.normal_(parameter, std=0.02 if "embed" in name else 0.04)
-        self.ema = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+        optimizer = torch.optim.AdamW(
+            model.parameters(),
             lr=config.learning_rate,
             betas=(0.9, 0.98),
             weight_decay=0.01,
             fused=True,
         )
-        self.step = 0
-        if (folder / STATE_FILE).is_file():
-            self.load()
+        self.begin(model, [optimizer])
 
-    def train(
-        self,
-        report: Callable[[int, float], None],
-        should_stop: Callable[[], bool] = lambda: False,
-        report_every: int = 200,
-        save_seconds: float = 240.0,
-    ) -> bool:
-        """Run to the last step; False if stopped before."""
-        total, saved = torch.zeros((), device=self.device), time.monotonic()
-        while self.step < self.config.num_steps:
-            total += self.train_step()
-            stopping = should_stop()
-            last = self.step == self.config.num_steps
-            if self.step % report_every == 0:
-                report(self.step, float(total) / report_every)
-                total.zero_()
-            if stopping or last or time.monotonic() - saved > save_seconds:
-                self.save()
-                saved = time.monotonic()
-            if stopping and not last:
-                return False
-        return True
-
-    def train_step(self) -> Tensor:
-        """Take one optimiser step; returns the mean squared error."""
+    def losses(self) -> dict[str, Tensor]:
+        """Return the mean squared error of a batch of captions and other sentences."""
         config = self.config
-        warm = min(1.0, (self.step + 1) / config.warmup_steps)
-        cosine = 0.5 * (1 + math.cos(math.pi * self.step / config.num_steps))
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * warm * (0.01 + 0.99 * cosine)
         num_captions = round(config.batch_size * config.caption_share)
         rows = torch.cat(
             (
@@ -166,28 +138,19 @@ class StudentTrainer:
         )
         length = int(self.mask[rows].sum(1).max())
         ids, mask = self.ids[rows, :length], self.mask[rows, :length]
-        loss: Tensor = (self.model(ids, mask, mask) - self.targets[rows]).square().mean()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        decay = min(config.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            averages = list(self.ema.values())
-            torch._foreach_lerp_(averages, list(self.model.parameters()), 1 - decay)
-        return loss.detach()
+        return {"total": (self.model(ids, mask, mask) - self.targets[rows]).square().mean()}
+
+    def rate(self) -> float:
+        """Return the learning rate: a rise, then half a cosine down to a hundredth."""
+        config = self.config
+        warm = min(1.0, (self.step + 1) / config.warmup_steps)
+        cosine = 0.5 * (1 + math.cos(math.pi * self.step / config.num_steps))
+        return config.learning_rate * warm * (0.01 + 0.99 * cosine)
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Map cleaned prompts to text vectors (N, width) with the averaged weights."""
-        model = TextEncoder(
-            DecoderLM(self.config.decoder(self.tokenizer.get_vocab_size())),
-            "mean",
-            LinearProjector(
-                ProjectorConfig("linear", self.config.hidden_size, self.targets.shape[1])
-            ),
-        ).to(self.device)
+        model = self._new_model()
         model.load_state_dict(self.ema)
         parts = []
         for start in range(0, len(texts), 512):
@@ -198,31 +161,8 @@ class StudentTrainer:
 
     def save(self) -> None:
         """Write the state, the encoder directory and the projector."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(self.folder / STATE_FILE) as temporary:
-            state = {
-                "step": self.step,
-                "model": self.model.state_dict(),
-                "ema": self.ema,
-                "optimizer": self.optimizer.state_dict(),
-                "generator": self.generator.get_state(),
-                "config": asdict(self.config),
-            }
-            torch.save(state, temporary)
+        super().save()
         self.write_encoder(self.folder / ENCODER_FOLDER, self.folder / PROJECTOR_FILE)
-
-    def load(self) -> None:
-        """Continue from the folder's state; CheckpointError if it has another config."""
-        path = self.folder / STATE_FILE
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["config"] != asdict(self.config):
-            raise CheckpointError(f"{path}: was trained with another config; use another folder")
-        self.step = int(state["step"])
-        self.model.load_state_dict(state["model"])
-        for name, value in state["ema"].items():
-            self.ema[name].copy_(value)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"].cpu())
 
     def write_encoder(self, folder: Path, projector: Path) -> None:
         """Write config.json, model.safetensors, tokenizer.json, and the projector beside them."""
@@ -257,6 +197,14 @@ class StudentTrainer:
             save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
             self.tokenizer.save(str(place / "tokenizer.json"))
         write_linear_projector(projector, weights["projector.weight"], weights["projector.bias"])
+
+    def _new_model(self) -> TextEncoder:
+        config = self.config
+        return TextEncoder(
+            DecoderLM(config.decoder(self.tokenizer.get_vocab_size())),
+            "mean",
+            LinearProjector(ProjectorConfig("linear", config.hidden_size, self.targets.shape[1])),
+        ).to(self.device)
 
     def _random_rows(self, start: int, stop: int, count: int) -> Tensor:
         return torch.randint(start, stop, (count,), generator=self.generator, device=self.device)

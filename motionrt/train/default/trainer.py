@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-import os
-import signal as signals
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -26,6 +22,7 @@ from motionrt.runtime.schedule import alphas_cumprod, cosine_betas
 from motionrt.train.default.batches import Batch, BatchSource
 from motionrt.train.default.checkpoint import NUM_BASE_STEPS, STATS_PARTS, write_kimodo_checkpoint
 from motionrt.train.default.losses import LossWeights, MotionLoss, normalize
+from motionrt.train.default.resumable import Progress, ResumableTrainer, read_state
 
 STATE_FILE = "training.pt"
 LOSSES_FILE = "losses.csv"
@@ -63,17 +60,6 @@ class TrainConfig:
     losses: LossWeights = field(default_factory=LossWeights)
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands."""
-
-    step: int
-    num_steps: int
-    losses: dict[str, float]
-    """Means since the last report."""
-    seconds_per_step: float
-
-
 class Float32Linear(nn.Linear):
     """A linear map that keeps full precision under autocast."""
 
@@ -83,8 +69,10 @@ class Float32Linear(nn.Linear):
             return super().forward(x.float())
 
 
-class Trainer:
-    """Holds everything that a resumed run needs, and nothing else."""
+class Trainer(ResumableTrainer):
+    """Fits a denoiser to windows of motion and their captions."""
+
+    model: Kimodo
 
     def __init__(
         self,
@@ -95,10 +83,8 @@ class Trainer:
         compiled: bool = False,
     ) -> None:
         """Start afresh, or from the state in the folder; CheckpointError if it does not fit."""
+        super().__init__(folder / STATE_FILE, asdict(config), source.device, config.gradient_clip)
         self.source, self.config, self.folder = source, config, folder
-        self.device = source.device
-        torch.manual_seed(config.seed)
-        self.generator = torch.Generator(self.device).manual_seed(config.seed + 1)
         skeleton = source.layout.skeleton
         self.model_config = KimodoConfig(
             num_joints=skeleton.num_joints,
@@ -111,20 +97,19 @@ class Trainer:
             num_heads=config.num_heads,
             norm_first=True,
         )
-        state = self._stored_state()
-        self.stats = MotionStats(**state["stats"]) if state else measure_stats(source, config.seed)
-        self.model = Kimodo(self.model_config, self.stats).to(self.device)
-        for stage in (self.model.root_model, self.model.body_model):
+        self.stats = (
+            MotionStats(**self.stored["stats"])
+            if self.stored
+            else measure_stats(source, config.seed)
+        )
+        model = Kimodo(self.model_config, self.stats).to(self.device)
+        for stage in (model.root_model, model.body_model):
             # The root's path is differenced at the frame rate: bfloat16 would be noise there.
             stage.output_linear.__class__ = Float32Linear
-        self.ema = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        self.optimizers = make_optimizers(self.model, config)
+        self.begin(model, make_optimizers(model, config))
         self.loss = MotionLoss(source.layout, config.losses).to(self.device)
         alphas = alphas_cumprod(cosine_betas(NUM_BASE_STEPS))
         self.alphas = torch.from_numpy(np.asarray(alphas)).float().to(self.device)
-        self.step = 0
-        if state:
-            self._continue_from(state)
         self.compare: Callable[..., dict[str, Tensor]] = self._compare
         if compiled:
             # One graph for each window length: there are few, and fixed shapes fuse best.
@@ -136,48 +121,13 @@ class Trainer:
         report_every: int = 50,
         save_seconds: float = 240.0,
     ) -> bool:
-        """Run to the last step, saving on the way; False if a signal asked to stop before."""
-        sums: dict[str, Tensor] = {}
-        count = 0
-        since, saved = time.monotonic(), time.monotonic()
-        with stop_flag() as stop:
-            while self.step < self.config.num_steps:
-                for name, value in self.train_step().items():
-                    sums[name] = sums[name] + value if name in sums else value
-                count += 1
-                stopping = stop.is_set
-                last = self.step == self.config.num_steps
-                if self.step % report_every == 0 or last:
-                    losses = {name: float(value) / count for name, value in sums.items()}
-                    pace = (time.monotonic() - since) / count
-                    self._log(losses)
-                    report(Progress(self.step, self.config.num_steps, losses, pace))
-                    sums, count, since = {}, 0, time.monotonic()
-                if stopping or last or time.monotonic() - saved > save_seconds:
-                    self.save()
-                    saved = time.monotonic()
-                if stopping and not last:
-                    return False
-        return True
+        """Run to the last step; every report is also a row of the table of losses."""
 
-    def train_step(self) -> dict[str, Tensor]:
-        """Take one optimiser step; returns the parts of the loss."""
-        rate = self._rate()
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        losses = self.losses()
-        torch.autograd.backward(losses["total"])
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            averages = list(self.ema.values())
-            torch._foreach_lerp_(averages, list(self.model.parameters()), 1 - decay)
-        return {name: value.detach() for name, value in losses.items()}
+        def log_and_report(progress: Progress) -> None:
+            self._log(progress.losses)
+            report(progress)
+
+        return super().train(log_and_report, report_every, save_seconds)
 
     def losses(self) -> dict[str, Tensor]:
         """Draw a batch and compare the prediction with the truth."""
@@ -212,48 +162,20 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state, the averaged weights as a checkpoint directory and the plot."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "ema": self.ema,
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "generator": self.generator.get_state(),
-            "config": asdict(self.config),
-            "model_config": asdict(self.model_config),
-            "stats": {name: getattr(self.stats, name) for name in STATS_PARTS},
-        }
-        with atomic_file(self.folder / STATE_FILE) as temporary:
-            torch.save(state, temporary)
+        super().save()
         place = self.folder / DENOISER_FOLDER
         write_kimodo_checkpoint(place, self.model_config, self.stats, self.ema)
         plot_losses(self.folder)
 
-    def _stored_state(self) -> dict[str, Any] | None:
-        """Read the folder's state, if there is one and it is of this configuration."""
-        path = self.folder / STATE_FILE
-        if not path.is_file():
-            return None
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        ours, stored = asdict(self.config), state["config"]
-        changed = [name for name in ours if name != "num_steps" and stored.get(name) != ours[name]]
-        if changed:
-            raise CheckpointError(
-                f"{path}: was trained with another {', '.join(changed)}; give the same values "
-                "or another --work folder"
-            )
-        return state
+    def extra_state(self) -> dict[str, Any]:
+        """Return the sizes and the statistics, without which the weights mean nothing."""
+        return {
+            "model_config": asdict(self.model_config),
+            "stats": {name: getattr(self.stats, name) for name in STATS_PARTS},
+        }
 
-    def _continue_from(self, state: dict[str, Any]) -> None:
-        self.step = int(state["step"])
-        self.model.load_state_dict(state["model"])
-        for name, value in state["ema"].items():
-            self.ema[name].copy_(value)
-        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(values)
-        self.generator.set_state(state["generator"].cpu())
-
-    def _rate(self) -> float:
+    def rate(self) -> float:
+        """Return the learning rate: a rise, a long plateau, half a cosine down."""
         config = self.config
         warm = min(1.0, (self.step + 1) / max(1, config.warmup_steps))
         decay_steps = max(1, int(config.num_steps * config.decay_share))
@@ -268,7 +190,7 @@ class Trainer:
         share = torch.where(uniform[0] < config.uniform_timesteps, uniform[1], middle)
         return (share * NUM_BASE_STEPS).long().clamp(0, NUM_BASE_STEPS - 1)
 
-    def _log(self, losses: dict[str, float]) -> None:
+    def _log(self, losses: Mapping[str, float]) -> None:
         path = self.folder / LOSSES_FILE
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = [row for row in read_losses(self.folder) if row["step"] < self.step]
@@ -288,10 +210,9 @@ def read_averaged(folder: Path, device: torch.device | str = "cpu") -> Kimodo:
 
     Unlike the checkpoint directory's reader this needs no more than torch.
     """
-    path = folder / STATE_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no training here")
-    state = torch.load(path, map_location=device, weights_only=True)
+    state = read_state(folder / STATE_FILE, device)
+    if state is None:
+        raise CheckpointError(f"{folder / STATE_FILE}: no training here")
     model = Kimodo(KimodoConfig(**state["model_config"]), MotionStats(**state["stats"]))
     model.load_state_dict(state["ema"])
     return model.to(device).eval()
@@ -400,40 +321,6 @@ def plot_losses(folder: Path) -> None:
         figure.savefig(temporary, format="png", dpi=110)
 
 
-def lower_priority() -> None:
-    """Let everything else on the machine go first, where the system allows it."""
-    if hasattr(os, "nice"):
-        os.nice(19)
-    if hasattr(os, "SCHED_IDLE"):
-        try:
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        except OSError:
-            pass
-
-
 def _num_rows(path: Path) -> int:
     with path.open() as file:
         return sum(1 for _ in file) - 1
-
-
-class Flag:
-    """Says whether a signal asked to stop."""
-
-    is_set = False
-
-
-@contextmanager
-def stop_flag() -> Iterator[Flag]:
-    """Yield a flag that SIGTERM and SIGINT set; their handlers return afterwards."""
-    flag = Flag()
-
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        flag.is_set = True
-
-    numbers = (signals.SIGTERM, signals.SIGINT)
-    before: Iterable[Any] = [signals.signal(number, handle) for number in numbers]
-    try:
-        yield flag
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signals.signal(number, handler)

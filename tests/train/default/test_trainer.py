@@ -16,9 +16,9 @@ from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default.batches import BatchConfig, BatchSource
 from motionrt.train.default.dataset import DatasetConfig, build_dataset
+from motionrt.train.default.resumable import Progress
 from motionrt.train.default.sampling import TorchSampler
 from motionrt.train.default.trainer import (
-    Progress,
     TrainConfig,
     Trainer,
     read_averaged,
@@ -101,7 +101,7 @@ def test_a_signal_stops_the_run_after_a_save(source: BatchSource, tmp_path: Path
     assert resumed.train(quiet)
 
 
-def test_another_configuration_is_refused_but_more_steps_are_not(
+def test_another_configuration_or_a_torn_state_is_refused_but_more_steps_are_not(
     source: BatchSource, tmp_path: Path
 ) -> None:
     trained(source, tmp_path)
@@ -110,6 +110,10 @@ def test_another_configuration_is_refused_but_more_steps_are_not(
     longer = Trainer(source, 8, replace(CONFIG, num_steps=8), tmp_path)
     assert longer.train(quiet, report_every=2)
     assert longer.step == 8
+    state = tmp_path / "training.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="no training state"):
+        Trainer(source, 8, CONFIG, tmp_path)
 
 
 def test_losses_are_logged_once_a_step(source: BatchSource, tmp_path: Path) -> None:

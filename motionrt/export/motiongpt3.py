@@ -155,8 +155,8 @@ class HeadStep(nn.Module):
         return c[2] * x + c[3] * x0 + c[4] * x0_previous + c[5] * step_noise, x0
 
 
-class MotionEncoder(nn.Module):
-    """Features in their units to latents as the language model takes them."""
+class _VaeInUnits(nn.Module):
+    """A VAE with the statistics of its features."""
 
     mean: Tensor
     std: Tensor
@@ -164,12 +164,16 @@ class MotionEncoder(nn.Module):
     def __init__(
         self, vae: MotionVae, mean: NDArray[Any], std: NDArray[Any], latent_scale: float
     ) -> None:
-        """Wrap a VAE with the statistics of its features."""
+        """Take statistics (263,) and the scale of the language model's latents."""
         super().__init__()
         self.vae = vae
         self.latent_scale = latent_scale
         self.register_buffer("mean", torch.from_numpy(np.float32(mean)), persistent=False)
         self.register_buffer("std", torch.from_numpy(np.float32(std)), persistent=False)
+
+
+class MotionEncoder(_VaeInUnits):
+    """Features in their units to latents as the language model takes them."""
 
     def forward(
         self, features: Tensor, frame_mask: Tensor, noise: Tensor
@@ -184,21 +188,8 @@ class MotionEncoder(nn.Module):
         return latents * self.latent_scale, mean, log_variance
 
 
-class MotionDecoder(nn.Module):
+class MotionDecoder(_VaeInUnits):
     """Latents as the language model has them to features in their units, and to joints."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self, vae: MotionVae, mean: NDArray[Any], std: NDArray[Any], latent_scale: float
-    ) -> None:
-        """Wrap a VAE with the statistics of its features."""
-        super().__init__()
-        self.vae = vae
-        self.latent_scale = latent_scale
-        self.register_buffer("mean", torch.from_numpy(np.float32(mean)), persistent=False)
-        self.register_buffer("std", torch.from_numpy(np.float32(std)), persistent=False)
 
     def forward(self, latents: Tensor, frame_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return normalised features, features (B, T, 263) and joint positions (B, T, 22, 3).

@@ -74,7 +74,7 @@ STUDENTS = {
 
 PRESETS = {
     "small": (
-        TrainConfig(num_steps=14_000, optimizer="muon"),
+        TrainConfig(num_steps=32_000, optimizer="muon"),
         BatchConfig(constraint_share=0.15, turned_share=0.1),
     ),
     "base": (

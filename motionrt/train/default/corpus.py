@@ -86,6 +86,15 @@ and finally|and after that|while|and also|, stop and|and stop to|and turn around
 QUALITIES = """slow|quick|fast|brisk|normal|calm|casual|careful|happy|sad|angry|tired|drunk|lazy
 hurried|rapid|gentle|quiet|wild|graceful|clumsy|stiff|smooth|steady|natural|energetic|plain"""
 
+STAYS = """does not move|does not move at all|doesn't move|is not moving|isn't moving
+is not moving at all|never moves|does not take a step|does not walk|does not stir
+does not do anything|stays put|stays in one spot|keeps to the spot|stands there without a move
+remains where they are|makes no move|does not leave the spot"""
+
+SETTLES = """lowers themselves onto a chair|lowers the body onto a seat|sinks into a chair
+settles into a seat|settles down on a bench|plops down on a stool|drops into a chair
+gets seated|lets themselves down on a chair|moves down onto a seat"""
+
 TOPICS = """the weather|the old house|a red car|the river|breakfast|this book|the meeting
 my brother|a small dog|the big city|the train|a cup of coffee|the garden|music|the computer
 the sea|an apple|the moon|winter|the price of bread|a letter|the king of spain|football
@@ -108,15 +117,22 @@ _SUBJECTS, _TRAVEL, _ACTIONS = _entries(SUBJECTS), _entries(TRAVEL), _entries(AC
 _MANNERS, _WAYS, _JOINERS = _entries(MANNERS), _entries(WAYS), _entries(JOINERS)
 _TOPICS, _STATEMENTS = _entries(TOPICS), _entries(STATEMENTS)
 _QUALITIES = _entries(QUALITIES)
+_FIXED = _entries(STAYS) + _entries(SETTLES)
 _PLURAL = {"they", "people"}
+_SINGULAR = [subject for subject in _SUBJECTS if subject not in _PLURAL]
+FIXED_SHARE = 0.03
 
 
 def sentences(count: int, seed: int) -> list[str]:
-    """Make count different sentences, in random order; the same for the same seed."""
+    """Make count different sentences, the same for the same seed."""
     random = np.random.default_rng(seed)
     found: dict[str, None] = {}
-    while len(found) < count:
+    # What the grammar cannot say, above all that nobody moves.
+    num_fixed = min(int(FIXED_SHARE * count), len(_SINGULAR) * len(_FIXED) // 2)
+    while len(found) < count - num_fixed:
         found[_sentence(random)] = None
+    while len(found) < count:
+        found[f"{_pick(_SINGULAR, random)} {_pick(_FIXED, random)}"] = None
     return list(found)
 
 

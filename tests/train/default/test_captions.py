@@ -113,3 +113,22 @@ def test_each_kick_names_the_leg_that_rises(make_gait: Callable[..., Clip]) -> N
     m = replace(measured(clip), left_kick=0.4, right_kick=-0.3)
     phrases = " ".join(phrases_of("kick", clip, m))
     assert "left" in phrases and "right" not in phrases
+
+
+def test_only_both_fists_box(make_gait: Callable[..., Clip]) -> None:
+    clip = replace(make_gait(), tags=("punch",))
+    m = replace(measured(clip), left_hand_speed=6.0, right_hand_speed=4.0, speed=0.3)
+    one = replace(m, right_hand_speed=1.0)
+    assert action_of(clip, m) == action_of(clip, one) == "punch"
+    assert "^box" in phrases_of("punch", clip, m)
+    assert not any("box" in phrase for phrase in phrases_of("punch", clip, one))
+
+
+def test_dances_alone_means_a_lively_rhythm(make_gait: Callable[..., Clip]) -> None:
+    clip = replace(make_gait(), tags=("dance",), captions=("a person dances salsa",))
+    m = replace(measured(clip), limb_speed=0.9, roaming=0.5)
+    assert action_of(clip, m) == "dance"
+    assert "^dance" in phrases_of("dance", clip, m)
+    assert not phrases_of("dance", clip, replace(m, limb_speed=0.5))
+    assert action_of(clip, replace(m, limb_speed=0.3)) is None
+    assert action_of(replace(clip, captions=("a man is dancing ballet",)), m) == "other"

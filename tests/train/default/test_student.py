@@ -54,6 +54,7 @@ def test_sentences_are_many_different_and_repeatable() -> None:
     made = sentences(500, seed=0)
     assert len(set(made)) == 500
     assert made == sentences(500, seed=0) != sentences(500, seed=1)
+    assert any("not move" in sentence for sentence in sentences(1000, seed=0))
 
 
 def test_the_tokenizer_can_write_any_text() -> None:

@@ -15,8 +15,8 @@ from motionrt.runtime.skeleton import Skeleton
 from motionrt.train.default.dataset import ACTION_WEIGHTS, Dataset
 
 CONSTRAINT_KINDS = (
-    ("fullbody", 0.35),
-    ("root2d", 0.15),
+    ("fullbody", 0.3),
+    ("root2d", 0.2),
     ("root2d_heading", 0.15),
     ("left_hand", 0.07),
     ("right_hand", 0.07),
@@ -162,8 +162,8 @@ class BatchSource:
         ends = (frames == 0) | (frames == last)
         regular = frames % (1 + (15 * share).long())[:, None] == 0
         held = torch.where((pattern < 0.4)[:, None], some, beginning)
-        held = torch.where((pattern >= 0.65)[:, None], ends, held)
-        held = torch.where((pattern >= 0.75)[:, None], regular, held)
+        held = torch.where((pattern >= 0.6)[:, None], ends, held)
+        held = torch.where((pattern >= 0.7)[:, None], regular, held)
         return held & frame_mask
 
     def _uniform(self, generator: torch.Generator, *shape: int) -> Tensor:

@@ -28,6 +28,12 @@ class LossWeights:
     """Their velocities, (m/s)²."""
     standing_feet: float = 2.0
     """Velocity of feet that should stand, (m/s)²."""
+    held: float = 1.0
+    """What constraints hold, alone: a keyframe is one frame of many, and hardly counts above."""
+    held_path: float = 1.0
+    """Distance of the root from a held path, metres, at any noise."""
+    held_joints: float = 1.0
+    """Distance of held joints by forward kinematics, metres, at any noise."""
 
 
 class MotionLoss(nn.Module):
@@ -55,14 +61,17 @@ class MotionLoss(nn.Module):
         target: Tensor,
         frame_mask: Tensor,
         signal: Tensor,
+        motion_mask: Tensor,
     ) -> dict[str, Tensor]:
         """Give each part of the loss, unweighted, and the weighted "total".
 
         predicted and target are (B, T, D) normalised, frame_mask (B, T); signal (B,) is the share
-        of signal in the noisy input: what needs sharp predictions counts by it.
+        of signal in the noisy input: what needs sharp predictions counts by it. motion_mask
+        (B, T, D) is 1 for what a constraint holds: that is known however noisy the input is.
         """
         slices, mask = self.layout.slices, frame_mask.unsqueeze(-1).to(predicted.dtype)
         squared = (predicted - target).square() * mask
+        held = motion_mask * mask
         frames = mask.sum()
 
         def mean(part: Tensor) -> Tensor:
@@ -75,6 +84,12 @@ class MotionLoss(nn.Module):
             "velocities": mean(squared[..., slices["velocities"]]),
             "contacts": mean(squared[..., slices["foot_contacts"]]),
         }
+        # The root and the body apart: beside a whole body, the path would hardly count.
+        root_and_body = [
+            (squared[..., part] * held[..., part]).sum() / (held[..., part].sum() + 1e-6)
+            for part in (slice(0, 5), slice(5, None))
+        ]
+        parts["held"] = torch.stack(root_and_body).sum()
         local = model.to_local_root(predicted[..., :5], frame_mask)
         with torch.no_grad():
             true_local = model.to_local_root(target[..., :5], frame_mask)
@@ -89,6 +104,9 @@ class MotionLoss(nn.Module):
         joints = self.joints(motion)
         weight = mask * clarity
         parts["joints"] = mean(((joints - true_joints).square().flatten(2)) * weight)
+        path, place = self.held_places(held)
+        parts["held_path"] = _mean_distance(motion[..., [0, 2]] - truth[..., [0, 2]], path)
+        parts["held_joints"] = _mean_distance(joints - true_joints, place)
         velocity, true_velocity = (
             _rates(joints, self.layout.fps),
             _rates(true_joints, self.layout.fps),
@@ -101,6 +119,14 @@ class MotionLoss(nn.Module):
         parts["standing_feet"] = (feet * standing).sum() / (standing.sum() + 1e-6)
         total = sum(getattr(self.weights, name) * part for name, part in parts.items())
         return {**parts, "total": torch.as_tensor(total)}
+
+    def held_places(self, motion_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Find where the path and where joints are held: (B, T, D) to (B, T) and (B, T, J)."""
+        slices = self.layout.slices
+        path = motion_mask[..., slices["smooth_root_pos"].start]
+        positions = motion_mask[..., slices["local_joints_positions"]][..., ::3]
+        # Positions are relative to the root on the floor: a place needs its path held as well.
+        return path, positions * path.unsqueeze(-1)
 
     def joints(self, motion: Tensor) -> Tensor:
         """Pose the skeleton: motion features (B, T, D) in their units to joints (B, T, J, 3)."""
@@ -134,6 +160,12 @@ def rot6d_to_matrix(rot6d: Tensor) -> Tensor:
     x = torch.nn.functional.normalize(rot6d[..., :3], dim=-1, eps=1e-4)
     z = torch.nn.functional.normalize(torch.linalg.cross(x, rot6d[..., 3:]), dim=-1, eps=1e-4)
     return torch.stack((x, torch.linalg.cross(z, x), z), dim=-1)
+
+
+def _mean_distance(difference: Tensor, weight: Tensor) -> Tensor:
+    """Average the lengths of (..., N) where the weight (...) is 1; smooth at zero."""
+    distance = (difference.square().sum(-1) + 1e-6).sqrt() - 1e-3
+    return (distance * weight).sum() / (weight.sum() + 1e-6)
 
 
 def _rates(values: Tensor, fps: float) -> Tensor:

@@ -21,6 +21,7 @@ from motionrt.runtime.files import atomic_file
 from motionrt.runtime.schedule import alphas_cumprod, cosine_betas
 from motionrt.train.default.batches import Batch, BatchSource
 from motionrt.train.default.checkpoint import NUM_BASE_STEPS, STATS_PARTS, write_kimodo_checkpoint
+from motionrt.train.default.initialization import separate_held_features
 from motionrt.train.default.losses import LossWeights, MotionLoss, normalize
 from motionrt.train.default.resumable import Progress, ResumableTrainer, read_state
 
@@ -55,6 +56,9 @@ class TrainConfig:
     noise is strong, since all of a moment's features tell of it together; around the middle (0)
     blows and turns were learnt as their mean."""
     timestep_spread: float = 1.2
+    constrained_timestep_center: float = 3.0
+    """The same for samples with a constraint, 3 is step 950: only where noise hides the motion is a
+    constraint needed, and with the others' steps a model learns to do without it."""
     bfloat16: bool = True
     seed: int = 0
     losses: LossWeights = field(default_factory=LossWeights)
@@ -103,6 +107,7 @@ class Trainer(ResumableTrainer):
             else measure_stats(source, config.seed)
         )
         model = Kimodo(self.model_config, self.stats).to(self.device)
+        separate_held_features(model)
         for stage in (model.root_model, model.body_model):
             # The root's path is differenced at the frame rate: bfloat16 would be noise there.
             stage.output_linear.__class__ = Float32Linear
@@ -133,7 +138,7 @@ class Trainer(ResumableTrainer):
         """Draw a batch and compare the prediction with the truth."""
         batch = self.source.draw(self.generator)
         target = normalize(self.model, batch.motion)
-        timesteps = self._timesteps(len(target))
+        timesteps = self._timesteps(batch.motion_mask.any(2).any(1))
         noise = torch.randn(target.shape, generator=self.generator, device=self.device)
         alpha = self.alphas[timesteps][:, None, None]
         noisy = alpha.sqrt() * target + (1 - alpha).sqrt() * noise
@@ -156,7 +161,7 @@ class Trainer(ResumableTrainer):
                 target * batch.motion_mask,
             )
         losses: dict[str, Tensor] = self.loss(
-            self.model, predicted.float(), target, batch.frame_mask, signal
+            self.model, predicted.float(), target, batch.frame_mask, signal, batch.motion_mask
         )
         return losses
 
@@ -182,11 +187,14 @@ class Trainer(ResumableTrainer):
         left = min(1.0, (config.num_steps - self.step) / decay_steps)
         return config.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 - math.cos(math.pi * left)))
 
-    def _timesteps(self, count: int) -> Tensor:
-        config, device = self.config, self.device
+    def _timesteps(self, constrained: Tensor) -> Tensor:
+        config, device, count = self.config, self.device, len(constrained)
         normal = torch.randn(count, generator=self.generator, device=device)
         uniform = torch.rand(2, count, generator=self.generator, device=device)
-        middle = torch.sigmoid(config.timestep_center + config.timestep_spread * normal)
+        center = torch.where(
+            constrained, config.constrained_timestep_center, config.timestep_center
+        )
+        middle = torch.sigmoid(center + config.timestep_spread * normal)
         share = torch.where(uniform[0] < config.uniform_timesteps, uniform[1], middle)
         return (share * NUM_BASE_STEPS).long().clamp(0, NUM_BASE_STEPS - 1)
 

@@ -10,6 +10,7 @@ from motionrt.models.kimodo import Kimodo, KimodoConfig, MotionStats
 from motionrt.runtime.features import MotionFeatures
 from motionrt.runtime.rotation import quaternion_to_matrix
 from motionrt.runtime.skeleton import load_skeleton
+from motionrt.train.default.batches import CONSTRAINT_KINDS, constraint_columns
 from motionrt.train.default.clips import Clip
 from motionrt.train.default.losses import LossWeights, MotionLoss, normalize, unnormalize
 
@@ -31,11 +32,17 @@ def motion(make_gait: Callable[..., Clip]) -> torch.Tensor:
 
 
 def losses_of(
-    model: Kimodo, predicted: torch.Tensor, target: torch.Tensor
+    model: Kimodo,
+    predicted: torch.Tensor,
+    target: torch.Tensor,
+    held: torch.Tensor | None = None,
+    signal: float = 1.0,
 ) -> dict[str, torch.Tensor]:
     loss = MotionLoss(LAYOUT, LossWeights())
     mask = torch.ones(predicted.shape[:2], dtype=torch.bool)
-    return loss(model, normalize(model, predicted), normalize(model, target), mask, torch.ones(1))
+    held = torch.zeros_like(target) if held is None else held
+    pair = normalize(model, predicted), normalize(model, target)
+    return loss(model, *pair, mask, torch.full((1,), signal), held)
 
 
 def test_normalising_is_undone(model: Kimodo, motion: torch.Tensor) -> None:
@@ -67,14 +74,46 @@ def test_a_sliding_motion_costs_foot_speed(model: Kimodo, motion: torch.Tensor) 
     assert slid["joint_velocities"] > 0.1
 
 
+def test_a_held_frame_counts_as_much_as_a_held_motion(model: Kimodo, motion: torch.Tensor) -> None:
+    aside = motion.clone()
+    aside[..., 0] += 0.5
+    one, every = torch.zeros_like(motion), torch.zeros_like(motion)
+    one[:, 7, :71] = every[..., :71] = 1
+    for held in (one, every):
+        losses = losses_of(model, aside, motion, held, signal=0.0)
+        assert float(losses["held_path"]) == pytest.approx(0.5, abs=0.01)
+        assert float(losses["held_joints"]) == pytest.approx(0.5, abs=0.01)
+        assert losses["held"] > 0.01 and losses["joints"] == 0
+    free = losses_of(model, aside, motion)
+    assert free["held"] == free["held_path"] == free["held_joints"] == 0
+
+
+def test_only_the_joints_that_are_held_count(model: Kimodo, motion: torch.Tensor) -> None:
+    columns = dict(
+        zip((kind for kind, _ in CONSTRAINT_KINDS), constraint_columns(LAYOUT), strict=True)
+    )
+    bent = motion.clone()
+    hand = SKELETON.end_effector_groups["LeftHand"][0]
+    parent = int(SKELETON.parents[hand])
+    rotations = LAYOUT.slices["global_rot_data"].start + 6 * parent
+    bent[..., rotations : rotations + 6] = torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+    cost = {
+        kind: float(losses_of(model, bent, motion, held.expand_as(motion))["held_joints"])
+        for kind, held in columns.items()
+    }
+    assert cost["left_hand"] > 0.05
+    assert cost["right_foot"] == cost["root2d"] == pytest.approx(0, abs=1e-4)
+
+
 def test_padding_costs_nothing(model: Kimodo, motion: torch.Tensor) -> None:
     loss = MotionLoss(LAYOUT, LossWeights())
     target = normalize(model, motion)
     noisy = target + 0.1 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(target.shape[:2], dtype=torch.bool)
     mask[:, 40:] = False
-    short = loss(model, noisy[:, :40], target[:, :40], mask[:, :40], torch.ones(1))
-    padded = loss(model, noisy, target, mask, torch.ones(1))
+    held = torch.ones_like(target)
+    short = loss(model, noisy[:, :40], target[:, :40], mask[:, :40], torch.ones(1), held[:, :40])
+    padded = loss(model, noisy, target, mask, torch.ones(1), held)
     for name, value in short.items():
         torch.testing.assert_close(padded[name], value, rtol=1e-4, atol=1e-6)
 
@@ -83,8 +122,8 @@ def test_gradients_stay_finite_where_a_rotation_is_zero(model: Kimodo) -> None:
     predicted = torch.zeros(1, 8, 273, requires_grad=True)
     target = torch.zeros(1, 8, 273)
     target[..., 3] = 1
-    total = MotionLoss(LAYOUT, LossWeights())(
-        model, predicted, target, torch.ones(1, 8, dtype=torch.bool), torch.ones(1)
-    )["total"]
+    frames, held = torch.ones(1, 8, dtype=torch.bool), torch.ones_like(target)
+    loss = MotionLoss(LAYOUT, LossWeights())
+    total = loss(model, predicted, target, frames, torch.ones(1), held)["total"]
     total.backward()
     assert predicted.grad is not None and torch.isfinite(predicted.grad).all()

@@ -35,9 +35,9 @@ from motionrt.train.default.trainer import (
 )
 
 MODEL_NAME = "motionrt-default"
-SAMPLER = {"num_steps": 20, "solver": "dpmpp-2m", "guidance_weights": [2.0, 3.0]}
-"""Sampling defaults of the bundle; Kimodo's own 100 steps change nothing at this size. Constraints
-are guided more strongly than words: so small a model follows paths closer at 3 than at 2."""
+SAMPLER = {"num_steps": 20, "solver": "dpmpp-2m", "guidance_weights": [2.5, 3.0]}
+"""Sampling defaults of the bundle; Kimodo's own 100 steps change nothing at this size. So small a
+model turns better where words are guided at 2.5, and keeps to paths better at 3, than at 2."""
 KNOWN_ACTIONS = (
     "walking (slowly, quickly, backwards, with turns)",
     "running",

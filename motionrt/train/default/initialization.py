@@ -24,9 +24,8 @@ def separate_held_features(model: Kimodo) -> None:
         (model.body_model, LOCAL_ROOT_WIDTH),
     ):
         weight = stage.input_linear.weight
-        values, mask = weight.split(
-            [weight.shape[1] - model.config.num_features, model.config.num_features], dim=1
-        )
+        num_values = weight.shape[1] - model.config.num_features
+        values, mask = weight[:, :num_values], weight[:, num_values:]
         # A token too narrow for that keeps half of its dimensions for the rest.
         num_apart = min(root_width + num_positions, weight.shape[0] // 2)
         basis = torch.linalg.qr(values[:, :num_apart]).Q

@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 import motionrt
 from motionrt.runtime.constraints import Constraint, Root2D, constraint_from_motion
 from motionrt.runtime.motion import Motion
-from motionrt.train.default.quality import MAX_DRIFT_MPS, foot_drift, mean_jerk
+from motionrt.train.default.quality import (
+    MAX_DRIFT_MPS,
+    MIN_CONTACTS,
+    contact_share,
+    foot_drift,
+    mean_jerk,
+)
 
 NUM_FRAMES = 80
 KEYFRAMES = (0, 40, 79)
@@ -28,8 +34,6 @@ SECONDS = 4.0
 NUM_SOURCES = 6
 """Motions of each prompt that keyframes are taken from: one alone may be an easy one."""
 SOURCE_SEED = 1000
-MIN_CONTACTS = 0.1
-"""Under this share of feet in contact hardly a step is told of, and drift says nothing."""
 PATHS: dict[str, Callable[[NDArray[np.float64]], tuple[Any, Any]]] = {
     "slow": lambda t: (0 * t, 3.2 * t),
     "quick": lambda t: (0 * t, 6 * t),
@@ -114,7 +118,7 @@ def main(bundle: Path | None, seeds: int, guidance: tuple[float, ...]) -> None:
                 foot_drift(before),
                 foot_drift(after),
                 foot_drift(after) > MAX_DRIFT_MPS,
-                float(np.mean(after.foot_contacts)) < MIN_CONTACTS,
+                contact_share(after) < MIN_CONTACTS,
                 mean_jerk(after),
             )
             for before, after, newest in zip(raw, cleaned, exact, strict=True)

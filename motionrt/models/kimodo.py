@@ -40,6 +40,9 @@ class KimodoConfig:
     norm_first: bool = False
     use_text_mask: bool = False
     input_first_heading_angle: bool = True
+    keep_held_root: bool = False
+    """Whether the root stage's prediction gives way to the observed root where that is held. The
+    released checkpoints predict it anew; a small model does so by decimetres beside."""
 
     @property
     def num_features(self) -> int:
@@ -229,6 +232,9 @@ class Kimodo(nn.Module):
         conditions = (text_features, text_mask, timesteps, first_heading_rad)
         x = x * (1 - motion_mask) + observed_motion * motion_mask
         root = self.root_model(torch.cat((x, motion_mask), dim=-1), frame_mask, *conditions)
+        if self.config.keep_held_root:
+            held = motion_mask[..., :ROOT_WIDTH]
+            root = root * (1 - held) + x[..., :ROOT_WIDTH] * held
         local_root = self.to_local_root(root, frame_mask)
         body_input = torch.cat((local_root, x[..., ROOT_WIDTH:], motion_mask), dim=-1)
         body = self.body_model(body_input, frame_mask, *conditions)

@@ -85,6 +85,7 @@ def read_kimodo(folder: Path) -> KimodoCheckpoint:
         norm_first=bool(settings.get("norm_first", False)),
         use_text_mask=bool(settings.get("use_text_mask", False)),
         input_first_heading_angle=bool(settings.get("input_first_heading_angle", False)),
+        keep_held_root=bool(settings.get("keep_held_root", False)),
     )
     if config.latent_dim % config.num_heads or config.latent_dim % 2:
         raise CheckpointError(

@@ -47,6 +47,7 @@ def write_kimodo_checkpoint(
             "norm_first": config.norm_first,
             "num_text_tokens_override": config.num_text_tokens,
             "input_first_heading_angle": config.input_first_heading_angle,
+            "keep_held_root": config.keep_held_root,
         },
     }
     with atomic_folder(path, replace=True) as folder:

@@ -27,6 +27,10 @@ SEAM_FRAMES = 4
 """Frames over which a lengthened clip is blended from one gait cycle into the next."""
 MAX_SEAM_M = 0.07
 """A gait cycle is repeated only if its ends differ by less than this, on average over joints."""
+PIVOT_SPEED_MPS = 0.25
+"""A foot much slower than this stands, and a bent walk turns about it."""
+FLIGHT_WEIGHT = 1e-3
+"""Weight of the hips as a pivot: they count where no foot stands."""
 
 
 _SIDE = re.compile(r"\b([Ll]eft|[Rr]ight)(?=\b|ward|hand)")
@@ -48,6 +52,8 @@ class Clip:
     mirrored: bool = False
     tempo: float = 1.0
     """Playback speed against the recording; 1 is as recorded."""
+    bent: bool = False
+    """Whether a straight walk was made to turn."""
 
     @property
     def num_frames(self) -> int:
@@ -186,6 +192,32 @@ def lengthen(clip: Clip, skeleton: Skeleton, num_frames: int) -> Clip | None:
     rotations = rotations.copy()
     rotations[:, 0] = multiply_quaternions(_quaternion_about_y(new_heading), rotations[:, 0])
     return replace(clip, rotations=rotations.astype(np.float32), root=root.astype(np.float32))
+
+
+def bend(clip: Clip, skeleton: Skeleton, turn_rad: Array) -> Clip:
+    """Make a walk turn: frame t faces turn_rad[t] (T,) further to the left than it did.
+
+    Every step turns about the foot that stands, which so stands as well as before; about the hips
+    where none does.
+    """
+    joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
+    feet = joints[:, list(skeleton.foot_joints)]
+    speed = np.linalg.norm(np.gradient(feet, axis=0), axis=-1) * clip.fps
+    places = np.concatenate([feet, clip.root[:, None]], axis=1)
+    weights = np.pad(np.exp(-((speed / PIVOT_SPEED_MPS) ** 2)), ((0, 0), (0, 1)))
+    weights[:, -1] = FLIGHT_WEIGHT
+    weights /= weights.sum(1, keepdims=True)
+    pivots = np.einsum("tn,tnd->td", weights, places)
+    # What is at a pivot stays there from one frame's turn to the next one's.
+    before = _about_y(pivots[1:, None], turn_rad[:-1])[:, 0]
+    after = _about_y(pivots[1:, None], turn_rad[1:])[:, 0]
+    shift = np.concatenate([np.zeros((1, 3)), np.cumsum(before - after, axis=0)])
+    rotations = clip.rotations.copy()
+    rotations[:, 0] = multiply_quaternions(_quaternion_about_y(turn_rad), rotations[:, 0])
+    root = _about_y(clip.root[:, None], turn_rad)[:, 0] + shift
+    return replace(
+        clip, rotations=rotations.astype(np.float32), root=root.astype(np.float32), bent=True
+    )
 
 
 def _about_y(vectors: Array, angle: Array) -> Array:

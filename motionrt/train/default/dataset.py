@@ -24,12 +24,20 @@ from motionrt.runtime.prompt import clean_prompt
 from motionrt.runtime.rotation import quaternion_to_matrix
 from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default.captions import EXCLUDED_TAGS, action_of, captions_of
-from motionrt.train.default.clips import Clip, lengthen, mirror, read_clips, resample
+from motionrt.train.default.clips import (
+    Clip,
+    bend,
+    headings,
+    lengthen,
+    mirror,
+    read_clips,
+    resample,
+)
 from motionrt.train.default.measures import measure
 
 Array = NDArray[np.float32]
 
-DATASET_VERSION = 8
+DATASET_VERSION = 9
 """Raised whenever windows, captions or features change, so that caches are made anew."""
 
 ACTION_WEIGHTS = {
@@ -60,6 +68,14 @@ ACTION_WEIGHTS = {
 
 CONTACT_MAX_SPEED_MPS = 0.25
 """Slower than this and low: the foot stands. Wider than the encoder's own, for noisy capture."""
+
+DAMAGED_CLIPS = {"c_tr_walkx_48", "c_tr_walkx_50"}
+"""Walks whose feet slide at half the body's speed, and one that topples over half way."""
+
+STRAIGHT_DEG = 25.0
+"""A walk that turns less than this may be bent."""
+BENDS_DEG = (60.0, 150.0)
+"""By how much a walk is bent: little recorded walking turns."""
 
 MAX_DANCES_ALIKE = 5
 """Dances with the same words: a small model learns few of them well or many badly."""
@@ -187,7 +203,7 @@ def build_dataset(folders: Sequence[Path], config: DatasetConfig) -> Dataset:
         clip
         for folder in folders
         for clip in read_clips(folder, config.splits)
-        if not set(clip.tags) & EXCLUDED_TAGS
+        if not set(clip.tags) & EXCLUDED_TAGS and clip.name not in DAMAGED_CLIPS
     )
     features: list[Array] = []
     rows: list[Row] = []
@@ -256,7 +272,7 @@ def _prepare(original: Clip, config: DatasetConfig) -> list[tuple[Array, list[Ro
 
 
 def _versions(original: Clip, config: DatasetConfig) -> list[Clip]:
-    """Give every version of a clip: lengthened, at several tempos, each also mirrored."""
+    """Give every version of a clip: lengthened, at several tempos, bent, each also mirrored."""
     skeleton = load_skeleton("cmu22")
     walks = set(original.tags) <= {"walk", "run", "sprint", "look", "walk_back", "zombie"}
     clip = original
@@ -267,7 +283,29 @@ def _versions(original: Clip, config: DatasetConfig) -> list[Clip]:
         clip = _on_the_floor(clip)
     tempos = config.locomotion_tempos if walks else config.other_tempos
     versions = [resample(clip, config.fps, tempo) for tempo in tempos]
+    if "walk" in clip.tags and walks:
+        versions += _bent(resample(clip, config.fps), config.seed)
     return [side for version in versions for side in (version, mirror(version, skeleton))]
+
+
+def _bent(clip: Clip, seed: int) -> list[Clip]:
+    """Bend a straight walk into an even curve, and into a straight walk with a turn; else none."""
+    skeleton = load_skeleton("cmu22")
+    joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
+    heading = np.degrees(headings(joints, skeleton))
+    seconds = clip.num_frames / clip.fps
+    if seconds < 2.5 or np.ptp(heading) > 2 * STRAIGHT_DEG:
+        return []
+    if abs(heading[-10:].mean() - heading[:10].mean()) > STRAIGHT_DEG:
+        return []
+    random = np.random.default_rng([seed, zlib.crc32(clip.name.encode())])
+    curve, corner = np.radians(random.uniform(*BENDS_DEG, 2))
+    time = np.linspace(0, 1, clip.num_frames)
+    length = random.uniform(1.5, 2.5) / seconds
+    begin = random.uniform(0.1, max(0.1, 0.9 - length))
+    share = np.clip((time - begin) / length, 0, 1)
+    turns = (curve * time, corner * (3 * share**2 - 2 * share**3))
+    return [bend(clip, skeleton, turn.astype(np.float32)) for turn in turns]
 
 
 def _on_the_floor(clip: Clip) -> Clip:
@@ -324,6 +362,8 @@ def _windows(
         action = action_of(clip, m)
         if action is None:
             continue
+        if clip.bent and action != "walk_turn":
+            continue  # neither straight nor a turn: it has no words of its own
         if action == "other" and clip.folder == "animations" and length < 0.6 * frames:
             continue
         seed = zlib.crc32(f"{clip.name} {clip.mirrored} {clip.tempo} {start} {length}".encode())

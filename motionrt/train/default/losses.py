@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from motionrt.models.kimodo import Kimodo
+from motionrt.models.kimodo import ROOT_WIDTH, Kimodo
 from motionrt.runtime.features import MotionFeatures
 
 
@@ -30,8 +30,6 @@ class LossWeights:
     """Velocity of feet that should stand, (m/s)²."""
     held: float = 1.0
     """What constraints hold, alone: a keyframe is one frame of many, and hardly counts above."""
-    held_path: float = 1.0
-    """Distance of the root from a held path, metres, at any noise."""
     held_joints: float = 1.0
     """Distance of held joints by forward kinematics, metres, at any noise."""
 
@@ -84,12 +82,9 @@ class MotionLoss(nn.Module):
             "velocities": mean(squared[..., slices["velocities"]]),
             "contacts": mean(squared[..., slices["foot_contacts"]]),
         }
-        # The root and the body apart: beside a whole body, the path would hardly count.
-        root_and_body = [
-            (squared[..., part] * held[..., part]).sum() / (held[..., part].sum() + 1e-6)
-            for part in (slice(0, 5), slice(5, None))
-        ]
-        parts["held"] = torch.stack(root_and_body).sum()
+        # Of the body alone: the model keeps a held root.
+        body = held[..., ROOT_WIDTH:]
+        parts["held"] = (squared[..., ROOT_WIDTH:] * body).sum() / (body.sum() + 1e-6)
         local = model.to_local_root(predicted[..., :5], frame_mask)
         with torch.no_grad():
             true_local = model.to_local_root(target[..., :5], frame_mask)
@@ -104,9 +99,7 @@ class MotionLoss(nn.Module):
         joints = self.joints(motion)
         weight = mask * clarity
         parts["joints"] = mean(((joints - true_joints).square().flatten(2)) * weight)
-        path, place = self.held_places(held)
-        parts["held_path"] = _mean_distance(motion[..., [0, 2]] - truth[..., [0, 2]], path)
-        parts["held_joints"] = _mean_distance(joints - true_joints, place)
+        parts["held_joints"] = _mean_distance(joints - true_joints, self.held_joints(held))
         velocity, true_velocity = (
             _rates(joints, self.layout.fps),
             _rates(true_joints, self.layout.fps),
@@ -120,13 +113,13 @@ class MotionLoss(nn.Module):
         total = sum(getattr(self.weights, name) * part for name, part in parts.items())
         return {**parts, "total": torch.as_tensor(total)}
 
-    def held_places(self, motion_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Find where the path and where joints are held: (B, T, D) to (B, T) and (B, T, J)."""
+    def held_joints(self, motion_mask: Tensor) -> Tensor:
+        """Find which joints are held in place: (B, T, D) to (B, T, J)."""
         slices = self.layout.slices
         path = motion_mask[..., slices["smooth_root_pos"].start]
         positions = motion_mask[..., slices["local_joints_positions"]][..., ::3]
         # Positions are relative to the root on the floor: a place needs its path held as well.
-        return path, positions * path.unsqueeze(-1)
+        return positions * path.unsqueeze(-1)
 
     def joints(self, motion: Tensor) -> Tensor:
         """Pose the skeleton: motion features (B, T, D) in their units to joints (B, T, J, 3)."""

@@ -100,6 +100,7 @@ class Trainer(ResumableTrainer):
             num_layers=config.num_layers,
             num_heads=config.num_heads,
             norm_first=True,
+            keep_held_root=True,
         )
         self.stats = (
             MotionStats(**self.stored["stats"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from motionrt.runtime.rotation import quaternion_to_matrix
 from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default.clips import (
     Clip,
+    bend,
     headings,
     lengthen,
     mirror,
@@ -94,3 +96,31 @@ def test_a_lengthened_turn_keeps_turning(make_gait: Callable[..., Clip]) -> None
 
 def test_a_clip_without_a_cycle_is_left_alone(make_gait: Callable[..., Clip]) -> None:
     assert lengthen(make_gait(0.4), SKELETON, 100) is None
+
+
+def test_a_bent_walk_turns_and_its_feet_stand_as_before(make_gait: Callable[..., Clip]) -> None:
+    in_place = make_gait(4.0, 0.0)
+    ankles = [SKELETON.index("LeftFoot"), SKELETON.index("RightFoot")]
+
+    def slower_ankle(clip: Clip) -> float:
+        moves = np.diff(joints_of(clip)[:, ankles][..., [0, 2]], axis=0) * clip.fps
+        return float(np.linalg.norm(moves, axis=-1).min(-1).mean())
+
+    # The body goes ahead as fast as the foot that stands went back.
+    back = np.diff(joints_of(in_place)[:, ankles, 2], axis=0).min(-1)
+    root = in_place.root.copy()
+    root[1:, 2] -= np.cumsum(back).astype(np.float32)
+    straight = replace(in_place, root=root)
+    turn = np.linspace(0, np.pi / 2, straight.num_frames).astype(np.float32)
+    bent = bend(straight, SKELETON, turn)
+    heading = np.degrees(headings(joints_of(bent), SKELETON))
+    assert heading[-1] - heading[0] == pytest.approx(90, abs=1)
+    assert slower_ankle(straight) < 0.01
+    assert slower_ankle(bent) < 0.04
+    length = [
+        np.linalg.norm(np.diff(clip.root, axis=0), axis=-1).sum() for clip in (straight, bent)
+    ]
+    assert length[1] == pytest.approx(length[0], rel=0.1)
+    # About the hips instead, the feet would slide.
+    spun = replace(straight, rotations=bent.rotations)
+    assert slower_ankle(spun) > 2 * slower_ankle(bent)

@@ -80,3 +80,14 @@ def test_a_result_is_good_only_if_all_shares_are(make_motion: Callable[..., Moti
     assert check.prompt == "a person stands still"
     assert result.passed == 0.5
     assert not result.ok
+
+
+def test_feet_that_never_stand_are_not_still(make_motion: Callable[..., Motion]) -> None:
+    check = quality.CHECKS[6]
+    standing, floating = make_motion(3.0, 0.05), make_motion(3.0, 0.05)
+    for motion in (standing, floating):
+        motion.posed_joints[:] = motion.posed_joints[:1]
+        motion.foot_contacts = np.ones((motion.num_frames, 4), bool)
+    floating.foot_contacts[3:] = False
+    assert quality.foot_drift(floating) == 0
+    assert quality.judge(check, [standing, floating]).feet_still == 0.5

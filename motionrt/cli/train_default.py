@@ -30,7 +30,9 @@ import click
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
-@click.option("--fp32", is_flag=True, help="Train in full precision instead of bfloat16.")
+@click.option(
+    "--fp32", is_flag=True, help="Train in full precision, as processors without bfloat16 do."
+)
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "int8", "int8-weights"]),

@@ -284,11 +284,11 @@ def _versions(original: Clip, config: DatasetConfig) -> list[Clip]:
     tempos = config.locomotion_tempos if walks else config.other_tempos
     versions = [resample(clip, config.fps, tempo) for tempo in tempos]
     if "walk" in clip.tags and walks:
-        versions += _bent(resample(clip, config.fps), config.seed)
+        versions += bent(resample(clip, config.fps), config.seed)
     return [side for version in versions for side in (version, mirror(version, skeleton))]
 
 
-def _bent(clip: Clip, seed: int) -> list[Clip]:
+def bent(clip: Clip, seed: int) -> list[Clip]:
     """Bend a straight walk into an even curve, and into a straight walk with a turn; else none."""
     skeleton = load_skeleton("cmu22")
     joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)

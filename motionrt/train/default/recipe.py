@@ -32,6 +32,7 @@ from motionrt.train.default.trainer import (
     DENOISER_FOLDER,
     TrainConfig,
     Trainer,
+    has_bfloat16,
 )
 
 MODEL_NAME = "motionrt-default"
@@ -119,7 +120,7 @@ def run(
         lower_priority()
     preset = preset if preset != "auto" else "base" if place.type == "cuda" else "small"
     config, batches = PRESETS[preset]
-    config = replace(config, seed=seed, bfloat16=not fp32)
+    config = replace(config, seed=seed, bfloat16=not fp32 and has_bfloat16(place))
     if steps is not None:
         config = replace(config, num_steps=steps)
     if optimizer is not None:

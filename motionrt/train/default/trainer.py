@@ -24,6 +24,7 @@ from motionrt.train.default.checkpoint import NUM_BASE_STEPS, STATS_PARTS, write
 from motionrt.train.default.initialization import separate_held_features
 from motionrt.train.default.losses import LossWeights, MotionLoss, normalize
 from motionrt.train.default.resumable import Progress, ResumableTrainer, read_state
+from motionrt.train.muon import Float32Muon
 
 STATE_FILE = "training.pt"
 LOSSES_FILE = "losses.csv"
@@ -60,6 +61,7 @@ class TrainConfig:
     """The same for samples with a constraint, 3 is step 950: only where noise hides the motion is a
     constraint needed, and with the others' steps a model learns to do without it."""
     bfloat16: bool = True
+    """Compute in bfloat16 what bears it: a hundred times slower where the processor has none."""
     seed: int = 0
     losses: LossWeights = field(default_factory=LossWeights)
 
@@ -235,6 +237,13 @@ def attention_backend(device: torch.device) -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Say whether products in bfloat16 are computed as such there, not bit by bit."""
+    if device.type != "cpu":
+        return True
+    return any(torch.cpu.get_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
+
+
 def measure_stats(source: BatchSource, seed: int, num_samples: int = 4096) -> MotionStats:
     """Measure mean and standard deviation on random crops.
 
@@ -285,13 +294,11 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.O
         torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
     ]
     if config.optimizer == "muon":
+        rate, decay = config.learning_rate, config.weight_decay
         result.append(
-            torch.optim.Muon(
-                matrices,
-                lr=config.learning_rate,
-                weight_decay=config.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
+            torch.optim.Muon(matrices, rate, decay, adjust_lr_fn="match_rms_adamw")
+            if config.bfloat16
+            else Float32Muon(matrices, rate, decay)
         )
     elif config.optimizer != "adamw":
         raise CheckpointError(f"optimizer {config.optimizer!r}: there are adamw and muon")

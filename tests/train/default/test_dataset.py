@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,15 @@ import numpy as np
 import pytest
 
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.rotation import quaternion_to_matrix
+from motionrt.runtime.skeleton import load_skeleton
+from motionrt.train.default.clips import Clip, headings
 from motionrt.train.default.dataset import (
     ACTION_WEIGHTS,
+    BENDS_DEG,
     Dataset,
     DatasetConfig,
+    bent,
     build_dataset,
     dataset_key,
 )
@@ -45,6 +51,20 @@ def test_actions_are_drawn_by_their_weights(dataset: Dataset) -> None:
 
 def test_left_and_right_turns_are_equally_many(dataset: Dataset) -> None:
     assert dataset.actions.count("walk_turn_left") == dataset.actions.count("walk_turn_right") > 0
+
+
+def test_straight_walks_are_bent_and_turns_are_left_alone(
+    make_gait: Callable[..., Clip],
+) -> None:
+    straight = bent(make_gait(5.0, 1.2), seed=0)
+    assert [clip.bent for clip in straight] == [True, True]
+    skeleton = load_skeleton("cmu22")
+    for clip in straight:
+        joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
+        heading = np.degrees(headings(joints, skeleton))
+        assert BENDS_DEG[0] - 5 < heading[-1] - heading[0] < BENDS_DEG[1] + 5
+    assert bent(make_gait(5.0, 1.2, 90.0), seed=0) == []
+    assert bent(make_gait(2.0, 1.2), seed=0) == []
 
 
 def test_no_left_turn_is_said_to_go_right(dataset: Dataset) -> None:

@@ -145,7 +145,8 @@ def test_a_trained_checkpoint_can_be_sampled(source: BatchSource, tmp_path: Path
 
 
 def test_training_learns(source: BatchSource, tmp_path: Path) -> None:
-    config = replace(CONFIG, num_steps=60, latent_dim=32, learning_rate=3e-3)
-    trained(source, tmp_path, config)
+    config = replace(CONFIG, num_steps=200, latent_dim=32, learning_rate=3e-3)
+    Trainer(source, 8, config, tmp_path).train(quiet, report_every=20)
     rows = read_losses(tmp_path)
-    assert rows[-1]["total"] < 0.5 * rows[0]["total"]
+    for name in ("positions", "velocities", "total"):
+        assert rows[-1][name] < 0.7 * rows[0][name], name

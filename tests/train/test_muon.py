@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import torch
+
+from motionrt.train.muon import Float32Muon, orthogonalized
+
+
+def test_singular_values_come_near_one() -> None:
+    for shape in ((24, 40), (40, 24)):
+        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        values = torch.linalg.svdvals(orthogonalized(matrix))
+        assert values.min() > 0.4 and values.max() < 1.3
+        # What it is turned by stays: the result leans on the matrix as its polar factor does.
+        u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+        assert (orthogonalized(matrix) * (u @ v)).sum() > 0.9 * min(shape) * 0.9
+
+
+def test_steps_are_those_of_torch() -> None:
+    generator = torch.Generator().manual_seed(2)
+    start = torch.randn(32, 48, generator=generator)
+    ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
+    optimizers = (
+        Float32Muon([ours], lr=1e-2, weight_decay=0.1),
+        torch.optim.Muon([theirs], lr=1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(5):
+        gradient = torch.randn(32, 48, generator=generator)
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    moved = (theirs - start).detach()
+    # torch's rounds to bfloat16, which has three digits.
+    assert (ours - theirs).detach().norm() < 0.02 * moved.norm()

@@ -113,6 +113,10 @@ DANCE_MPS = 0.45
 """Hands and feet of who dances move so fast on average; a held pose is no dance."""
 LIVELY_DANCE_MPS = 0.6
 """Whoever dances without saying more moves so fast."""
+LIFTED_HAND_M = 0.12
+"""Whoever stands without saying more has hands no higher above the pelvis."""
+RAISED_HAND_M = 0.45
+"""Hands so high are raised, lower ones lifted."""
 SPOT_M = 1.9
 """Whoever dances without saying more stays this near to where the dance began."""
 
@@ -125,7 +129,7 @@ def action_of(clip: Clip, m: Measures) -> str | None:
     calm = m.speed < 0.12 and m.limb_speed < 0.22 and m.pelvis_min > STANDING_PELVIS_M
     level = abs(m.pelvis_end - m.pelvis_start) < 0.12
     if calm and abs(m.turn_deg) < 20 and m.turn_range_deg < 40 and level and "balance" not in tags:
-        return "stand"
+        return _stand(m)
     if "sit" in tags or "stand_up" in tags:
         if m.pelvis_start > 0.8 and m.pelvis_end < SEATED_PELVIS_M:
             return "sit_down"
@@ -159,7 +163,7 @@ def action_of(clip: Clip, m: Measures) -> str | None:
         if m.speed < 0.2:
             if abs(m.turn_deg) >= 45:
                 return "turn"
-            return "stand" if m.limb_speed < 0.3 else None
+            return _stand(m) if m.limb_speed < 0.3 else None
         if m.speed > 2.1:
             return None
         if abs(m.turn_deg) >= 45:
@@ -183,6 +187,10 @@ def action_of(clip: Clip, m: Measures) -> str | None:
     return "other"
 
 
+def _stand(m: Measures) -> str:
+    return "stand_posed" if m.hand_level > LIFTED_HAND_M else "stand"
+
+
 def _says(clip: Clip, words: Sequence[str]) -> bool:
     return any(word in text for word in words for text in clip.captions)
 
@@ -193,6 +201,8 @@ def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
     straight = abs(m.turn_deg) < 20 and m.turn_range_deg < 40
     if action == "stand":
         return _STAND
+    if action == "stand_posed":
+        return _STAND_RAISED if m.hand_level > RAISED_HAND_M else _STAND_LIFTED
     if action == "walk":
         return _walk(m, straight)
     if action == "walk_turn":
@@ -275,6 +285,17 @@ _STAND = [
     "^stand and ^wait", "^stand idle", "^idle", "^stand without moving",
     "^hold still", "^stand upright", "^stand quietly", "^stay in place",
     "^pause", "^rest while standing", "^stand around", "^keep still",
+]  # fmt: skip
+
+_STAND_LIFTED = [
+    "^stand with the hands lifted", "^stand with lifted hands", "^stand with bent arms",
+    "^hold the hands in front of the body", "^stand and ^hold up the hands", "^lift the hands",
+    "^stand still with the arms bent", "^pose with lifted hands",
+]  # fmt: skip
+_STAND_RAISED = [
+    "^stand with raised arms", "^stand with the arms up", "^hold the arms up", "^raise the arms",
+    "^stand still with raised hands", "^hold the hands up high", "^stand with raised hands",
+    "^pose with raised arms",
 ]  # fmt: skip
 
 _SLOW = [

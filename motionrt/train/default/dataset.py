@@ -37,7 +37,7 @@ from motionrt.train.default.measures import measure
 
 Array = NDArray[np.float32]
 
-DATASET_VERSION = 9
+DATASET_VERSION = 10
 """Raised whenever windows, captions or features change, so that caches are made anew."""
 
 ACTION_WEIGHTS = {
@@ -53,6 +53,7 @@ ACTION_WEIGHTS = {
     "sidestep": 0.01,
     "run": 0.05,
     "stand": 0.04,
+    "stand_posed": 0.015,
     "turn": 0.03,
     "jump": 0.07,
     "kick": 0.09,

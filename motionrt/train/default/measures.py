@@ -57,6 +57,8 @@ class Measures:
     left_hand_height: float
     right_hand_height: float
     """Highest this hand comes above the head joint."""
+    hand_level: float
+    """Mean height of the higher hand above the pelvis; hanging arms have it about 0."""
 
 
 def measure(
@@ -116,6 +118,7 @@ def measure(
         right_kick=float((joints[:, right_ankle, 1] - joints[:, left_knee, 1]).max()),
         left_hand_height=float((joints[:, left_hand, 1] - head).max()),
         right_hand_height=float((joints[:, right_hand, 1] - head).max()),
+        hand_level=float(relative[:, [left_hand, right_hand], 1].mean(0).max()),
     )
 
 

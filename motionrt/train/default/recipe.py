@@ -76,7 +76,7 @@ STUDENTS = {
 
 PRESETS = {
     "small": (
-        TrainConfig(num_steps=48_000, optimizer="muon"),
+        TrainConfig(num_steps=60_000, optimizer="muon"),
         BatchConfig(constraint_share=0.4, turned_share=0.1),
     ),
     "base": (

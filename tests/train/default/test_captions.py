@@ -132,3 +132,30 @@ def test_dances_alone_means_a_lively_rhythm(make_gait: Callable[..., Clip]) -> N
     assert not phrases_of("dance", clip, replace(m, limb_speed=0.5))
     assert action_of(clip, replace(m, limb_speed=0.3)) is None
     assert action_of(replace(clip, captions=("a man is dancing ballet",)), m) == "other"
+
+
+def test_who_stands_with_the_hands_up_does_not_just_stand(
+    make_gait: Callable[..., Clip],
+) -> None:
+    clip = make_gait(4.0, 0.0)
+    m = replace(measured(clip), speed=0.0, limb_speed=0.05)
+    assert action_of(clip, replace(m, hand_level=0.0)) == "stand"
+    assert "^stand still" in phrases_of("stand", clip, m)
+    for level, said in ((0.3, "lifted"), (0.7, "raised")):
+        posed = replace(m, hand_level=level)
+        assert action_of(clip, posed) == "stand_posed"
+        phrases = phrases_of("stand_posed", clip, posed)
+        assert "^stand still" not in phrases
+        assert any(said in phrase for phrase in phrases)
+
+
+def test_the_level_of_hands_is_measured(make_gait: Callable[..., Clip]) -> None:
+    clip = make_gait(2.0, 0.0)
+    arm = SKELETON.index("LeftArm")
+    turned = clip.rotations.copy()
+    half = np.sqrt(0.5).astype(np.float32)
+    down, level = measured(clip).hand_level, []
+    for sign in (1, -1):
+        turned[:, arm] = [half, 0.0, 0.0, sign * half]
+        level.append(measured(replace(clip, rotations=turned)).hand_level)
+    assert down < max(level) - 0.3

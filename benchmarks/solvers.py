@@ -3,9 +3,8 @@
     python benchmarks/solvers.py [BUNDLE] [--prompts FILE] [--frames 90] [--seeds 1] [--write]
 
 BUNDLE is of the kimodo family, trained: random weights say nothing here. Without one the embedded
-default is used. Every prompt starts from
-the same noise with every solver. The fast preset is the fewest steps whose motions are closer to
-those of all base steps than ddim's 50 steps are to its 100.
+default is used. Every prompt starts from the same noise with every solver. The fast preset takes 12
+steps of dpmpp-2m, whose motions are nearer to those of all base steps than those of ddim's 50.
 """
 
 from __future__ import annotations
@@ -116,7 +115,7 @@ def report(
     """Return the section's text, and (solver, steps, distance) of every contender."""
     everything = next(reversed(runs))
     reference = runs[everything]
-    bar = distance_cm(runs["ddim", 50], runs["ddim", 100])
+    bar = distance_cm(runs["ddim", 50], reference)
     rows = [(*key, distance_cm(run, reference)) for key, run in runs.items() if key != everything]
     lines = [
         f"{pipeline.manifest.name}, {len(prompts)} prompts x {options.seeds} noises, "
@@ -132,12 +131,8 @@ def report(
             f"{foot_skate_cm_s(pipeline, run):.1f} | {jitter(pipeline, run):.3f} |"
         )
     enough = [steps for solver, steps, off in rows if solver == "dpmpp-2m" and off < bar]
-    fewest = f"dpmpp-2m with {min(enough)} steps" if enough else "none of these"
-    lines += [
-        "",
-        f"ddim's 50 steps are {bar:.2f} cm from its 100. Fewest steps that are closer than that to "
-        f"all steps: {fewest}.",
-    ]
+    nearer = ", ".join(map(str, enough)) or "none of these"
+    lines += ["", f"Nearer to all steps than ddim's 50: dpmpp-2m with {nearer} steps."]
     return "\n".join(lines) + "\n", rows
 
 

@@ -168,8 +168,8 @@ PRESETS = {
     "balanced": Preset("dpmpp-2m", 20),
     "exact": Preset("ddim", 100),
 }
-"""fast: closer to a run of all base steps than ddim's 50 steps are to its 100
-(``benchmarks/solvers.py``). exact: what upstream does."""
+"""fast: nearer to a run of all base steps than ddim's 50 are (``benchmarks/solvers.py``).
+exact: what upstream does."""
 
 
 def find_preset(name: str) -> Preset:

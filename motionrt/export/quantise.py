@@ -36,8 +36,8 @@ CHUNK_ELEMENTS = 1 << 17
 """Weights are worked on in runs of rows of about so many numbers: they stay in the cache."""
 DYNAMIC_LARGEST = 63
 """Largest weight of dynamic int8, 7 bits. Processors without VNNI instructions add two products of
-a weight and an activation (up to 255) in 16 bits: with 8 bits these overflow, and a bundle was an
-eighth to several times further off there; with 7 all processors compute the same."""
+a weight and an activation (up to 255) in 16 bits: with 8 bits these overflow, and a step was a
+quarter (trained weights) to several times (random ones) further off; with 7 it is the same."""
 INT4_TRIALS = 7
 """Scales tried for each block of 4-bit weights; the one of least squared error is kept."""
 

@@ -20,8 +20,8 @@ arXiv:2502.16982."""
 class Float32Muon(torch.optim.Muon):
     """torch's Muon with ``match_rms_adamw``, its matrices orthogonalised in float32.
 
-    torch's own does this in bfloat16, whose products take a processor without instructions for
-    them a hundred times as long.
+    torch's own does this in bfloat16, which a processor without instructions for it computes bit by
+    bit.
     """
 
     def __init__(self, params: Any, lr: float, weight_decay: float) -> None:

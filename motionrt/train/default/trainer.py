@@ -61,7 +61,7 @@ class TrainConfig:
     """The same for samples with a constraint, 3 is step 950: only where noise hides the motion is a
     constraint needed, and with the others' steps a model learns to do without it."""
     bfloat16: bool = True
-    """Compute in bfloat16 what bears it: a hundred times slower where the processor has none."""
+    """Compute in bfloat16 what bears it: far slower where the processor has none."""
     seed: int = 0
     losses: LossWeights = field(default_factory=LossWeights)
 

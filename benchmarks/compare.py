@@ -28,10 +28,10 @@ from denoiser import loop_sampler, torch_sampler
 from results import write_section
 
 from motionrt.runtime.benchmark import describe_machine, peak_memory_mb
-from motionrt.runtime.guidance import Guidance
-from motionrt.runtime.kimodo import guidance_branches
-from motionrt.runtime.manifest import Bundle
-from motionrt.runtime.schedule import PRESETS, cosine_schedule
+from motionrt.runtime.bundle.manifest import Bundle
+from motionrt.runtime.kimodo.guidance import Guidance
+from motionrt.runtime.kimodo.pipeline import guidance_branches
+from motionrt.runtime.sampling.schedule import PRESETS, cosine_schedule
 
 HEADING = "motionrt against torch"
 CONTENDERS = {

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import motionrt
-from motionrt.runtime.constraints import Constraint, Root2D, constraint_from_motion
-from motionrt.runtime.motion import Motion
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.kimodo.constraints import Constraint, Root2D, constraint_from_motion
 from motionrt.train.default.quality import (
     MAX_DRIFT_MPS,
     MIN_CONTACTS,

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from motionrt.runtime.motion import Motion
+from motionrt.runtime.body.motion import Motion
 from motionrt.train.default.quality import CHECKS, MIN_SHARE, OTHER_WORDINGS, Result, judge
 from motionrt.viewer import write_sheet
 

@@ -18,8 +18,8 @@ from results import write_section
 
 import motionrt
 from motionrt.runtime.benchmark import describe_machine
-from motionrt.runtime.kimodo import KimodoPipeline
-from motionrt.runtime.rng import TorchGenerator
+from motionrt.runtime.kimodo.pipeline import KimodoPipeline
+from motionrt.runtime.sampling.noise import TorchGenerator
 
 HEADING = "Several samples at once"
 COUNTS = (2, 4, 8, 16)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from results import write_section
 
 import motionrt
-from motionrt.runtime.kimodo import KimodoPipeline
-from motionrt.runtime.rng import TorchGenerator
+from motionrt.runtime.kimodo.pipeline import KimodoPipeline
+from motionrt.runtime.sampling.noise import TorchGenerator
 
 HEADING = "Solvers"
 CONTENDERS = (

@@ -15,12 +15,12 @@ __version__ = "0.1.0"
 __all__ = ["Motion", "MotionrtError", "Pipeline", "__version__", "load"]
 
 if TYPE_CHECKING:
+    from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.errors import MotionrtError
-    from motionrt.runtime.motion import Motion
     from motionrt.runtime.pipeline import Pipeline, load
 
 _HOMES = {
-    "Motion": "motionrt.runtime.motion",
+    "Motion": "motionrt.runtime.body.motion",
     "MotionrtError": "motionrt.runtime.errors",
     "Pipeline": "motionrt.runtime.pipeline",
     "load": "motionrt.runtime.pipeline",

@@ -6,8 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-GOLDEN = Path(__file__).parent / "golden"
+from places import GOLDEN
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from motionrt.models.motion_vae import MotionVaeConfig
 from motionrt.models.motiongpt3 import MotionGpt3, MotionGpt3Config
-from motionrt.runtime.motiongpt3 import MotionGpt3Pipeline
+from motionrt.runtime.motiongpt3.pipeline import MotionGpt3Pipeline
 from motionrt.runtime.pipeline import load
 
 CONFIG = MotionGpt3Config(

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.skeleton import load_skeleton
 
 
 def walking(frames: int = 50, turn: float = 0.02) -> NDArray[np.float64]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
+from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.motion import Motion
 from motionrt.runtime.pipeline import Pipeline
-from motionrt.runtime.prompt import split_prompt
-from motionrt.runtime.rng import MAX_SEED
+from motionrt.runtime.sampling.noise import MAX_SEED
+from motionrt.runtime.text.prompt import split_prompt
 
 RESULTS = "results.jsonl"
 """In the output folder: one line for each prompt that is done."""

@@ -65,7 +65,7 @@ def add_engines(
     graphs: Sequence[str] = (),
 ) -> None:
     """Build engines into a bundle and say how large they are."""
-    from motionrt.runtime.cuda import find_device
+    from motionrt.runtime.backend.cuda import find_device
 
     try:
         from motionrt.export.to_tensorrt import (

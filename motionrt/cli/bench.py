@@ -34,7 +34,7 @@ def command(
     is encoded and no file written.
     """
     from motionrt.runtime.benchmark import benchmark
-    from motionrt.runtime.embedded import embedded_bundle
+    from motionrt.runtime.bundle.embedded import embedded_bundle
 
     found = benchmark(bundle or embedded_bundle(), backend, threads, frames, steps, repeats)
     if as_json:

@@ -46,9 +46,9 @@ def command(
     """
     if seed is not None and not sample:
         raise click.UsageError("--seed goes with --sample")
-    from motionrt.runtime.motion import Motion
+    from motionrt.runtime.body.motion import Motion
+    from motionrt.runtime.formats.readers.npy import read_npy_array
     from motionrt.runtime.pipeline import load
-    from motionrt.runtime.readers.npy import read_npy_array
 
     pipeline = load(find_bundle(bundle, model), backend, threads)
     describe = getattr(pipeline, "caption", None)

@@ -12,9 +12,9 @@ import click
 from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from motionrt.runtime.constraint_files import Problem
-    from motionrt.runtime.constraints import Constraint
-    from motionrt.runtime.skeleton import Skeleton
+    from motionrt.runtime.body.skeleton import Skeleton
+    from motionrt.runtime.kimodo.constraint_files import Problem
+    from motionrt.runtime.kimodo.constraints import Constraint
 
 ALL_FRAMES = "all"
 
@@ -50,7 +50,7 @@ def check(
         raise click.UsageError("give --bundle DIR or --skeleton NAME")
     if frames is not None and duration is not None:
         raise click.UsageError("give --frames or --duration, not both")
-    from motionrt.runtime.constraint_files import find_problems, load_document
+    from motionrt.runtime.kimodo.constraint_files import find_problems, load_document
 
     chosen, fps, most = _target(bundle, skeleton)
     num_frames = int(duration * fps) if duration is not None else frames
@@ -59,7 +59,7 @@ def check(
     errors = [problem for problem in problems if problem.is_error]
     constraints: list[Constraint] = []
     if not errors:
-        from motionrt.runtime.constraint_files import parse_constraints
+        from motionrt.runtime.kimodo.constraint_files import parse_constraints
 
         constraints = parse_constraints(document, chosen)
     if as_json:
@@ -125,9 +125,9 @@ def from_motion(
 
     They hold what the motion does at some frames, to chain clips and to edit them.
     """
-    from motionrt.runtime.constraint_files import read_constraints, write_constraints
-    from motionrt.runtime.constraints import constraint_from_motion
-    from motionrt.runtime.motion import Motion
+    from motionrt.runtime.body.motion import Motion
+    from motionrt.runtime.kimodo.constraint_files import read_constraints, write_constraints
+    from motionrt.runtime.kimodo.constraints import constraint_from_motion
 
     clip = Motion.load(motion)
     names = [name.strip() for name in joint_names.split(",")] if joint_names else []
@@ -143,12 +143,12 @@ def from_motion(
 
 def _target(bundle: Path | None, skeleton: str | None) -> tuple[Skeleton, float, int | None]:
     """Return the skeleton that constraints must fit, fps, and the most frames there may be."""
-    from motionrt.runtime.skeleton import Skeleton, load_skeleton
+    from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
 
     if bundle is None:
         assert skeleton is not None
         return load_skeleton(skeleton), 30.0, None
-    from motionrt.runtime.manifest import Bundle
+    from motionrt.runtime.bundle.manifest import Bundle
 
     manifest = Bundle(bundle).manifest
     most = manifest.limits.get("max_frames")

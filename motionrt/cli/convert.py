@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from motionrt.runtime.motion import Motion
+    from motionrt.runtime.body.motion import Motion
 
 AMASS_ENDING = "_amass.npz"
 """Files with this ending are written as AMASS, as Kimodo names them."""
@@ -64,8 +64,8 @@ def command(
     .npz, .bvh and .glb hold any skeleton, .csv the robot G1 (MuJoCo's qpos), AMASS .npz SMPL-X
     bodies, .npy HumanML3D's joint positions; an OUT that ends in _amass.npz is AMASS.
     """
-    from motionrt.runtime.motion import format_of
-    from motionrt.runtime.resample import resample
+    from motionrt.runtime.body.resample import resample
+    from motionrt.runtime.formats.table import format_of
 
     target_format = format_of(target)
     if target_format == "npz" and (amass or target.name.endswith(AMASS_ENDING)):
@@ -110,8 +110,9 @@ def read_motion(
     rest_zero: bool = False,
 ) -> Motion:
     """Read a motion file with those of the options that its format has."""
+    from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.errors import InputError
-    from motionrt.runtime.motion import Motion, format_of
+    from motionrt.runtime.formats.table import format_of
 
     options: dict[str, Any] = {}
     name = format_of(path)

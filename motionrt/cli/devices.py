@@ -12,7 +12,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print a machine-readable list.")
 def command(as_json: bool) -> None:
     """List the backends, one a line: whether it works here, and with what or why not."""
-    from motionrt.runtime.backends import statuses
+    from motionrt.runtime.backend.backends import statuses
 
     found = statuses()
     if as_json:

@@ -43,17 +43,17 @@ def command(
 
     from motionrt.cli._progress import step_progress
     from motionrt.runtime.errors import InputError
-    from motionrt.runtime.prompt_book import PromptBook, read_prompts
-    from motionrt.runtime.text_client import client_from_environment
-    from motionrt.runtime.text_encoding import BundleTextEncoder, Encoder
+    from motionrt.runtime.text.client import client_from_environment
+    from motionrt.runtime.text.prompt_book import PromptBook, read_prompts
+    from motionrt.runtime.text.sources import BundleTextEncoder, Encoder
 
     wanted = read_prompts(prompts)
     encoder: Encoder | None = client_from_environment(text_encoder_url) if bundle is None else None
     if bundle is not None and text_encoder_url:
         raise click.UsageError("give either --bundle or --text-encoder-url")
     if bundle is not None:
-        from motionrt.runtime.backends import choose_backend
-        from motionrt.runtime.manifest import Bundle
+        from motionrt.runtime.backend.backends import choose_backend
+        from motionrt.runtime.bundle.manifest import Bundle
 
         encoder = BundleTextEncoder(Bundle(bundle), choose_backend(backend))
     if encoder is None:

@@ -13,11 +13,11 @@ import click
 
 from motionrt.cli._output import check_writable, output_paths
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.guidance import resolve_guidance
-from motionrt.runtime.prompt import split_prompt
+from motionrt.runtime.kimodo.guidance import resolve_guidance
+from motionrt.runtime.text.prompt import split_prompt
 
 if TYPE_CHECKING:
-    from motionrt.runtime.motion import Motion
+    from motionrt.runtime.body.motion import Motion
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
@@ -207,11 +207,11 @@ def command(
         raise click.UsageError("give a prompt (an empty one is allowed: ''), or --input-folder")
     from motionrt.cli._batch import read_items, run_batch
     from motionrt.cli._progress import step_progress
+    from motionrt.runtime.body.resample import resample
     from motionrt.runtime.input_folder import read_input_folder
     from motionrt.runtime.pipeline import load
-    from motionrt.runtime.resample import resample
-    from motionrt.runtime.schedule import find_preset
-    from motionrt.runtime.text_client import client_from_environment
+    from motionrt.runtime.sampling.schedule import find_preset
+    from motionrt.runtime.text.client import client_from_environment
 
     start = time.perf_counter()
     if preset is not None:
@@ -339,7 +339,7 @@ def find_bundle(bundle: Path | None, model: str | None) -> Path | None:
         return None
     if Path(model).is_dir():
         return Path(model)
-    from motionrt.runtime.model_names import resolve_model_name
+    from motionrt.runtime.kimodo.model_names import resolve_model_name
 
     folder = os.environ.get(BUNDLE_DIR_VARIABLE)
     if not folder:

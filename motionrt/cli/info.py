@@ -27,7 +27,7 @@ def command(motions: tuple[Path, ...], fps: float | None, as_json: bool) -> None
     the joints (lower: steadier).
     """
     from motionrt.cli.convert import read_motion
-    from motionrt.runtime.metrics import measure
+    from motionrt.runtime.body.metrics import measure
 
     for number, path in enumerate(motions):
         measures = measure(read_motion(path, fps))

@@ -13,8 +13,8 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
 def command(bundle: Path | None, as_json: bool) -> None:
     """Show graphs, sizes, precision, licence and provenance of BUNDLE, or of the embedded one."""
-    from motionrt.runtime.embedded import embedded_bundle
-    from motionrt.runtime.manifest import FILE_NAME, Bundle
+    from motionrt.runtime.bundle.embedded import embedded_bundle
+    from motionrt.runtime.bundle.manifest import FILE_NAME, Bundle
 
     opened = Bundle(bundle or embedded_bundle())
     manifest = opened.manifest

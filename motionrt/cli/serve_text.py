@@ -35,10 +35,10 @@ def command(bundle: Path, host: str, port: int, backend: str, quiet: bool) -> No
     import numpy as np
     from numpy.typing import NDArray
 
-    from motionrt.runtime.backends import choose_backend
-    from motionrt.runtime.manifest import Bundle
-    from motionrt.runtime.text_encoding import BundleTextEncoder
-    from motionrt.runtime.text_server import TextEncoderServer
+    from motionrt.runtime.backend.backends import choose_backend
+    from motionrt.runtime.bundle.manifest import Bundle
+    from motionrt.runtime.text.server import TextEncoderServer
+    from motionrt.runtime.text.sources import BundleTextEncoder
 
     encoder = BundleTextEncoder(Bundle(bundle), choose_backend(backend))
 

@@ -73,7 +73,7 @@ def command(
             f"choose one of {', '.join(SUFFIXES)}"
         )
 
-    from motionrt.runtime.motion import Motion
+    from motionrt.runtime.body.motion import Motion
     from motionrt.viewer import write_gif, write_html, write_sheet
 
     loaded = [Motion.load(path) for path in motions]

@@ -24,9 +24,9 @@ from motionrt.export.parity import check_graph
 from motionrt.export.quantise import DENOISER_RECIPES, Recipe, quantise
 from motionrt.export.sampling import LoopSpec, compile_loop
 from motionrt.export.to_onnx import to_onnx
+from motionrt.runtime.body.skeleton import Skeleton
+from motionrt.runtime.bundle.manifest import FileInfo, GraphInfo, Manifest, TensorInfo, sha256
 from motionrt.runtime.errors import ExportError
-from motionrt.runtime.manifest import FileInfo, GraphInfo, Manifest, TensorInfo, sha256
-from motionrt.runtime.skeleton import Skeleton
 
 EXTERNAL_BYTES = 1 << 12
 """Initializers of at least this size are written beside the graph, not into it."""

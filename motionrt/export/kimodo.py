@@ -25,16 +25,16 @@ from motionrt.export.text_encoder_graph import (
 )
 from motionrt.models.kimodo import Kimodo
 from motionrt.models.motion_decoder import Expansion, MotionDecoder
-from motionrt.runtime.errors import ExportError
-from motionrt.runtime.features import statistics_from_parts
-from motionrt.runtime.prompt_book import PromptBook
-from motionrt.runtime.schedule import cosine_schedule
-from motionrt.runtime.skeleton import (
+from motionrt.runtime.body.skeleton import (
     Skeleton,
     load_skeleton,
     relaxed_hands_local_rot_mats,
     soma30_indices_in_soma77,
 )
+from motionrt.runtime.errors import ExportError
+from motionrt.runtime.kimodo.features import statistics_from_parts
+from motionrt.runtime.sampling.schedule import cosine_schedule
+from motionrt.runtime.text.prompt_book import PromptBook
 
 STEP_ATOL, STEP_RTOL = 2e-4, 2e-4
 """Rounding through two stacks of layers; recorded fused and unfused runs differ as much."""

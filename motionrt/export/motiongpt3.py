@@ -19,15 +19,15 @@ from motionrt.export.readers.motiongpt3 import MotionGpt3Checkpoint
 from motionrt.export.sampling import LoopSpec
 from motionrt.models.motion_vae import MotionVae
 from motionrt.models.motiongpt3 import DiffusionHead, LanguageMotionModel, MotionGpt3Config
+from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import ExportError
-from motionrt.runtime.latent_schedule import NUM_BASE_STEPS, latent_schedule
-from motionrt.runtime.motion_prompt import (
+from motionrt.runtime.motiongpt3.prompt import (
     ADDED_TOKENS,
     MAX_PROMPT_TOKENS,
     NUM_MOTION_TOKENS,
     OUTPUT_HOLDER,
 )
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.motiongpt3.schedule import NUM_BASE_STEPS, latent_schedule
 
 BACKBONE_ATOL, BACKBONE_RTOL = 2e-4, 2e-4
 """Rounding through all layers; logits are sums over the whole width."""
@@ -205,7 +205,7 @@ class MotionDecoder(_VaeInUnits):
 def features_to_joints(features: Tensor) -> Tensor:
     """Return the joint positions (B, T, 22, 3) of HumanML3D features (B, T, 263).
 
-    ``motionrt.runtime.humanml3d`` has the same in numpy, and says what the features are.
+    ``motionrt.runtime.humanml.features`` has the same in numpy, and says what the features are.
     """
     before = nn.functional.pad(features[:, :-1, :3], (0, 0, 1, 0))
     # The feature is half the turn.

@@ -36,7 +36,7 @@ from motionrt.models.pooling import POOLINGS
 from motionrt.models.projector import Projector
 from motionrt.models.text_encoder import TextEncoder
 from motionrt.runtime.errors import BundleError, CheckpointError, InputError
-from motionrt.runtime.tokenizer import TextRules, TextTokenizer
+from motionrt.runtime.text.tokenizer import TextRules, TextTokenizer
 
 LLM2VEC_FOLDERS = ("base", "mntp", "supervised")
 """Folders of an LLM2Vec that is given as one directory."""

@@ -28,7 +28,7 @@ from motionrt.export.text_encoder import (
     trace_text_encoder,
 )
 from motionrt.runtime.errors import ExportError
-from motionrt.runtime.prompt_book import PromptBook
+from motionrt.runtime.text.prompt_book import PromptBook
 
 BOOK_FILE = "prompts.safetensors"
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from motionrt.runtime.backends import engine_module, engine_target
-from motionrt.runtime.engines import FILE_NAME, EngineInfo, EngineSet, Shapes
+from motionrt.runtime.backend.backends import engine_module, engine_target
+from motionrt.runtime.backend.engines import FILE_NAME, EngineInfo, EngineSet, Shapes
+from motionrt.runtime.bundle.manifest import Bundle, FileInfo, GraphInfo, sha256
 from motionrt.runtime.errors import BackendError, ExportError, InputError
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.manifest import Bundle, FileInfo, GraphInfo, sha256
 
 DEFAULT_GRAPHS = ("sampler", "decoder")
 """Graphs that engines are built of if no others are named."""
@@ -172,7 +172,7 @@ def _profile(graph: GraphInfo, target: EngineTarget, tokens: int) -> Shapes:
 
 def _check_own_gpu(target: EngineTarget) -> None:
     """Raise if engines are wanted for another GPU than this one, by a builder of its own only."""
-    from motionrt.runtime.cuda import find_device
+    from motionrt.runtime.backend.cuda import find_device
 
     try:
         device = find_device()

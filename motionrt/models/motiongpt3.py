@@ -20,7 +20,7 @@ from motionrt.models.layers import EncoderLayer
 from motionrt.models.motion_vae import LearnedPositions, MotionVae, MotionVaeConfig
 
 NUM_MOTION_TOKENS = 6
-"""Rows of the motion token table; see ``motionrt.runtime.motiongpt3`` for what they mean."""
+"""Rows of the motion token table; ``motionrt.runtime.motiongpt3.prompt`` says which."""
 TIME_FREQUENCIES = 128
 """Angular frequencies of the diffusion head's timestep embedding."""
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo import KimodoPipeline
+from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 from motionrt.runtime.pipeline import Pipeline, load
-from motionrt.runtime.rng import TorchGenerator
-from motionrt.runtime.schedule import PRESETS, SOLVERS
+from motionrt.runtime.sampling.noise import TorchGenerator
+from motionrt.runtime.sampling.schedule import PRESETS, SOLVERS
 
 SEED = 0
 PROMPT = "A person walks forward."

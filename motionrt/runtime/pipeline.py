@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from motionrt.runtime.backends import Backend, choose_backend
-from motionrt.runtime.embedded import embedded_bundle
+from motionrt.runtime.backend.backends import Backend, choose_backend
+from motionrt.runtime.backend.onnx_session import Session, open_session
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import Skeleton
+from motionrt.runtime.bundle.embedded import embedded_bundle
+from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BundleError, InputError
-from motionrt.runtime.manifest import Bundle
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.rng import MAX_SEED
-from motionrt.runtime.session import Session, open_session
-from motionrt.runtime.skeleton import Skeleton
+from motionrt.runtime.sampling.noise import MAX_SEED
 
 FAMILIES = {
-    "kimodo": "motionrt.runtime.kimodo:KimodoPipeline",
-    "motiongpt3": "motionrt.runtime.motiongpt3:MotionGpt3Pipeline",
+    "kimodo": "motionrt.runtime.kimodo.pipeline:KimodoPipeline",
+    "motiongpt3": "motionrt.runtime.motiongpt3.pipeline:MotionGpt3Pipeline",
 }
 """Family -> its pipeline, imported when a bundle of the family is loaded."""
 

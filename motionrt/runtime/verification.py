@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from safetensors.numpy import load_file
 
-from motionrt.runtime.backends import Backend
+from motionrt.runtime.backend.backends import Backend
+from motionrt.runtime.backend.onnx_session import open_session
+from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import MotionrtError
-from motionrt.runtime.manifest import Bundle
-from motionrt.runtime.session import open_session
 
 REFERENCE_FILE = "reference.safetensors"
 """Inputs and torch's outputs: ``<graph>/in/<name>`` and ``<graph>/out/<name>`` of every graph."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from motionrt.export.streaming import LARGE_BYTES, weights_bytes
 from motionrt.export.text_encoder import TextEncoderSource, text_encoder_graph
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.prompt_book import PromptBook
+from motionrt.runtime.text.prompt_book import PromptBook
 
 Progress = Callable[[int, int], None]
 

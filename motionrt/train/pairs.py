@@ -21,7 +21,7 @@ from safetensors.numpy import load_file as load_safetensors
 from motionrt.export.readers.weights import load_pickled
 from motionrt.models.pooling import pool_to_length
 from motionrt.runtime.errors import CheckpointError, InputError
-from motionrt.runtime.prompt import clean_prompt
+from motionrt.runtime.text.prompt import clean_prompt
 
 SEQUENCE_LENGTH = 64
 """Rows that sequences are brought to before training."""

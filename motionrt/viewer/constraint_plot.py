@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from motionrt.runtime.constraints import Constraint, Root2D
-from motionrt.runtime.features import hip_heading
+from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.skeleton import Skeleton
+from motionrt.runtime.kimodo.constraints import Constraint, Root2D
+from motionrt.runtime.kimodo.features import hip_heading
 from motionrt.viewer.camera import Camera, view_direction
 from motionrt.viewer.canvas import HAIRLINE, INK, MUTED, PANEL, WHITE, Canvas, Colour
 from motionrt.viewer.figure import make_figure

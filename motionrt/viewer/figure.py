@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.skeleton import Skeleton
+from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.viewer.camera import Camera
 from motionrt.viewer.canvas import WHITE, Canvas, Colour, mix
 

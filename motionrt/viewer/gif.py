@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.motion import Motion
 from motionrt.viewer.camera import Camera, view_direction
 from motionrt.viewer.canvas import HAIRLINE, INK, MUTED, WHITE, Canvas, mix, shorten
 from motionrt.viewer.figure import COLOURS

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.motion import Motion
 from motionrt.viewer.camera import VIEWS
 from motionrt.viewer.scene import Clip, make_clips, on_ground
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.motion import Motion
 from motionrt.viewer.camera import Camera
 from motionrt.viewer.canvas import GRID, Canvas
 from motionrt.viewer.figure import Figure, facing, make_figure

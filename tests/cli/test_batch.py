@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from motionrt.cli.main import main
-from motionrt.runtime.kimodo import KimodoPipeline
-from motionrt.runtime.schedule import PRESETS
+from motionrt.runtime.kimodo.pipeline import KimodoPipeline
+from motionrt.runtime.sampling.schedule import PRESETS
 
 LIST = [
     "a person walks",

@@ -7,7 +7,7 @@ from motiongpt3_checkpoint import tiny_bundle
 from walking import walking
 
 from motionrt.cli.main import main
-from motionrt.runtime.humanml_motion import motion_from_joints
+from motionrt.runtime.humanml.joints import motion_from_joints
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 import motionrt
 from motionrt.cli.main import main
-from motionrt.runtime.motion import Motion
+from motionrt.runtime.body.motion import Motion
 
 PROBE = """
 import importlib, pkgutil, sys

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from motionrt.cli.main import main
-from motionrt.runtime.constraint_files import read_constraints, write_constraints
-from motionrt.runtime.constraints import Root2D
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.rotation import axis_angle_to_matrix
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.rotation import axis_angle_to_matrix
+from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.kimodo.constraint_files import read_constraints, write_constraints
+from motionrt.runtime.kimodo.constraints import Root2D
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from motionrt.cli.main import main
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.mujoco import motion_arrays_from_qpos
-from motionrt.runtime.rotation import axis_angle_to_matrix
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.g1 import motion_arrays_from_qpos
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.rotation import axis_angle_to_matrix
+from motionrt.runtime.body.skeleton import load_skeleton
 
 
 def clip(skeleton: str, frames: int = 13) -> Motion:

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from motionrt.cli.main import cli, main
-from motionrt.runtime.prompt_book import PromptBook
+from motionrt.runtime.text.prompt_book import PromptBook
 
 
 def test_prompts_are_embedded_and_added_to(tiny_bundle: Path, tmp_path: Path) -> None:

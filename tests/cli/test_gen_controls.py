@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from motionrt.cli.main import main
-from motionrt.runtime.constraint_files import write_constraints
-from motionrt.runtime.constraints import Root2D
-from motionrt.runtime.motion import Motion
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.kimodo.constraint_files import write_constraints
+from motionrt.runtime.kimodo.constraints import Root2D
 
 QUICK = ("--diffusion_steps", "3", "--backend", "cpu")
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from motionrt.cli.main import main
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import load_skeleton
 
 
 @pytest.fixture

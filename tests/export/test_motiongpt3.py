@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 from motionrt.cli.main import main
 from motionrt.export.motiongpt3 import HeadConditions, HeadStep, features_to_joints
 from motionrt.models.motiongpt3 import DiffusionHead
-from motionrt.runtime import humanml3d
-from motionrt.runtime.latent_schedule import latent_schedule
-from motionrt.runtime.manifest import Bundle
+from motionrt.runtime.bundle.manifest import Bundle
+from motionrt.runtime.humanml import features as humanml_features
+from motionrt.runtime.motiongpt3.schedule import latent_schedule
 from motionrt.runtime.pipeline import load
 from motionrt.runtime.verification import verify
 
@@ -63,7 +63,7 @@ def test_guidance_and_solver_are_in_the_step() -> None:
 
 def test_joints_in_the_graph_are_those_of_the_runtime() -> None:
     features = torch.randn(2, 30, 263, generator=torch.Generator().manual_seed(2)) * 0.1
-    want = humanml3d.features_to_joints(features.numpy())
+    want = humanml_features.features_to_joints(features.numpy())
     np.testing.assert_allclose(features_to_joints(features), want, atol=1e-5)
 
 

@@ -7,9 +7,9 @@ import pytest
 from parity import exported
 
 from motionrt.export import bundle as bundle_module
-from motionrt.runtime.backends import choose_backend
+from motionrt.runtime.backend.backends import choose_backend
+from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import ExportError
-from motionrt.runtime.manifest import Bundle
 from motionrt.runtime.verification import verify
 
 

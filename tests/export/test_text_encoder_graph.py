@@ -9,7 +9,7 @@ from motionrt.export.quantise import recipe
 from motionrt.export.text_encoder import TextEncoderSource, read_text_encoder
 from motionrt.export.text_encoder_graph import BOOK_FILE, add_prompt_book, add_text_encoder
 from motionrt.runtime.errors import ExportError
-from motionrt.runtime.prompt_book import PromptBook
+from motionrt.runtime.text.prompt_book import PromptBook
 
 
 @pytest.fixture(scope="module")

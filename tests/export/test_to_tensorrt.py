@@ -16,11 +16,11 @@ from motionrt.export.to_tensorrt import (
     build_engines,
     parse_capability,
 )
-from motionrt.runtime.backends import Backend
-from motionrt.runtime.cuda import CudaDevice
-from motionrt.runtime.engines import has_engine, load_engines
+from motionrt.runtime.backend.backends import Backend
+from motionrt.runtime.backend.cuda import CudaDevice
+from motionrt.runtime.backend.engines import has_engine, load_engines
+from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, ExportError, InputError
-from motionrt.runtime.manifest import Bundle
 
 HAS_RTX = importlib.util.find_spec("tensorrt_rtx_bindings") is not None
 needs_rtx = pytest.mark.skipif(not HAS_RTX, reason="TensorRT for RTX is not installed")

@@ -11,7 +11,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 import motionrt.cli.main
-from motionrt.runtime.kimodo import KimodoPipeline
+from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 from motionrt.runtime.pipeline import load
 
 

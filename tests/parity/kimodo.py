@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from parity import exported
 
 from motionrt.export.readers.kimodo import read_kimodo
-from motionrt.runtime import schedule
-from motionrt.runtime.guidance import Guidance
+from motionrt.runtime.kimodo.guidance import Guidance
+from motionrt.runtime.sampling import schedule
 
 NETWORK = {"atol": 2e-4, "rtol": 2e-4}
 """The forward cases' README: one pass through the network."""

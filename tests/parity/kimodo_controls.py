@@ -20,15 +20,15 @@ from parity import exported
 
 import motionrt.cli.main
 from motionrt.cli.gen import BUNDLE_DIR_VARIABLE
-from motionrt.runtime.compat import DEFAULT_COMPAT
-from motionrt.runtime.constraint_files import read_constraints
-from motionrt.runtime.constraints import Constraint, conditioning, correction_targets
-from motionrt.runtime.guidance import Guidance
-from motionrt.runtime.kimodo import KimodoPipeline
-from motionrt.runtime.postprocess.motion_correction import correct_motion
-from motionrt.runtime.rng import TorchGenerator
-from motionrt.runtime.rotation import axis_angle_to_matrix, euler_to_matrix
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.rotation import axis_angle_to_matrix, euler_to_matrix
+from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT
+from motionrt.runtime.kimodo.constraint_files import read_constraints
+from motionrt.runtime.kimodo.constraints import Constraint, conditioning, correction_targets
+from motionrt.runtime.kimodo.guidance import Guidance
+from motionrt.runtime.kimodo.motion_correction import correct_motion
+from motionrt.runtime.kimodo.pipeline import KimodoPipeline
+from motionrt.runtime.sampling.noise import TorchGenerator
 
 CONDITIONING = 1e-4
 """Masks and observed motion, by the constraints cases' README."""

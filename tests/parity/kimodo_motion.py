@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.features import MotionFeatures, statistics_from_parts
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.mujoco import g1_hinges, project_to_hinges, qpos
-from motionrt.runtime.rest_pose import rebase, soma_rig_rotations
-from motionrt.runtime.root_smoother import smooth_root
-from motionrt.runtime.skeleton import expand_soma30, load_skeleton
+from motionrt.runtime.body.g1 import g1_hinges, project_to_hinges, qpos
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.rest_pose import rebase, soma_rig_rotations
+from motionrt.runtime.body.skeleton import expand_soma30, load_skeleton
+from motionrt.runtime.kimodo.features import MotionFeatures, statistics_from_parts
+from motionrt.runtime.kimodo.root_smoother import smooth_root
 
 GEOMETRY = 2e-5  # float32 sums over a few joints; upstream suggests 1e-4
 FEATURES = 1e-4  # velocities are positions times 30 frames a second

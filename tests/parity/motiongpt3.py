@@ -22,10 +22,12 @@ from motionrt.export.motiongpt3 import add_motion_tokens
 from motionrt.export.readers.motiongpt3 import MotionGpt3Checkpoint, read_motiongpt3
 from motionrt.models.motion_vae import MotionVae
 from motionrt.models.motiongpt3 import Block, DiffusionHead, MotionGpt3
-from motionrt.runtime import humanml3d
-from motionrt.runtime.joint_ik import solve_joint_rotations
-from motionrt.runtime.latent_schedule import NUM_BASE_STEPS, latent_schedule
-from motionrt.runtime.motion_prompt import (
+from motionrt.runtime.body.joint_ik import solve_joint_rotations
+from motionrt.runtime.body.rotation import rot6d_to_matrix
+from motionrt.runtime.body.skeleton import load_skeleton, skeleton_asset
+from motionrt.runtime.humanml import features as humanml_features
+from motionrt.runtime.motiongpt3.pipeline import MotionGpt3Pipeline
+from motionrt.runtime.motiongpt3.prompt import (
     ADDED_TOKENS,
     BETWEEN,
     GIVEN_MOTION,
@@ -33,10 +35,8 @@ from motionrt.runtime.motion_prompt import (
     PromptTokens,
     caption_prompt,
 )
-from motionrt.runtime.motiongpt3 import MotionGpt3Pipeline
+from motionrt.runtime.motiongpt3.schedule import NUM_BASE_STEPS, latent_schedule
 from motionrt.runtime.pipeline import load
-from motionrt.runtime.rotation import rot6d_to_matrix
-from motionrt.runtime.skeleton import load_skeleton, skeleton_asset
 
 CLOSE = 1e-4  # of max(1, largest value): float32 through a few layers; the fixtures' own advice
 SAMPLED = 1e-3  # the same after a whole guided sampling loop
@@ -321,29 +321,29 @@ def run_vae_codec(case_dir: Path) -> None:
 def run_humanml_decode(case_dir: Path) -> None:
     inputs, expected = _arrays(case_dir)
     features, mean, std = inputs["features"], inputs["mean"], inputs["std"]
-    quaternions, root = humanml3d.root_of_features(features)
+    quaternions, root = humanml_features.root_of_features(features)
     _close(quaternions, expected["root_quat"], CLOSE, "root_quat")
     _close(root, expected["root_pos"], CLOSE, "root_pos")
-    joints = humanml3d.features_to_joints(features)
+    joints = humanml_features.features_to_joints(features)
     _close(joints, expected["joints_ric"], CLOSE, "joints_ric")
-    rotations = humanml3d.rotations_of_features(features)
+    rotations = humanml_features.rotations_of_features(features)
     both = np.concatenate((rotations, np.pad(root, ((0, 0), (0, 3)))[:, None]), axis=1)
     _close(both, expected["recover_rot_cont6d_and_pos"], CLOSE, "recover_rot_cont6d_and_pos")
     matrices = rot6d_to_matrix(rotations[:, 1:])
     _close(matrices, expected["cont6d_matrices"], CLOSE, "cont6d_matrices")
-    by_rotation = humanml3d.rotations_to_joints(features, inputs["target_offsets"])
+    by_rotation = humanml_features.rotations_to_joints(features, inputs["target_offsets"])
     _close(by_rotation, expected["joints_rot"], CLOSE, "joints_rot")
 
     _close((features - mean) / std, expected["features_norm"], CLOSE, "features_norm")
-    back = humanml3d.features_to_joints(expected["features_norm"][None] * std + mean)
+    back = humanml_features.features_to_joints(expected["features_norm"][None] * std + mean)
     _close(back, expected["joints_from_norm"], CLOSE, "joints_from_norm")
-    drawn = humanml3d.features_to_joints(inputs["features_gaussian_norm"] * std + mean)
+    drawn = humanml_features.features_to_joints(inputs["features_gaussian_norm"] * std + mean)
     _close(drawn, expected["joints_gaussian"], CLOSE, "joints_gaussian")
 
     offsets = inputs["target_offsets"]
-    canonical, _ = humanml3d.canonical_joints(inputs["joints_source"], offsets)
+    canonical, _ = humanml_features.canonical_joints(inputs["joints_source"], offsets)
     _close(canonical, expected["global_positions"], CLOSE, "global_positions")
-    described, _ = humanml3d.joints_to_features(inputs["joints_source"], offsets)
+    described, _ = humanml_features.joints_to_features(inputs["joints_source"], offsets)
     _close(described, expected["features_from_joints"], CLOSE, "features_from_joints")
 
     skeleton = load_skeleton("humanml22")

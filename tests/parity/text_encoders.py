@@ -27,9 +27,9 @@ from motionrt.export.text_encoder import (
 from motionrt.export.to_onnx import to_onnx
 from motionrt.models.pooling import pool_to_length
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.guidance import resolve_guidance
-from motionrt.runtime.model_names import resolve_model_name
-from motionrt.runtime.prompt import clean_prompt, split_prompt
+from motionrt.runtime.kimodo.guidance import resolve_guidance
+from motionrt.runtime.kimodo.model_names import resolve_model_name
+from motionrt.runtime.text.prompt import clean_prompt, split_prompt
 
 ENCODER = 2e-5  # float32 through a few layers; the fixtures' own advice
 PROJECTOR = 2e-5  # one or two float32 products

@@ -3,9 +3,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.rotation import axis_angle_to_matrix
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.rotation import axis_angle_to_matrix
+from motionrt.runtime.body.skeleton import load_skeleton
 
 
 @pytest.fixture(scope="session")

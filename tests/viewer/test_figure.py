@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
 from motionrt.viewer.figure import facing, make_figure, side_of
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.motion import Motion
 from motionrt.viewer import write_gif
 from motionrt.viewer.figure import COLOURS
 

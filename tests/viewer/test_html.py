@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.skeleton import SKELETON_NAMES
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import SKELETON_NAMES
 from motionrt.viewer import write_html
 
 

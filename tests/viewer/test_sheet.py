@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import SKELETON_NAMES
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.skeleton import SKELETON_NAMES
 from motionrt.viewer import draw_sheet, write_sheet
 from motionrt.viewer.figure import COLOURS
 

@@ -46,7 +46,7 @@ def command(
         from motionrt.export.quantise import recipe
         from motionrt.export.readers.kimodo import read_kimodo
         from motionrt.export.text_encoder import TextEncoderOptions, read_text_encoder
-        from motionrt.runtime.prompt_book import PromptBook
+        from motionrt.runtime.text.prompt_book import PromptBook
 
         size = int(text_block_size) if text_block_size else None
         text_recipe = recipe(text_precision, language_model=True, block_size=size)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionrt.runtime.features import MotionFeatures
-from motionrt.runtime.skeleton import Skeleton
+from motionrt.runtime.body.skeleton import Skeleton
+from motionrt.runtime.kimodo.features import MotionFeatures
 from motionrt.train.default.dataset import ACTION_WEIGHTS, Dataset
 
 CONSTRAINT_KINDS = (

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.rotation import multiply_quaternions, quaternion_to_matrix, slerp
+from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.rotation import multiply_quaternions, quaternion_to_matrix, slerp
-from motionrt.runtime.skeleton import Skeleton, load_skeleton
 
 Array = NDArray[np.float32]
 

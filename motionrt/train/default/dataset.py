@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.rotation import quaternion_to_matrix
+from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.features import MotionFeatures
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.prompt import clean_prompt
-from motionrt.runtime.rotation import quaternion_to_matrix
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.kimodo.features import MotionFeatures
+from motionrt.runtime.text.prompt import clean_prompt
 from motionrt.train.default.captions import EXCLUDED_TAGS, action_of, captions_of
 from motionrt.train.default.clips import (
     Clip,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from motionrt.models.kimodo import ROOT_WIDTH, Kimodo
-from motionrt.runtime.features import MotionFeatures
+from motionrt.runtime.kimodo.features import MotionFeatures
 
 
 @dataclass(frozen=True)

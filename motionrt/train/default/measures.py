@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.skeleton import Skeleton
+from motionrt.runtime.body.skeleton import Skeleton
 
 Array = NDArray[np.float32]
 

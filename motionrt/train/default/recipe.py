@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save, save_file
 
-from motionrt.runtime.familiarity import KnownPrompts, thin_out
+from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.bundle.manifest import Bundle, FileInfo, sha256
 from motionrt.runtime.files import atomic_file, atomic_folder
-from motionrt.runtime.manifest import Bundle, FileInfo, sha256
-from motionrt.runtime.prompt import clean_prompt
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.text.familiarity import KnownPrompts, thin_out
+from motionrt.runtime.text.prompt import clean_prompt
 from motionrt.train.default.batches import BatchConfig, BatchSource
 from motionrt.train.default.corpus import sentences
 from motionrt.train.default.dataset import Dataset, DatasetConfig, build_dataset, dataset_key

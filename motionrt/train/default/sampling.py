@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionrt.models.kimodo import Kimodo
-from motionrt.runtime.features import MotionFeatures
-from motionrt.runtime.motion import Motion
-from motionrt.runtime.prompt import clean_prompt
-from motionrt.runtime.rng import TorchGenerator
-from motionrt.runtime.schedule import cosine_schedule
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.kimodo.features import MotionFeatures
+from motionrt.runtime.sampling.noise import TorchGenerator
+from motionrt.runtime.sampling.schedule import cosine_schedule
+from motionrt.runtime.text.prompt import clean_prompt
 from motionrt.train.default.checkpoint import NUM_BASE_STEPS
 from motionrt.train.default.losses import unnormalize
 

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from motionrt.models.kimodo import Kimodo, KimodoConfig, MotionStats
 from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.schedule import alphas_cumprod, cosine_betas
+from motionrt.runtime.sampling.schedule import alphas_cumprod, cosine_betas
 from motionrt.train.default.batches import Batch, BatchSource
 from motionrt.train.default.checkpoint import NUM_BASE_STEPS, STATS_PARTS, write_kimodo_checkpoint
 from motionrt.train.default.initialization import separate_held_features

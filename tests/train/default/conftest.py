@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.train.default.clips import Clip
 
 FPS = 30.0

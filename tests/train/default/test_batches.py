@@ -8,8 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from motionrt.runtime.features import MotionFeatures
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.kimodo.features import MotionFeatures
 from motionrt.train.default.batches import (
     CONSTRAINT_KINDS,
     BatchConfig,

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from motionrt.runtime.features import MotionFeatures
-from motionrt.runtime.rotation import quaternion_to_matrix
-from motionrt.runtime.skeleton import load_skeleton
+from motionrt.runtime.body.rotation import quaternion_to_matrix
+from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.kimodo.features import MotionFeatures
 from motionrt.train.default.captions import (
     action_of,
     captions_of,

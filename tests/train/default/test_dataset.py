@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from motionrt.runtime.body.rotation import quaternion_to_matrix
+from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.rotation import quaternion_to_matrix
-from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default.clips import Clip, headings
 from motionrt.train.default.dataset import (
     ACTION_WEIGHTS,

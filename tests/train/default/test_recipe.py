@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import motionrt
-from motionrt.runtime.manifest import Bundle
+from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.train.default import recipe, text_space
 from motionrt.train.default.batches import BatchConfig
 from motionrt.train.default.dataset import DatasetConfig

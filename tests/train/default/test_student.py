@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from motionrt.runtime.errors import CheckpointError
-from motionrt.runtime.prompt import clean_prompt
+from motionrt.runtime.text.prompt import clean_prompt
 from motionrt.train.default.corpus import sentences
 from motionrt.train.default.resumable import Progress
 from motionrt.train.default.student import (

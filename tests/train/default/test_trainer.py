@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from motionrt.export.readers.kimodo import read_kimodo
+from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import CheckpointError
-from motionrt.runtime.skeleton import load_skeleton
 from motionrt.train.default.batches import BatchConfig, BatchSource
 from motionrt.train.default.dataset import DatasetConfig, build_dataset
 from motionrt.train.default.resumable import Progress

@@ -1,0 +1,183 @@
+"""Backends: which can run here, why another cannot, and what each one means."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from motionrt.runtime.backend.cuda import CudaDevice, find_device
+from motionrt.runtime.errors import BackendError, InputError
+
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""Backend name -> onnxruntime provider, best first."""
+ENGINE_MODULES = {"tensorrt-rtx": "tensorrt_rtx_bindings", "tensorrt": "tensorrt"}
+"""Backends that run engines built beforehand -> the Python module that builds and runs them."""
+BACKENDS = (*ENGINE_MODULES, *PROVIDERS)
+_PROVIDER_PACKAGES = {"cuda": "'motionrt[gpu]'", "directml": "onnxruntime-directml"}
+THREADS_VARIABLE = "MOTIONRT_THREADS"
+
+# y = x, for a float32 vector of one: what a provider is tried on.
+_SMALLEST_MODEL = base64.b64decode(
+    "CAgSADo3ChAKAXgSAXkiCElkZW50aXR5EgF0Wg8KAXgSCgoICAESBAoCCAFiDwoBeRIKCggIARIECgIIAUIECgAQDQ=="
+)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to run graphs, chosen once for a pipeline."""
+
+    name: str
+    providers: tuple[tuple[str, dict[str, Any]], ...]
+    """onnxruntime execution providers in order, with their options; for an engine backend those
+    of the graphs that no engine was built of."""
+    threads: int
+    """CPU threads of one graph; 0 lets onnxruntime choose (one a physical core)."""
+    device: CudaDevice | None = field(default=None, compare=False)
+    """The GPU that engines run on."""
+
+    @property
+    def engine_target(self) -> str:
+        """The target whose engines run on this backend's device; empty if it runs none."""
+        return engine_target(self.name, self.device.sm) if self.device is not None else ""
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """Whether a backend can run here, and with what, or why not."""
+
+    name: str
+    works: bool
+    detail: str
+
+
+def engine_target(backend: str, sm: str) -> str:
+    """Return the name of a set of engines: the backend and the GPU's compute capability."""
+    return f"{backend}-sm{sm}"
+
+
+def choose_backend(name: str = "auto", threads: int = 0) -> Backend:
+    """Return the backend of that name, or with ``auto`` the best that works here.
+
+    A backend asked for by name is used or refused with a BackendError, never replaced. ``auto``
+    takes none of TensorRT's: these need engines that were built for the GPU.
+    """
+    threads = threads or _threads_from_environment()
+    if threads < 0:
+        raise InputError(f"{threads} threads: must be 0 (onnxruntime chooses) or more")
+    if name == "auto":
+        name = next(key for key in PROVIDERS if status(key).works)
+    elif name not in BACKENDS:
+        raise BackendError(f"backend {name!r} is unknown; choose auto, {', '.join(BACKENDS)}")
+    else:
+        found = status(name)
+        if not found.works:
+            raise BackendError(f"backend {name}: {found.detail}")
+    providers: list[tuple[str, dict[str, Any]]] = []
+    if name in PROVIDERS and name != "cpu":
+        providers.append((PROVIDERS[name], {}))
+    providers.append((PROVIDERS["cpu"], {}))
+    device = find_device() if name in ENGINE_MODULES else None
+    return Backend(name, tuple(providers), threads, device)
+
+
+def statuses() -> list[BackendStatus]:
+    """Return what every backend says of this machine."""
+    found = []
+    for name in BACKENDS:
+        try:
+            found.append(status(name))
+        except BackendError as error:
+            found.append(BackendStatus(name, False, str(error)))
+    return found
+
+
+def status(name: str) -> BackendStatus:
+    """Return whether a backend works here; BackendError if onnxruntime is not installed."""
+    available = tuple(available_providers())
+    if name in ENGINE_MODULES:
+        return _engine_status(name)
+    provider = PROVIDERS[name]
+    if provider not in available:
+        package = _PROVIDER_PACKAGES.get(name, "onnxruntime")
+        detail = f"this onnxruntime has no {provider}; install one that has (pip install {package})"
+        return BackendStatus(name, False, detail)
+    if name == "cpu":
+        import onnxruntime
+
+        return BackendStatus(name, True, f"onnxruntime {onnxruntime.__version__}")
+    problem = _provider_problem(provider)
+    if problem:
+        return BackendStatus(name, False, f"{provider} does not start: {problem}")
+    return BackendStatus(name, True, provider)
+
+
+def available_providers() -> list[str]:
+    """Return onnxruntime's providers; BackendError if it is not installed."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(
+            "no ONNX backend installed; pip install 'motionrt[cpu]' or 'motionrt[gpu]'"
+        ) from error
+    providers: list[str] = onnxruntime.get_available_providers()
+    return providers
+
+
+def engine_module(backend: str) -> Any:
+    """Import the module of an engine backend; BackendError names the package to install."""
+    try:
+        return importlib.import_module(ENGINE_MODULES[backend])
+    except ImportError as error:
+        raise BackendError(
+            f"backend {backend}: no module {ENGINE_MODULES[backend]}; "
+            f"pip install 'motionrt[{backend}]'"
+        ) from error
+
+
+def _engine_status(name: str) -> BackendStatus:
+    try:
+        module = engine_module(name)
+    except BackendError as error:
+        return BackendStatus(name, False, str(error).partition(": ")[2])
+    version = str(module.__version__)
+    try:
+        device = find_device()
+    except BackendError as error:
+        return BackendStatus(
+            name, False, f"{version} can build engines here, not run them: {error}"
+        )
+    return BackendStatus(name, True, f"{version} on {device.name}, sm {device.sm}")
+
+
+@lru_cache
+def _provider_problem(provider: str) -> str:
+    """Try a provider on the smallest model; return why it does not start, or nothing.
+
+    An installed provider is listed although its libraries or its device are missing.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(_SMALLEST_MODEL, options, providers=[provider])
+    except Exception as error:  # onnxruntime raises many kinds of its own
+        return str(error).splitlines()[0]
+    return "" if provider in session.get_providers() else "its libraries or its device are missing"
+
+
+def _threads_from_environment() -> int:
+    value = os.environ.get(THREADS_VARIABLE, "0")
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(f"{THREADS_VARIABLE}={value!r}: expected a number") from None

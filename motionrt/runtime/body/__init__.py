@@ -1,0 +1,1 @@
+"""A body: its skeleton, rotations, motions, and what is computed of them."""

@@ -1,0 +1,197 @@
+"""G1 in MuJoCo's coordinates: world z up, +x forward, 29 hinge angles (qpos).
+
+Kimodo's G1 has a free rotation at every joint; MuJoCo's has hinges. The angle of a hinge is read
+off the joint's rotation as Kimodo reads it, and what the hinge cannot turn is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from motionrt.runtime.body.rotation import (
+    Floats,
+    axis_angle_to_matrix,
+    matrix_to_axis_angle,
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+)
+from motionrt.runtime.body.skeleton import skeleton_asset
+from motionrt.runtime.errors import InputError
+
+NUM_COLUMNS = 36
+"""Root position (3), root quaternion w x y z (4), hinge angles (29)."""
+
+
+@dataclass(frozen=True)
+class Hinges:
+    """G1's 29 hinges, in MuJoCo's order."""
+
+    names: tuple[str, ...]
+    """MuJoCo's joint names, the columns of qpos from 7 on."""
+    joints: NDArray[np.int64]
+    """(29,), the joints of the g1 skeleton."""
+    offsets: NDArray[np.float32]
+    """(29, 3, 3), O: from the joint's parent to the frame the hinge turns in."""
+    axes: NDArray[np.float32]
+    """(29, 3), the hinge's axis in the skeleton's own frame."""
+    offset_axes: NDArray[np.float32]
+    """(29, 3), the same behind the offset: O·axis."""
+    limits_rad: NDArray[np.float32]
+    """(29, 2), lowest and highest angle relative to rest."""
+    rest_euler_rad: NDArray[np.float32]
+    """(29,), the angle that `qpos` reads off the rest pose."""
+    rest_axis_angle_rad: NDArray[np.float32]
+    """(29,), the angle that `project_to_hinges` reads off the rest pose."""
+    to_mujoco: NDArray[np.float32]
+    """(3, 3), from Kimodo's world (y up, +z forward) to MuJoCo's."""
+
+
+@lru_cache
+def g1_hinges() -> Hinges:
+    """Load G1's hinges."""
+    table = skeleton_asset("g1")["mujoco"]
+    rows = table["joints"]
+
+    def column(name: str) -> NDArray[np.float32]:
+        return np.array([row[name] for row in rows], np.float32)
+
+    return Hinges(
+        names=tuple(row["mujoco_joint"] for row in rows),
+        joints=np.array([row["kimodo_index"] for row in rows], np.int64),
+        offsets=column("offset_rotation"),
+        axes=column("axis_kimodo"),
+        offset_axes=column("axis_in_offset_frame"),
+        limits_rad=np.stack([column("limit_min"), column("limit_max")], axis=-1),
+        rest_euler_rad=column("rest_angle_euler"),
+        rest_axis_angle_rad=column("rest_angle_axis_angle"),
+        to_mujoco=np.array(table["kimodo_to_mujoco_matrix"], np.float32),
+    )
+
+
+def qpos(
+    local_rot_mats: ArrayLike,
+    root_positions: ArrayLike,
+    *,
+    rest_zero: bool = False,
+    quaternion_first: bool = True,
+) -> NDArray[np.float32]:
+    """Turn G1 motions (..., 34, 3, 3) and (..., 3) into MuJoCo's qpos (..., 36).
+
+    rest_zero measures the angles from the skeleton's rest pose; otherwise from MuJoCo's zero.
+    quaternion_first writes the root as w x y z, otherwise x y z w.
+    """
+    local = _g1(local_rot_mats)
+    hinges = g1_hinges()
+    angles = _euler_angle(hinges.offsets @ local[..., hinges.joints, :, :], hinges.offset_axes)
+    if rest_zero:
+        angles = angles - hinges.rest_euler_rad
+    turn = hinges.to_mujoco
+    quaternion = matrix_to_quaternion(turn @ local[..., 0, :, :] @ turn.T)
+    if not quaternion_first:
+        quaternion = np.roll(quaternion, -1, axis=-1)
+    root = np.asarray(root_positions, np.float32) @ turn.T
+    return np.concatenate([root, quaternion, angles], axis=-1, dtype=np.float32)
+
+
+def motion_arrays_from_qpos(
+    values: ArrayLike, *, rest_zero: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Turn qpos (T, 36), quaternion w x y z, into local rotations and root positions.
+
+    `qpos` of the result is the argument again, up to the quaternion's length and sign. The joints
+    that MuJoCo's G1 lacks (toes, hand rolls) rest.
+    """
+    table = np.asarray(values, np.float64)
+    if table.ndim != 2 or table.shape[1] != NUM_COLUMNS:
+        raise InputError(f"qpos is {table.shape}, it must be (T, {NUM_COLUMNS})")
+    quaternion = table[:, 3:7]
+    if not (np.linalg.norm(quaternion, axis=-1) > 1e-6).all():
+        raise InputError("qpos columns 4 to 7 are a quaternion, a frame has zeros there")
+    hinges = g1_hinges()
+    angles = table[:, 7:] + (hinges.rest_euler_rad if rest_zero else 0)
+    axes = hinges.offset_axes.astype(np.float64)
+    turns = axis_angle_to_matrix(axes * _hinge_angle(angles, axes)[..., None])
+    local = np.tile(np.eye(3), (len(table), 34, 1, 1))
+    local[:, hinges.joints] = np.swapaxes(hinges.offsets, -1, -2) @ turns
+    turn = hinges.to_mujoco
+    local[:, 0] = turn.T @ quaternion_to_matrix(quaternion) @ turn
+    return local.astype(np.float32), (table[:, :3] @ turn).astype(np.float32)
+
+
+def project_to_hinges(
+    local_rot_mats: ArrayLike, *, clamp_to_limits: bool = True, rest_zero: bool = False
+) -> Floats:
+    """Leave of G1's local rotations (..., 34, 3, 3) what its hinges can turn.
+
+    The angle is the rotation vector's part along the axis, clamped to MuJoCo's limits if asked.
+    rest_zero turns about the axis from the skeleton's rest pose, otherwise from MuJoCo's zero.
+    """
+    local = _g1(local_rot_mats)
+    hinges = g1_hinges()
+    vectors = matrix_to_axis_angle(hinges.offsets @ local[..., hinges.joints, :, :])
+    angles = np.sum(vectors * hinges.offset_axes, axis=-1) - hinges.rest_axis_angle_rad
+    if clamp_to_limits:
+        angles = np.clip(angles, hinges.limits_rad[:, 0], hinges.limits_rad[:, 1])
+    if rest_zero:
+        turns = axis_angle_to_matrix(hinges.axes * angles[..., None])
+    else:
+        absolute = angles + hinges.rest_axis_angle_rad
+        turns = axis_angle_to_matrix(hinges.offset_axes * absolute[..., None])
+        turns = np.swapaxes(hinges.offsets, -1, -2) @ turns
+    result = local.copy()
+    result[..., hinges.joints, :, :] = turns
+    return result
+
+
+def _g1(local_rot_mats: ArrayLike) -> Floats:
+    local = np.asarray(local_rot_mats, np.float32)
+    if local.shape[-3:] != (34, 3, 3):
+        raise InputError(f"local rotations are {local.shape}, G1's end in (34, 3, 3)")
+    return local
+
+
+def _euler_angle(matrix: Floats, axis: Floats) -> Floats:
+    """Kimodo's angle of a rotation about an axis: three plane angles, weighted by the axis."""
+    planes = np.stack(
+        [
+            np.arctan2(matrix[..., 2, 1], matrix[..., 2, 2]),
+            np.arctan2(matrix[..., 0, 2], matrix[..., 0, 0]),
+            np.arctan2(matrix[..., 1, 0], matrix[..., 1, 1]),
+        ],
+        axis=-1,
+    )
+    result: Floats = np.sum(planes * axis, axis=-1)
+    return result
+
+
+def _hinge_angle(angles: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Find the turn about each axis whose `_euler_angle` is the given angle.
+
+    About x, y or z they are equal; about the two slanted axes they are nearly, and a few steps of
+    the secant method close the gap.
+    """
+    result = angles.copy()
+    slanted = np.flatnonzero(np.abs(axes).max(axis=-1) < 1 - 1e-6)
+    if len(slanted) == 0:
+        return result
+    axis, wanted = axes[slanted], angles[:, slanted]
+
+    def miss(turn: NDArray[np.float64]) -> NDArray[np.float64]:
+        matrices = axis_angle_to_matrix(axis * turn[..., None])
+        return _euler_angle(matrices, axis).astype(np.float64) - wanted
+
+    before, after = wanted * 0.99 - 1e-3, wanted.copy()
+    miss_before, miss_after = miss(before), miss(after)
+    for _ in range(12):
+        slope = (miss_after - miss_before) / np.where(after == before, 1, after - before)
+        step = -miss_after / np.where(np.abs(slope) < 0.1, 1, slope)
+        before, miss_before = after, miss_after
+        after = after + np.clip(step, -0.3, 0.3)
+        miss_after = miss(after)
+    found = np.abs(miss_after) < 1e-6
+    result[:, slanted] = np.where(found, after, wanted)
+    return result

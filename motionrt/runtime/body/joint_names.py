@@ -1,0 +1,200 @@
+"""Joint names that engines map by themselves: Mixamo, Unreal Engine 5, VRM.
+
+A joint that the other rig does not have keeps its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from motionrt.runtime.body.skeleton import Skeleton
+from motionrt.runtime.errors import InputError
+
+STYLES = ("mixamo", "ue5", "vrm")
+"""What `renamed_joints` knows."""
+
+# One row a joint: our role, then the name in each style; a blank keeps the skeleton's own name.
+# {S}, {s} and {side} become Left, l and left, or Right, r and right.
+_ROLES: dict[str, tuple[str, str, str]] = {
+    "hips": ("Hips", "pelvis", "hips"),
+    "spine": ("Spine", "spine_01", "spine"),
+    "chest": ("Spine1", "spine_02", "chest"),
+    "upper_chest": ("Spine2", "spine_03", "upperChest"),
+    "neck": ("Neck", "neck_01", "neck"),
+    "neck2": ("Neck1", "neck_02", ""),
+    "head": ("Head", "head", "head"),
+    "head_end": ("HeadTop_End", "", ""),
+    "jaw": ("", "jaw", "jaw"),
+    "eye": ("{S}Eye", "eye_{s}", "{side}Eye"),
+    "clavicle": ("{S}Shoulder", "clavicle_{s}", "{side}Shoulder"),
+    "upper_arm": ("{S}Arm", "upperarm_{s}", "{side}UpperArm"),
+    "lower_arm": ("{S}ForeArm", "lowerarm_{s}", "{side}LowerArm"),
+    "hand": ("{S}Hand", "hand_{s}", "{side}Hand"),
+    "thigh": ("{S}UpLeg", "thigh_{s}", "{side}UpperLeg"),
+    "shin": ("{S}Leg", "calf_{s}", "{side}LowerLeg"),
+    "foot": ("{S}Foot", "foot_{s}", "{side}Foot"),
+    "toe": ("{S}ToeBase", "ball_{s}", "{side}Toes"),
+    "toe_end": ("{S}Toe_End", "", ""),
+    "thumb1": ("{S}HandThumb1", "thumb_01_{s}", "{side}ThumbMetacarpal"),
+    "thumb2": ("{S}HandThumb2", "thumb_02_{s}", "{side}ThumbProximal"),
+    "thumb3": ("{S}HandThumb3", "thumb_03_{s}", "{side}ThumbDistal"),
+    "thumb_end": ("{S}HandThumb4", "", ""),
+}
+for _finger, _vrm in (
+    ("Index", "Index"),
+    ("Middle", "Middle"),
+    ("Ring", "Ring"),
+    ("Pinky", "Little"),
+):
+    _low = _finger.lower()
+    _ROLES[f"{_low}0"] = (f"{{S}}InHand{_finger}", f"{_low}_metacarpal_{{s}}", "")
+    for _number, _part in enumerate(("Proximal", "Intermediate", "Distal"), start=1):
+        _ROLES[f"{_low}{_number}"] = (
+            f"{{S}}Hand{_finger}{_number}",
+            f"{_low}_0{_number}_{{s}}",
+            f"{{side}}{_vrm}{_part}",
+        )
+    _ROLES[f"{_low}_end"] = (f"{{S}}Hand{_finger}4", "", "")
+
+_SOMA = {
+    "Hips": "hips",
+    "Spine1": "spine",
+    "Spine2": "chest",
+    "Chest": "upper_chest",
+    "Neck1": "neck",
+    "Neck2": "neck2",
+    "Head": "head",
+    "HeadEnd": "head_end",
+    "Jaw": "jaw",
+    "{S}Eye": "eye",
+    "{S}Shoulder": "clavicle",
+    "{S}Arm": "upper_arm",
+    "{S}ForeArm": "lower_arm",
+    "{S}Hand": "hand",
+    "{S}Leg": "thigh",
+    "{S}Shin": "shin",
+    "{S}Foot": "foot",
+    "{S}ToeBase": "toe",
+    "{S}ToeEnd": "toe_end",
+    "{S}HandThumb1": "thumb1",
+    "{S}HandThumb2": "thumb2",
+    "{S}HandThumb3": "thumb3",
+    "{S}HandThumbEnd": "thumb_end",
+}
+for _finger in ("Index", "Middle", "Ring", "Pinky"):
+    # SOMA's first joint of a finger is the metacarpal, inside the palm.
+    for _number in range(4):
+        _SOMA[f"{{S}}Hand{_finger}{_number + 1}"] = f"{_finger.lower()}{_number}"
+    _SOMA[f"{{S}}Hand{_finger}End"] = f"{_finger.lower()}_end"
+
+_SMPLX = {
+    "pelvis": "hips",
+    "spine1": "spine",
+    "spine2": "chest",
+    "spine3": "upper_chest",
+    "neck": "neck",
+    "head": "head",
+    "{side}_hip": "thigh",
+    "{side}_knee": "shin",
+    "{side}_ankle": "foot",
+    "{side}_foot": "toe",
+    "{side}_collar": "clavicle",
+    "{side}_shoulder": "upper_arm",
+    "{side}_elbow": "lower_arm",
+    "{side}_wrist": "hand",
+}
+
+_CMU = {
+    "Hips": "hips",
+    "Spine": "spine",
+    "Spine1": "chest",
+    "Spine2": "upper_chest",
+    "Neck": "neck",
+    "Head": "head",
+    "{S}UpLeg": "thigh",
+    "{S}Leg": "shin",
+    "{S}Foot": "foot",
+    "{S}Toe": "toe",
+    "{S}Shoulder": "clavicle",
+    "{S}Arm": "upper_arm",
+    "{S}ForeArm": "lower_arm",
+    "{S}Hand": "hand",
+}
+
+_SKELETONS = {
+    "soma30": _SOMA,
+    "soma77": _SOMA,
+    "smplx22": _SMPLX,
+    "humanml22": _SMPLX,
+    "cmu22": _CMU,
+}
+
+
+def has_tables(skeleton: Skeleton) -> bool:
+    """Say whether `renamed_joints` knows the skeleton."""
+    return skeleton.name in _SKELETONS
+
+
+def renamed_joints(skeleton: Skeleton, style: str) -> tuple[str, ...]:
+    """Give a skeleton's joints their names in another rig; InputError if there is no table."""
+    if style not in STYLES:
+        raise InputError(f"joint names {style!r}: there are {', '.join(STYLES)}")
+    if skeleton.name not in _SKELETONS:
+        raise InputError(
+            f"skeleton {skeleton.name} has no {style} names; {', '.join(_SKELETONS)} have"
+        )
+    column = STYLES.index(style)
+    names: dict[str, str] = {}
+    for pattern, role in _SKELETONS[skeleton.name].items():
+        for side in ("Left", "Right"):
+            words = {"S": side, "s": side[0].lower(), "side": side.lower()}
+            new = _ROLES[role][column].format(**words)
+            if new:
+                names[pattern.format(**words)] = ("mixamorig:" if style == "mixamo" else "") + new
+    return tuple(names.get(name, name) for name in skeleton.joint_names)
+
+
+def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
+    """Say which joint plays which role, by the names of any rig that is known here.
+
+    Roles are the keys of the table above, with ``_left`` or ``_right`` where there are two. The rig
+    that knows most of the names is taken; a role that it has twice goes to the first joint.
+    """
+    rigs = [list(table.items()) for table in (_SOMA, _SMPLX, _CMU)]
+    rigs += [
+        [(names[column], role) for role, names in _ROLES.items() if names[column]]
+        for column in range(len(STYLES))
+    ]
+    plain = [name.rpartition(":")[2] for name in joint_names]
+    best: dict[str, int] = {}
+    for rig in rigs:
+        roles: dict[str, str] = {}
+        for pattern, role in rig:
+            sided = "{" in pattern
+            for side in ("Left", "Right"):
+                words = {"S": side, "s": side[0].lower(), "side": side.lower()}
+                roles[pattern.format(**words)] = f"{role}_{side.lower()}" if sided else role
+        found: dict[str, int] = {}
+        for joint, name in enumerate(plain):
+            if name in roles:
+                found.setdefault(roles[name], joint)
+        best = max(best, found, key=len)
+    return best
+
+
+def joint_groups(joint_names: Sequence[str]) -> dict[str, Any]:
+    """Find hips, feet and hands of a foreign skeleton, under `Skeleton`'s names for them.
+
+    What the names do not tell is left away.
+    """
+    roles = joint_roles(joint_names)
+    groups: dict[str, tuple[str, ...]] = {"hip_joints": ("thigh_right", "thigh_left")}
+    for side in ("left", "right"):
+        groups[f"{side}_foot_joints"] = (f"foot_{side}", f"toe_{side}")
+        groups[f"{side}_hand_joints"] = (f"hand_{side}",)
+    return {
+        group: tuple(roles[role] for role in wanted)
+        for group, wanted in groups.items()
+        if all(role in roles for role in wanted)
+    }

@@ -1,0 +1,1 @@
+"""Motion files: one reader and one writer a format."""

@@ -1,0 +1,91 @@
+"""Bring the motions of files onto motionrt's own skeletons."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionrt.runtime.body.joint_names import STYLES, has_tables, renamed_joints
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.rest_pose import (
+    REST_POSES,
+    rebase,
+    rebased_skeleton,
+    rest_rotations,
+    soma_rig_rotations,
+)
+from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
+
+_OFFSET_TOLERANCE_M = 5e-4
+
+
+def on_known_skeleton(motion: Motion) -> Motion:
+    """Bring a motion onto the skeleton of motionrt whose joints and bones it has, if there is one.
+
+    Joint order, an engine's names and another rest pose are undone; any other motion is returned
+    as it is.
+    """
+    skeleton = motion.skeleton
+    for known, names, rotations, offsets in _known_forms():
+        if set(names) != set(skeleton.joint_names):
+            continue
+        order = [skeleton.joint_names.index(name) for name in names]
+        place = {joint: index for index, joint in enumerate(order)}
+        parents = [place.get(int(skeleton.parents[joint]), -1) for joint in order]
+        if parents != known.parents.tolist():
+            continue
+        if np.abs(skeleton.offsets[order][1:] - offsets[1:]).max() > _OFFSET_TOLERANCE_M:
+            continue
+        based = Motion.from_local(
+            motion.local_rot_mats[:, order],
+            motion.root_positions,
+            rebased_skeleton(known, rotations),
+            motion.fps,
+            foot_contacts=motion.foot_contacts,
+            info=dict(motion.info),
+        )
+        back = rebase(based, np.ascontiguousarray(np.swapaxes(rotations, -1, -2)))
+        return Motion.from_local(
+            back.local_rot_mats,
+            motion.root_positions,
+            known,
+            motion.fps,
+            foot_contacts=motion.foot_contacts,
+            info=dict(motion.info),
+        )
+    return motion
+
+
+@lru_cache
+def _known_forms() -> list[
+    tuple[Skeleton, tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]
+]:
+    """Each skeleton in each rest pose under each set of names."""
+    forms = []
+    for name in SKELETON_NAMES:
+        skeleton = load_skeleton(name)
+        poses = [rest_rotations(skeleton, rest) for rest in REST_POSES]
+        if name == "soma77":
+            poses.append(soma_rig_rotations())
+        sets = [skeleton.joint_names]
+        if has_tables(skeleton):
+            sets += [renamed_joints(skeleton, style) for style in STYLES]
+        for rotations in poses:
+            offsets = rebased_skeleton(skeleton, rotations).offsets
+            forms += [(skeleton, names, rotations, offsets) for names in sets]
+    return forms
+
+
+def unique_names(names: list[str]) -> tuple[str, ...]:
+    """Number the names that occur more than once."""
+    seen: set[str] = set()
+    result = []
+    for name in names:
+        candidate, number = name, 2
+        while candidate in seen:
+            candidate, number = f"{name}_{number}", number + 1
+        seen.add(candidate)
+        result.append(candidate)
+    return tuple(result)

@@ -1,0 +1,105 @@
+"""Read a motion from .npz: ours, Kimodo's or AMASS."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionrt.runtime.body.joint_names import joint_groups
+from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
+from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.formats.readers.amass import is_amass, motion_from_amass
+from motionrt.runtime.formats.readers.arrays import read_arrays
+
+DEFAULT_FPS = 30.0
+"""The frame rate of files that do not state one, as Kimodo's do not."""
+
+_BY_NUM_JOINTS = {30: "soma30", 77: "soma77", 34: "g1", 22: "smplx22"}
+
+
+def read_npz(
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    skeleton: Skeleton | None = None,
+    z_up: bool = True,
+) -> Motion:
+    """Read an .npz; fps and skeleton are for files that do not say theirs, z_up is for AMASS.
+
+    Without joint names the skeleton follows from the number of joints (22 is SMPL-X).
+    """
+    arrays = read_arrays(path)
+    if is_amass(arrays):
+        return motion_from_amass(arrays, str(path), z_up=z_up, fps=fps)
+    if not any(name in arrays for name in ("local_rot_mats", "global_rot_mats")):
+        raise InputError(
+            f"{path}: no local_rot_mats or global_rot_mats in it; "
+            f"there are {', '.join(list(arrays)[:12]) or 'no arrays'}"
+        )
+    try:
+        if fps is None:
+            fps = float(_number(arrays["fps"])) if "fps" in arrays else DEFAULT_FPS
+        found = skeleton or _skeleton(arrays)
+        known = {name: arrays[name] for name in ARRAY_NAMES if name in arrays}
+        return Motion.from_arrays(known, found, fps, _info(arrays))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _info(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Read what a generated clip says of itself; nothing if it is not what we write."""
+    try:
+        info = json.loads(str(arrays["info"][()]))
+    except (KeyError, ValueError, RecursionError):
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def _skeleton(arrays: dict[str, NDArray[Any]]) -> Skeleton:
+    rotations = arrays.get("local_rot_mats", arrays.get("global_rot_mats"))
+    assert rotations is not None
+    if rotations.ndim != 4:
+        raise InputError(f"rotations are {rotations.shape}, one clip is (T, J, 3, 3)")
+    joints = rotations.shape[1]
+    if "joint_names" not in arrays:
+        if joints not in _BY_NUM_JOINTS:
+            raise InputError(f"{joints} joints and no joint_names: which skeleton is not known")
+        return load_skeleton(_BY_NUM_JOINTS[joints])
+    names = tuple(str(name) for name in np.atleast_1d(arrays["joint_names"]))
+    found = skeleton_with_names(names)
+    if "parents" in arrays and "rest_positions" in arrays:
+        custom = Skeleton.from_dict(
+            {
+                "name": "custom",
+                "joint_names": names,
+                "parents": arrays["parents"],
+                "rest_positions": arrays["rest_positions"],
+                **joint_groups(names),
+            }
+        )
+        known = [load_skeleton(name) for name in SKELETON_NAMES]
+        same = [s for s in known if s == replace(custom, name=s.name)]
+        return same[0] if same else custom
+    if found is not None:
+        return found
+    raise InputError(f"no skeleton has its {len(names)} joint names, and it has no rest_positions")
+
+
+def skeleton_with_names(joint_names: tuple[str, ...]) -> Skeleton | None:
+    """Find the skeleton that the joint names alone stand for: the first one that has them."""
+    for name in SKELETON_NAMES:
+        if load_skeleton(name).joint_names == joint_names:
+            return load_skeleton(name)
+    return None
+
+
+def _number(value: NDArray[Any]) -> float:
+    if value.size != 1 or not np.issubdtype(value.dtype, np.number):
+        raise InputError(f"fps is {value.dtype} {value.shape}, it must be one number")
+    return float(value.reshape(()))

@@ -1,0 +1,141 @@
+"""The table of motion formats: a row a format. Readers and writers are imported when they are used.
+
+A new format is a file in ``readers`` or ``writers`` and a row here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from motionrt.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from motionrt.runtime.body.motion import Motion
+
+_READERS, _WRITERS = "motionrt.runtime.formats.readers", "motionrt.runtime.formats.writers"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to hold a motion in a file."""
+
+    name: str
+    """What `Motion.save` and `Motion.load` can be told."""
+    ending: str
+    """What is put behind a stem to name a file of it."""
+    holds: str
+    """In a few words, whose motions and what else."""
+    reader: str
+    """Its function, as module:name."""
+    writer: str
+
+
+FORMATS = {
+    row.name: row
+    for row in (
+        Format(
+            "npz",
+            ".npz",
+            "any skeleton; Kimodo's arrays and ours, whole",
+            f"{_READERS}.npz:read_npz",
+            f"{_WRITERS}.npz:write_npz",
+        ),
+        Format(
+            "bvh",
+            ".bvh",
+            "any skeleton; centimetres, for Blender, MotionBuilder and engines",
+            f"{_READERS}.bvh:read_bvh",
+            f"{_WRITERS}.bvh:write_bvh",
+        ),
+        Format(
+            "glb",
+            ".glb",
+            "any skeleton; binary glTF with a figure that viewers show",
+            f"{_READERS}.gltf:read_gltf",
+            f"{_WRITERS}.gltf:write_gltf",
+        ),
+        Format(
+            "csv",
+            ".csv",
+            "the robot Unitree G1; MuJoCo's qpos",
+            f"{_READERS}.csv:read_csv",
+            f"{_WRITERS}.csv:write_csv",
+        ),
+        Format(
+            "amass",
+            "_amass.npz",
+            "SMPL-X bodies, as AMASS has them",
+            f"{_READERS}.amass:read_amass",
+            f"{_WRITERS}.amass:write_amass",
+        ),
+        Format(
+            "npy",
+            ".npy",
+            "HumanML3D's joint positions; features are read too",
+            f"{_READERS}.npy:read_npy",
+            f"{_WRITERS}.npy:write_npy",
+        ),
+    )
+}
+"""By name; of several with one suffix the first is taken."""
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Tell a file's format by its suffix; InputError if it is none of a motion."""
+    suffix = Path(path).suffix.lower()
+    for row in FORMATS.values():
+        if row.ending == suffix:
+            return row.name
+    known = ", ".join(row.ending for row in FORMATS.values() if row.ending.startswith("."))
+    raise InputError(f"{path}: unknown suffix {suffix or '(none)'}; motions are {known}")
+
+
+def read_motion(
+    path: str | os.PathLike[str], format: str | None = None, **options: object
+) -> Motion:
+    """Read a file as `Motion.load` does."""
+    name = format or format_of(path)
+    if not Path(path).is_file():
+        reason = "is a folder" if Path(path).is_dir() else "no such file"
+        raise InputError(f"{path}: {reason}")
+    function = _function(name, "reader")
+    _check_options(name, path, function, 1, options)
+    return cast("Motion", function(path, **options))
+
+
+def write_motion(
+    motion: Motion, path: str | os.PathLike[str], format: str | None = None, **options: object
+) -> None:
+    """Write a file as `Motion.save` does."""
+    name = format or format_of(path)
+    function = _function(name, "writer")
+    _check_options(name, path, function, 2, options)
+    function(motion, path, **options)
+
+
+def _function(name: str, verb: str) -> Callable[..., Any]:
+    if name not in FORMATS:
+        raise InputError(f"unknown motion format {name!r}; there are {', '.join(FORMATS)}")
+    module, _, function = str(getattr(FORMATS[name], verb)).partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _check_options(
+    name: str,
+    path: str | os.PathLike[str],
+    function: Callable[..., Any],
+    num_arguments: int,
+    options: Mapping[str, object],
+) -> None:
+    known = list(inspect.signature(function).parameters)[num_arguments:]
+    for option in options:
+        if option not in known:
+            has = f"there are {', '.join(known)}" if known else "there are none"
+            raise InputError(f"{path}: {name} has no option {option!r}; {has}")

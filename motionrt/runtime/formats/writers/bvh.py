@@ -1,0 +1,177 @@
+"""Write a motion as BVH text, for Blender, MotionBuilder, Unreal and the like."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionrt.runtime.body.joint_names import renamed_joints
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.rest_pose import rebase, rest_rotations, soma_rig_rotations
+from motionrt.runtime.body.rotation import (
+    matrix_to_euler_zyx,
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+    unwrap_euler_zyx,
+)
+from motionrt.runtime.body.skeleton import Skeleton, skeleton_asset
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.files import atomic_file
+
+CENTIMETRES = 100.0
+"""Units per metre that BVH files have by default."""
+
+_DECIMALS = 6
+_SOMA_HIPS_OFFSET_M = (0.0, 1.0, 0.0)
+_WRAPPER = {None: "Root", "mixamo": "Root", "ue5": "root", "vrm": "Root"}
+
+
+def write_bvh(
+    motion: Motion,
+    path: str | os.PathLike[str],
+    *,
+    rest: str = "neutral",
+    joint_names: str | None = None,
+    scale: float = CENTIMETRES,
+    unwrap: bool | None = None,
+) -> None:
+    """Write BVH; see `bvh_text` for the options."""
+    text = bvh_text(motion, rest=rest, joint_names=joint_names, scale=scale, unwrap=unwrap)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, "utf-8", newline="\n")
+
+
+def bvh_text(
+    motion: Motion,
+    *,
+    rest: str = "neutral",
+    joint_names: str | None = None,
+    scale: float = CENTIMETRES,
+    unwrap: bool | None = None,
+) -> str:
+    """Make the text of a BVH file.
+
+    Args:
+        motion: any skeleton; SOMA's 30 joints are expanded to 77 first.
+        rest: the pose of the file when all channels are zero, "neutral" or "t-pose"
+            (`body.rest_pose`). SOMA in "neutral" is Kimodo's file, number by number: a still `Root`
+            above `Hips`, no End Sites, the rig's own rest pose.
+        joint_names: "mixamo", "ue5" or "vrm" renames the joints; None keeps their names.
+        scale: units per metre; 100 is centimetres.
+        unwrap: whether angles may leave ±180 degrees so that no channel jumps by a turn; None says
+            yes, except where the file is Kimodo's.
+    """
+    if not (np.isfinite(scale) and scale > 0):
+        raise InputError(f"scale is {scale}, it must be above zero (units per metre)")
+    if motion.skeleton.name == "soma30":
+        motion = motion.to_soma77()
+    is_soma = motion.skeleton.name == "soma77"
+    names = motion.skeleton.joint_names
+    if joint_names is not None:
+        names = renamed_joints(motion.skeleton, joint_names)
+    if is_soma and rest == "neutral":
+        based = rebase(motion, soma_rig_rotations())
+        offsets = _soma_rig_offsets()
+    else:
+        based = rebase(motion, rest_rotations(motion.skeleton, rest))
+        offsets = based.skeleton.offsets.astype(np.float64)
+    if unwrap is None:
+        unwrap = not (is_soma and rest == "neutral")
+
+    order = _depth_first(motion.skeleton)
+    lines = ["HIERARCHY"]
+    if is_soma:
+        offsets[0] = _SOMA_HIPS_OFFSET_M
+        lines += [f"ROOT {_WRAPPER[joint_names]}", "{", *_joint_lines(1, np.zeros(3), root=True)]
+    tips = based.skeleton.tip_offsets * np.float32(scale)
+    scaled = (offsets * scale).astype(np.float32).astype(np.float64)  # as Kimodo rounds them
+    lines += _hierarchy(motion.skeleton, names, scaled, tips, order, wrapped=is_soma)
+    if is_soma:
+        lines.append("}")
+    lines += ["MOTION", f"Frames: {motion.num_frames}", f"Frame Time: {1 / motion.fps!r}"]
+
+    # Through a quaternion and in single precision, as Kimodo does it: this makes the numbers the
+    # same to the last digit or two.
+    rotations = quaternion_to_matrix(matrix_to_quaternion(based.local_rot_mats))
+    angles = matrix_to_euler_zyx(rotations)
+    if unwrap:
+        angles = unwrap_euler_zyx(angles.astype(np.float64))
+    frames = motion.num_frames
+    root = motion.root_positions * np.float32(scale)
+    columns = [root, np.degrees(angles[:, order]).reshape(frames, -1)]
+    if is_soma:
+        still = np.tile(np.array([0.0, 0.0, 0.0, 0.0, -0.0, 0.0]), (frames, 1))
+        columns.insert(0, still)
+    table = np.round(np.concatenate(columns, axis=1, dtype=np.float64), _DECIMALS)
+    # repr is the shortest decimal text of a double.
+    lines += [" ".join(map(repr, row)) + " " for row in table.tolist()]
+    return "\n".join(lines) + "\n"
+
+
+def _hierarchy(
+    skeleton: Skeleton,
+    names: tuple[str, ...],
+    offsets: NDArray[np.float64],
+    tips: NDArray[np.float32],
+    order: list[int],
+    wrapped: bool,
+) -> list[str]:
+    """Joints as nested blocks, in depth-first order; End Sites under leaves unless wrapped."""
+    base = 1 if wrapped else 0
+    depths = np.full(skeleton.num_joints, base)
+    lines: list[str] = []
+    open_depths: list[int] = []
+    for joint in order:
+        parent = int(skeleton.parents[joint])
+        if parent >= 0:
+            depths[joint] = depths[parent] + 1
+        depth = int(depths[joint])
+        while open_depths and open_depths[-1] >= depth:
+            lines.append("  " * open_depths.pop() + "}")
+        is_first = parent < 0
+        keyword = "ROOT" if is_first and not wrapped else "JOINT"
+        name = "_".join(names[joint].split()) or f"joint{joint}"
+        lines += ["  " * depth + f"{keyword} {name}", "  " * depth + "{"]
+        lines += _joint_lines(depth + 1, offsets[joint], root=is_first)
+        open_depths.append(depth)
+        if not wrapped and not skeleton.children[joint]:
+            inside = "  " * (depth + 1)
+            lines += [f"{inside}End Site", inside + "{"]
+            lines += [f"{inside}  OFFSET {_numbers(tips[joint])}"]
+            lines += [inside + "}"]
+    while open_depths:
+        lines.append("  " * open_depths.pop() + "}")
+    return lines
+
+
+def _joint_lines(depth: int, offset: NDArray[np.float64], root: bool) -> list[str]:
+    space = "  " * depth
+    channels = "Zrotation Yrotation Xrotation"
+    count = 3
+    if root:
+        channels, count = f"Xposition Yposition Zposition {channels}", 6
+    return [f"{space}OFFSET {_numbers(offset)}", f"{space}CHANNELS {count} {channels}"]
+
+
+def _numbers(values: NDArray[np.float64] | NDArray[np.float32]) -> str:
+    rounded = np.round(values.astype(np.float64), _DECIMALS) + 0.0  # no -0.0
+    return " ".join(map(repr, rounded.tolist()))
+
+
+def _soma_rig_offsets() -> NDArray[np.float64]:
+    rest = np.asarray(skeleton_asset("soma77")["bvh_rest_positions"], np.float64)
+    parents = np.asarray(skeleton_asset("soma77")["parents"])
+    offsets: NDArray[np.float64] = rest - rest[parents]
+    return offsets
+
+
+def _depth_first(skeleton: Skeleton) -> list[int]:
+    order: list[int] = []
+    stack = [0]
+    while stack:
+        joint = stack.pop()
+        order.append(joint)
+        stack.extend(reversed(skeleton.children[joint]))
+    return order

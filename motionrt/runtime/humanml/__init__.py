@@ -1,0 +1,1 @@
+"""HumanML3D's representation of motion: features, joints, and motions given to a model."""

@@ -1,0 +1,1 @@
+"""The MotionGPT3 family."""

@@ -1,1 +1,0 @@
-"""Clean-up of a generated motion: foot skate removed, constraints met exactly."""

@@ -1,0 +1,1 @@
+"""Text on its way to a model: prompts, tokens, and where embeddings come from."""

@@ -1,0 +1,121 @@
+"""Cleaned prompts to embeddings: by a bundle's encoder, its prompt book, or a server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionrt.runtime.backend.backends import Backend
+from motionrt.runtime.backend.onnx_session import Session
+from motionrt.runtime.bundle.manifest import Bundle
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.text.prompt_book import PromptBook
+from motionrt.runtime.text.tokenizer import TextTokenizer
+
+GRAPH = "text_encoder"
+MAX_KNOWN = 256
+"""Embeddings that are remembered."""
+
+
+class Encoder(Protocol):
+    """What turns cleaned prompts into embeddings."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What it is, as kept beside what it made."""
+
+    def encode(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embeddings (B, W)."""
+
+
+class BundleTextEncoder:
+    """A bundle's tokenizer and encoder graph. Safe to use from several threads."""
+
+    def __init__(self, bundle: Bundle, session: Session | Backend) -> None:
+        """Take the graph's session, or a backend to load it on; InputError if there is none."""
+        if GRAPH not in bundle.manifest.graphs:
+            raise InputError(f"{bundle.folder}: holds no text encoder; export with --text-encoder")
+        name = str(bundle.manifest.text["tokenizer"])
+        bundle.check_hashes([name])
+        self.tokenizer = TextTokenizer(bundle.path(name), bundle.manifest.text["rules"])
+        if isinstance(session, Backend):
+            session = Session(bundle, GRAPH, session)
+        self._session = session
+        self._text = bundle.manifest.text
+        self._precision = bundle.manifest.graphs[GRAPH].precision
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What it is, as kept beside what it made."""
+        keys = ("encoder", "name", "fingerprint", "framing", "pooling", "text_width")
+        told = {key: self._text[key] for key in keys if key in self._text}
+        return {**told, "precision": self._precision}
+
+    def encode(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embeddings (B, W) of prompts as they are: clean them first."""
+        ids, attention_mask, pool_mask = self.tokenizer.encode(prompts)
+        feed = {"input_ids": ids, "attention_mask": attention_mask, "pool_mask": pool_mask}
+        (embedding,) = self._session.run(feed).values()
+        return np.asarray(embedding, np.float32)
+
+
+class TextSources:
+    """Where a bundle's text embeddings come from, one cleaned prompt at a time.
+
+    A server, if one is given, is asked for all. Else the bundle's prompt book is looked into, then
+    its encoder runs; a bundle with a book alone refuses what the book does not know.
+    """
+
+    def __init__(self, bundle: Bundle, session: Callable[[], Session]) -> None:
+        """Take a bundle, and what loads its encoder's graph when that is first needed."""
+        self.bundle = bundle
+        self.server: Encoder | None = None
+        self._session = session
+        self._encoder: BundleTextEncoder | None = None
+        self._book: PromptBook | None = None
+        self._known: dict[str, NDArray[np.float32]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def book(self) -> PromptBook | None:
+        """The bundle's prompt book, loaded at first use."""
+        name = self.bundle.manifest.text.get("prompt_book")
+        if self._book is None and name is not None:
+            self.bundle.check_hashes([str(name)])
+            self._book = PromptBook.load(self.bundle.path(str(name)))
+        return self._book
+
+    def encode(self, prompt: str) -> NDArray[np.float32]:
+        """Return the embedding (W,) of one cleaned prompt; the last ones are remembered.
+
+        One at a time: a batch would only be faster with a GPU, and alone is how models were
+        trained.
+        """
+        with self._lock:
+            if prompt not in self._known:
+                if len(self._known) >= MAX_KNOWN:
+                    self._known.clear()
+                self._known[prompt] = self._encode(prompt)
+            return self._known[prompt]
+
+    def _encode(self, prompt: str) -> NDArray[np.float32]:
+        if self.server is not None:
+            served: NDArray[np.float32] = self.server.encode([prompt])[0]
+            return served
+        book = self.book
+        if book is not None and (prompt in book or GRAPH not in self.bundle.manifest.graphs):
+            return book.lookup(prompt)
+        if GRAPH not in self.bundle.manifest.graphs:
+            raise InputError(
+                f"{self.bundle.folder}: holds neither text encoder nor prompt book; use a server "
+                "(--text-encoder-url), give text embeddings (Pipeline.sample), or export with "
+                "--text-encoder"
+            )
+        if self._encoder is None:
+            self._encoder = BundleTextEncoder(self.bundle, self._session())
+        encoded: NDArray[np.float32] = self._encoder.encode([prompt])[0]
+        return encoded

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import motionrt
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.kimodo.constraint_files import to_json, write_constraints
+from motionrt.runtime.kimodo.constraints import Root2D, constraint_from_motion
+from motionrt.runtime.kimodo.pipeline import KimodoPipeline
+
+QUICK: dict[str, Any] = {"seed": 3, "num_steps": 3}
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_bundle: Path) -> KimodoPipeline:
+    loaded = motionrt.load(tiny_bundle, backend="cpu")
+    assert isinstance(loaded, KimodoPipeline)
+    return loaded
+
+
+def one(made: Motion | list[Motion]) -> Motion:
+    assert isinstance(made, Motion)
+    return made
+
+
+def many(made: Motion | list[Motion]) -> list[Motion]:
+    assert isinstance(made, list)
+    return made
+
+
+def test_one_prompt_is_the_same_alone_and_as_a_sequence(pipeline: KimodoPipeline) -> None:
+    alone = one(pipeline.generate("a person walks", 1.0, **QUICK))
+    sequence = one(pipeline.generate("a person walks", 1.0, multi_prompt=True, **QUICK))
+    np.testing.assert_allclose(alone.posed_joints, sequence.posed_joints, atol=1e-5)
+    assert alone.info["compat"] == "2026-03" and alone.info["postprocess"]
+    assert sequence.info["segments"] == [{"prompt": "a person walks", "num_frames": 30}]
+
+
+def test_several_prompts_are_one_motion(pipeline: KimodoPipeline) -> None:
+    prompts, frames = ["walk", "jump", ""], [20, 25, 30]
+    motion = one(pipeline.generate(prompts, num_frames=frames, multi_prompt=True, **QUICK))
+    assert motion.num_frames == 75
+    assert [segment["num_frames"] for segment in motion.info["segments"]] == frames
+    motions = many(
+        pipeline.generate(
+            prompts, num_frames=frames, multi_prompt=True, num_samples=2, seed=3, num_steps=3
+        )
+    )
+    assert [motion.info["sample"] for motion in motions] == [0, 1]
+    assert not np.allclose(motions[0].posed_joints, motions[1].posed_joints)
+
+
+@pytest.mark.parametrize("compat", ["2026-03", "latest"])
+def test_the_revision_is_chosen_and_noted(pipeline: KimodoPipeline, compat: str) -> None:
+    motion = one(
+        pipeline.generate(["walk", "jump"], 1.0, multi_prompt=True, compat=compat, **QUICK)
+    )
+    assert motion.info["compat"] == compat
+    assert np.isfinite(motion.posed_joints).all()
+
+
+def test_revisions_differ_only_where_they_should(pipeline: KimodoPipeline) -> None:
+    first, second = (
+        one(pipeline.generate("walk", 1.0, compat=name, postprocess=False, **QUICK))
+        for name in ("2026-03", "latest")
+    )
+    np.testing.assert_array_equal(first.posed_joints, second.posed_joints)
+    first, second = (
+        one(pipeline.generate(["a", "b"], 1.0, compat=name, multi_prompt=True, **QUICK))
+        for name in ("2026-03", "latest")
+    )
+    assert not np.allclose(first.posed_joints, second.posed_joints)
+
+
+def test_full_bodies_are_met_after_clean_up(pipeline: KimodoPipeline) -> None:
+    wanted = one(pipeline.generate("walk", 1.0, seed=9, num_steps=3, postprocess=False))
+    item = constraint_from_motion(wanted, [5, 20], "fullbody")
+    motion = one(pipeline.generate("run", 1.0, constraints=[item], **QUICK))
+    rotations = wanted.local_rot_mats[[5, 20]]
+    np.testing.assert_allclose(motion.local_rot_mats[[5, 20]], rotations, atol=1e-4)
+    loose = one(pipeline.generate("run", 1.0, constraints=[item], postprocess=False, **QUICK))
+    assert not np.allclose(loose.local_rot_mats[[5, 20]], rotations, atol=1e-2)
+    assert motion.info["num_constraints"] == 1 and not loose.info["postprocess"]
+
+
+def test_constraints_come_as_objects_dictionaries_or_a_file(
+    pipeline: KimodoPipeline, tmp_path: Path
+) -> None:
+    item = Root2D(np.array([0, 29]), np.array([[0, 0], [1, 1]], np.float32))
+    write_constraints(tmp_path / "c.json", [item])
+    forms: list[Any] = [
+        [item],
+        [to_json(item)],
+        tmp_path / "c.json",
+        [[item]],
+        str(tmp_path / "c.json"),
+    ]
+    motions = [one(pipeline.generate("walk", 1.0, constraints=form, **QUICK)) for form in forms]
+    for motion in motions[1:]:
+        np.testing.assert_array_equal(motion.posed_joints, motions[0].posed_joints)
+    ground = motions[0].root_positions[[0, 29]][:, ::2]
+    assert np.linalg.norm(ground - [[0, 0], [1, 1]], axis=1).max() < 0.06  # the margin, nearly
+
+
+def test_each_motion_can_have_its_own_constraints(pipeline: KimodoPipeline) -> None:
+    items = [Root2D(np.array([19]), np.full((1, 2), x, np.float32)) for x in (-1, 1)]
+    motions = many(
+        pipeline.generate(["a", "b"], num_frames=20, constraints=[[i] for i in items], **QUICK)
+    )
+    assert motions[0].root_positions[19, 0] < -0.9 and motions[1].root_positions[19, 0] > 0.9
+
+
+def test_a_clip_is_continued_from_where_it_ends(pipeline: KimodoPipeline, tmp_path: Path) -> None:
+    clip = one(pipeline.generate("walk", 1.5, **QUICK))
+    clip.save(tmp_path / "walk.npz")
+    for given in (clip, tmp_path / "walk.npz"):
+        longer = one(pipeline.generate("then jump", 1.0, continue_from=given, **QUICK))
+        assert longer.num_frames == 45 + 30
+        kept = 45 - 5 - 4
+        np.testing.assert_array_equal(longer.posed_joints[:kept], clip.posed_joints[:kept])
+        np.testing.assert_allclose(longer.posed_joints[kept], clip.posed_joints[kept], atol=1e-3)
+        assert longer.info["continued_frames"] == 45
+    assert clip.smooth_root_pos is not None and longer.smooth_root_pos is not None
+    latest = one(pipeline.generate("then jump", 1.0, continue_from=clip, compat="latest", **QUICK))
+    np.testing.assert_allclose(latest.posed_joints[:45], clip.posed_joints, atol=2e-3)
+
+
+def test_a_frame_beyond_is_an_error_alone_and_a_note_in_a_sequence(
+    pipeline: KimodoPipeline,
+) -> None:
+    item = Root2D(np.array([0, 40]), np.zeros((2, 2), np.float32))
+    with pytest.raises(InputError, match="frame 40 is beyond the clip's 30 frames"):
+        pipeline.generate("walk", 1.0, constraints=[item], **QUICK)
+    motion = one(pipeline.generate("walk", 1.0, constraints=[item], multi_prompt=True, **QUICK))
+    assert motion.info["num_dropped_constraint_frames"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"speed": 2}, "kimodo has no option speed"),
+        ({"first_heading_rad": float("nan")}, "first heading nan: must be finite"),
+        ({"first_heading_rad": [0, 1, 2]}, "3 first headings for 1 motions"),
+        ({"root_margin": -1}, "root margin -1"),
+        ({"compat": "2025"}, "compat '2025': there are 2026-03, latest"),
+        ({"num_frames": 0}, "0 frames: this model takes 1 to"),
+        ({"num_frames": [1, 2]}, "2 durations for 1 prompts"),
+        ({"num_frames": 10**6}, "1000000 frames"),
+        ({"constraints": [3]}, "a constraint is int"),
+        ({"constraints": [[], []]}, "2 lists of constraints for 1 motions"),
+        ({"constraints": "none.json"}, r"none\.json: cannot be read"),
+        ({"constraints": [[], Root2D(np.array([0]), np.zeros((1, 2), np.float32))]}, "not both"),
+        ({"constraints": [[]], "multi_prompt": True}, "take one list of constraints"),
+        ({"continue_from": "none.npz"}, r"none\.npz: no such file"),
+        ({"continue_from": "x.npz", "first_heading_rad": 1}, "has a heading already"),
+        ({"multi_prompt": True, "num_transition_frames": 0}, "0 transition frames"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    pipeline: KimodoPipeline, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        pipeline.generate("walk", 1.0, **{**QUICK, **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_first_heading_reaches_the_network(pipeline: KimodoPipeline) -> None:
+    first, second = (
+        one(pipeline.generate("walk", 1.0, first_heading_rad=angle, **QUICK)) for angle in (0, 1.5)
+    )
+    assert not np.allclose(first.posed_joints, second.posed_joints, atol=1e-3)

@@ -1,0 +1,222 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from motiongpt3_checkpoint import CONFIG, tiny_pipeline
+from walking import walking
+
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.humanml.features import joints_to_features
+from motionrt.runtime.motiongpt3.pipeline import MotionGpt3Pipeline, draw_noise
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> MotionGpt3Pipeline:
+    return tiny_pipeline()
+
+
+def one(made: Motion | list[Motion]) -> Motion:
+    assert isinstance(made, Motion)
+    return made
+
+
+def test_a_text_becomes_a_motion(pipeline: MotionGpt3Pipeline) -> None:
+    motion = one(pipeline.generate("a person walks", seconds=2.0, seed=3))
+    assert motion.num_frames == 40
+    assert motion.fps == 20
+    assert motion.foot_contacts is not None
+    assert motion.info["seed"] == 3
+    assert motion.info["guidance_scale"] == 2.0
+    again = one(pipeline.generate("a person walks", seconds=2.0, seed=3))
+    np.testing.assert_array_equal(again.posed_joints, motion.posed_joints)
+    other = one(pipeline.generate("a person runs", seconds=2.0, seed=3))
+    assert np.abs(other.posed_joints - motion.posed_joints).max() > 1e-4
+
+
+def test_batches_are_what_their_rows_are_alone(pipeline: MotionGpt3Pipeline) -> None:
+    texts = ["a person walks", "jump"]
+    prompts = [pipeline.holders.motion_request(f"{text} \n ") for text in texts]
+    both = pipeline.holder_hidden(prompts)
+    for row, prompt in enumerate(prompts):
+        np.testing.assert_allclose(pipeline.holder_hidden([prompt])[0], both[row], atol=1e-5)
+    noise, steps = draw_noise(1, 2, 16, 6, True, "ancestral")
+    assert steps is not None
+    latents = pipeline.sample(both, noise, steps)
+    for row in range(2):
+        alone = pipeline.sample(both[row : row + 1], noise[row : row + 1], steps[:, row : row + 1])
+        np.testing.assert_allclose(alone[0], latents[row], atol=1e-4)
+    decoded = pipeline.decode(latents, [30, 12])
+    short = pipeline.decode(latents[1:], [12])
+    np.testing.assert_allclose(decoded["joints"][1, :12], short["joints"][0], atol=1e-4)
+
+
+def test_several_prompts_and_samples_make_a_list(pipeline: MotionGpt3Pipeline) -> None:
+    made = pipeline.generate(["walk", "run"], [1.0, 2.0], seed=1, num_samples=2)
+    assert isinstance(made, list)
+    assert [motion.num_frames for motion in made] == [20, 20, 40, 40]
+    assert [motion.info["sample"] for motion in made] == [0, 1, 0, 1]
+
+
+def test_progress_sees_every_step_and_changes_nothing(pipeline: MotionGpt3Pipeline) -> None:
+    seen: list[tuple[str, int, int]] = []
+    sliced = one(pipeline.generate("walk", 1.0, seed=5, progress=lambda *step: seen.append(step)))
+    whole = one(pipeline.generate("walk", 1.0, seed=5))
+    np.testing.assert_allclose(sliced.posed_joints, whole.posed_joints, atol=1e-5)
+    assert seen[-1] == ("denoising", 6, 6)
+
+
+def test_noise_is_what_upstream_draws() -> None:
+    for guided, rows in ((True, 6), (False, 3)):
+        torch.manual_seed(11)
+        want = torch.randn(3, 1, 16)[:, 0]
+        want_steps = [torch.randn(rows, 1, 16)[:3, 0] for _ in range(4)]
+        noise, steps = draw_noise(11, 3, 16, 4, guided, "ancestral")
+        np.testing.assert_allclose(noise, want, atol=1e-5)
+        np.testing.assert_allclose(steps, torch.stack(want_steps), atol=1e-5)
+    assert draw_noise(11, 3, 16, 4, True, "ddim")[1] is None
+
+
+@pytest.mark.parametrize("solver", ["ddim", "dpmpp-2m"])
+def test_other_solvers_need_no_noise(pipeline: MotionGpt3Pipeline, solver: str) -> None:
+    motion = one(pipeline.generate("walk", 1.0, seed=1, solver=solver, num_steps=5))
+    assert np.isfinite(motion.posed_joints).all()
+
+
+def test_guidance_of_one_is_off(pipeline: MotionGpt3Pipeline) -> None:
+    off = one(pipeline.generate("walk", 1.0, seed=1, guidance_type="nocfg", solver="ddim"))
+    one_ = one(pipeline.generate("walk", 1.0, seed=1, guidance_weights=[1.0], solver="ddim"))
+    on = one(pipeline.generate("walk", 1.0, seed=1, guidance_weights=[4.0], solver="ddim"))
+    np.testing.assert_array_equal(off.posed_joints, one_.posed_joints)
+    assert np.abs(on.posed_joints - off.posed_joints).max() > 1e-5
+
+
+def test_threads_do_not_disturb_each_other(pipeline: MotionGpt3Pipeline) -> None:
+    def make(seed: int) -> np.ndarray:
+        return one(pipeline.generate("walk", 1.0, seed=seed)).posed_joints
+
+    alone = [make(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for found, want in zip(pool.map(make, range(4)), alone, strict=True):
+            np.testing.assert_array_equal(found, want)
+
+
+def test_a_motion_is_carried_on(pipeline: MotionGpt3Pipeline) -> None:
+    given = walking(50) + np.array([2.0, 0, 1.0])
+    features, _ = joints_to_features(given)
+    for prompt in ("", "and then jumps"):
+        motion = one(pipeline.generate(prompt, 1.0, seed=1, continue_from=given))
+        assert motion.num_frames == 50 + 20
+    motion = one(pipeline.generate("", 1.0, seed=1, continue_from=features))
+    assert motion.num_frames == 49 + 20
+
+
+def test_a_gap_is_filled(pipeline: MotionGpt3Pipeline) -> None:
+    motion = one(pipeline.generate("", 1.5, seed=1, between=(walking(70), walking(20))))
+    assert motion.num_frames == 70 + 30 + 20
+    short = one(pipeline.generate("", 0.05, seed=1, between=(walking(2), walking(2))))
+    assert short.num_frames == 2 + 1 + 2
+
+
+def test_a_motion_becomes_a_text(pipeline: MotionGpt3Pipeline) -> None:
+    joints = walking(40)
+    text = pipeline.caption(joints, max_tokens=10)
+    assert isinstance(text, str)
+    assert pipeline.caption(joints, max_tokens=10) == text
+    others = pipeline.caption([joints, walking(30, turn=0.3)], max_tokens=10)
+    assert isinstance(others, list)
+    assert others[0] == text
+    drawn = {pipeline.caption(joints, max_tokens=10, sample=True, seed=s) for s in range(3)}
+    assert len(drawn) > 1
+
+
+def test_remembered_tokens_choose_as_a_whole_run_does(pipeline: MotionGpt3Pipeline) -> None:
+    latents = pipeline.encode_motion([joints_to_features(walking(40))[0]])
+    prompts = [
+        pipeline.holders.text_request("What is <Motion_Placeholder>?"),
+        pipeline.holders.text_request("<Motion_Placeholder>"),
+    ]
+    given = np.repeat(latents[None], 2, axis=0)
+    logits: list[np.ndarray] = []
+    ids = pipeline.generate_tokens(prompts, given, max_tokens=6, logits=logits)
+    for row, prompt in enumerate(prompts):
+        for step in range(1, ids.shape[1]):
+            if (ids[row, :step] == 256).any():
+                break
+            first: list[np.ndarray] = []
+            written = pipeline._load_tokenizer().decode(ids[row, :step].tolist())
+            if pipeline.tokenize([written]) != [ids[row, :step].tolist()]:
+                continue  # bytes that are no text
+            pipeline.generate_tokens([prompt + written], given[:1], max_tokens=1, logits=first)
+            np.testing.assert_allclose(first[0][0], logits[step][row], atol=1e-4)
+
+
+def test_clips_of_other_lengths_are_encoded_as_alone(pipeline: MotionGpt3Pipeline) -> None:
+    clips = [joints_to_features(walking(frames))[0] for frames in (40, 25)]
+    both = pipeline.encode_motion(clips)
+    for row, clip in enumerate(clips):
+        np.testing.assert_allclose(pipeline.encode_motion([clip])[0], both[row], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seconds": 1000.0}, "allows 498"),
+        ({"seconds": float("nan")}, "finite"),
+        ({"seed": -1}, "seed"),
+        ({"num_samples": 0}, "samples"),
+        ({"num_steps": 0}, "steps"),
+        ({"solver": "euler"}, "solver"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"guidance_weights": [0.5]}, "guidance"),
+        ({"guidance_weights": [2.0, 3.0]}, "one"),
+        ({"guidance_type": "separated"}, "separated"),
+        ({"guidance_type": "nocfg", "guidance_weights": [2.0]}, "nocfg"),
+        ({"template": "haiku"}, "template"),
+        ({"constraints": []}, "no option constraints"),
+        ({"between": (walking(5), walking(5))}, "no prompt"),
+        ({"between": (walking(5),)}, "two motions"),
+        ({"between": (walking(5), walking(5)), "continue_from": walking(5)}, "not both"),
+        ({"continue_from": np.zeros((4, 4))}, "should be features"),
+        ({"continue_from": "none.npz"}, "no such file"),
+        ({"prompt": "<end_of_motion>"}, "reserves"),
+        ({"prompt": "x" * 300}, "tokens"),
+        ({"prompt": []}, "no prompt"),
+        ({"prompt": ["a", "b"], "seconds": [1.0]}, "durations"),
+    ],
+)
+def test_bad_input_is_one_line(
+    pipeline: MotionGpt3Pipeline, options: dict[str, object], message: str
+) -> None:
+    arguments = {"prompt": "walk", "seconds": 1.0, **options}
+    with pytest.raises(InputError, match=message) as caught:
+        pipeline.generate(**arguments)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_questions_are_one_line(pipeline: MotionGpt3Pipeline) -> None:
+    with pytest.raises(InputError, match="once"):
+        pipeline.caption(walking(5), prompt="What?")
+    with pytest.raises(InputError, match="no motion"):
+        pipeline.caption([])
+    with pytest.raises(InputError, match="tokens"):
+        pipeline.caption(walking(5), max_tokens=0)
+    with pytest.raises(InputError, match="at most"):
+        pipeline.caption(walking(5), max_tokens=1000)
+    with pytest.raises(InputError, match="1 to 498"):
+        pipeline.encode_motion([np.zeros((600, 263))])
+
+
+def test_arrays_of_other_shapes_are_refused(pipeline: MotionGpt3Pipeline) -> None:
+    hidden = np.zeros((2, 4, CONFIG.width))
+    with pytest.raises(InputError, match="noise is"):
+        pipeline.sample(hidden, np.zeros((1, 16)))
+    with pytest.raises(InputError, match="needs step_noise"):
+        pipeline.sample(hidden, np.zeros((2, 16)))
+    with pytest.raises(InputError, match="step noise is"):
+        pipeline.sample(hidden, np.zeros((2, 16)), np.zeros((5, 2, 16)))
+    with pytest.raises(InputError, match="latents are"):
+        pipeline.decode(np.zeros((2, 16)), [5])
+    with pytest.raises(InputError, match="1 to 498"):
+        pipeline.decode(np.zeros((1, 16)), [0])

@@ -30,8 +30,9 @@ from results import write_section
 from motionrt.runtime.benchmark import describe_machine, peak_memory_mb
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.kimodo.guidance import Guidance
-from motionrt.runtime.kimodo.pipeline import guidance_branches
-from motionrt.runtime.sampling.schedule import PRESETS, cosine_schedule
+from motionrt.runtime.kimodo.model import guidance_branches
+from motionrt.runtime.kimodo.options import PRESETS
+from motionrt.runtime.sampling.schedule import cosine_schedule
 
 HEADING = "motionrt against torch"
 CONTENDERS = {
@@ -201,7 +202,7 @@ def report(found: dict[str, Any], options: argparse.Namespace) -> str:
         ]
         return statistics.median(ratios)
 
-    fast, exact = PRESETS["fast"].num_steps, PRESETS["exact"].num_steps
+    fast, exact = (PRESETS[name]["num_steps"] for name in ("fast", "exact"))
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, {machine['processor']}, {options.threads} threads, "
         f"onnxruntime {machine['onnxruntime']}, load average {machine['load_average']:.1f} on "

@@ -107,9 +107,9 @@ def main(bundle: Path | None, seeds: int, guidance: tuple[float, ...]) -> None:
     rows: dict[str, list[tuple[float, ...]]] = {}
     for task in (*path_tasks(), *keyframe_tasks(pipeline)):
         asked = {"constraints": [task.constraint], **options}
-        raw = pipeline.generate(task.prompt, postprocess=False, **asked)
-        cleaned = pipeline.generate(task.prompt, **asked)
-        exact = pipeline.generate(task.prompt, compat="latest", **asked)
+        raw = pipeline.generate_many(task.prompt, postprocess=False, **asked)
+        cleaned = pipeline.generate_many(task.prompt, **asked)
+        exact = pipeline.generate_many(task.prompt, compat="latest", **asked)
         figures = [
             (
                 task.error(before),

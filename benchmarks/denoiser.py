@@ -155,7 +155,7 @@ def load(folder: Path, graph: str) -> Any:
     """Load one graph of the bundle on the CPU, as the runtime does."""
     import motionrt
 
-    return motionrt.load(folder / "bundle", backend="cpu").session(graph)
+    return motionrt.load(folder / "bundle", backend="cpu").graph(graph)
 
 
 def report(results: dict[str, list[dict[str, Any]]], frames: int) -> None:

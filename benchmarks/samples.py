@@ -65,7 +65,7 @@ def main() -> None:
         )
         print(lines[-1], flush=True)
     machine = describe_machine()
-    steps = options.steps or pipeline.manifest.sampler["num_steps"]
+    steps = options.steps or pipeline.defaults.num_steps
     text_block = (
         f"{time.strftime('%Y-%m-%d')}, {machine['processor']}, {machine['cores']} cores; "
         f"{pipeline.manifest.name}, {options.frames} frames, {steps} steps, on "

@@ -1,22 +1,53 @@
-"""Where generated files go, by the rules of Kimodo's command line."""
+"""Where generated files go, by the rules of Kimodo's command line, and how they are written."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.formats.table import FORMATS
 
-SUFFIXES = {
-    "npz": ".npz",
-    "amass": "_amass.npz",
-    "csv": ".csv",
-    "bvh": ".bvh",
-    "glb": ".glb",
-    "npy": ".npy",
-}
-"""What is added to the stem for each format."""
+if TYPE_CHECKING:
+    from motionrt.runtime.body.motion import Motion
+    from motionrt.runtime.request import Request
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written of each motion."""
+
+    formats: tuple[str, ...]
+    num_samples: int = 1
+    fps: float | None = None
+    """None: the motion's own."""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Format -> options of its writer."""
+
+    def of(self, request: Request) -> Outputs:
+        """Return the same for a request's number of samples."""
+        return replace(self, num_samples=request.num_samples)
+
+    def check(self, stem: str) -> None:
+        """Raise InputError if a file cannot be made below a stem."""
+        places = output_paths(stem, self.num_samples, self.formats)
+        check_writable(path for files in places for path in files.values())
+
+    def write(self, motions: Sequence[Motion], stem: str) -> list[Path]:
+        """Write every sample below a stem; return the files."""
+        from motionrt.runtime.body.resample import resample
+
+        files = []
+        places = output_paths(stem, self.num_samples, self.formats)
+        for motion, paths in zip(motions, places, strict=True):
+            saved = motion if self.fps is None else resample(motion, self.fps)
+            for name, path in paths.items():
+                saved.save(path, format=name, **self.settings.get(name, {}))
+                files.append(path)
+        return files
 
 
 def output_paths(stem: str, num_samples: int, formats: Sequence[str]) -> list[dict[str, Path]]:
@@ -26,28 +57,30 @@ def output_paths(stem: str, num_samples: int, formats: Sequence[str]) -> list[di
     ends in it already. Several: a folder, named like the stem without its suffix, of
     ``<base>_00.npz``, ``amass_00.npz`` and so on.
     """
+    endings = {name: FORMATS[name].ending for name in formats}
     if num_samples == 1:
         return [
             {
-                name: Path(stem if stem.endswith(SUFFIXES[name]) else stem + SUFFIXES[name])
-                for name in formats
+                name: Path(stem if stem.endswith(ending) else stem + ending)
+                for name, ending in endings.items()
             }
         ]
     folder = Path(stem)
-    if folder.suffix in SUFFIXES.values():
+    if folder.suffix in {row.ending for row in FORMATS.values()}:
         folder = folder.with_suffix("")
     return [
         {
-            name: folder
-            / (
-                f"amass_{sample:02d}.npz"
-                if name == "amass"
-                else f"{folder.name}_{sample:02d}{SUFFIXES[name]}"
-            )
-            for name in formats
+            name: folder / _sample_name(folder.name, sample, ending)
+            for name, ending in endings.items()
         }
         for sample in range(num_samples)
     ]
+
+
+def _sample_name(base: str, sample: int, ending: str) -> str:
+    """Name a sample's file; an ending that is more than a suffix (_amass.npz) stands in front."""
+    word, dot, suffix = ending.partition(".")
+    return f"{word.strip('_') or base}_{sample:02d}{dot}{suffix}"
 
 
 def check_writable(paths: Iterable[Path]) -> None:

@@ -13,14 +13,13 @@ from motionrt.runtime.pipeline import Progress
 
 
 @contextmanager
-def step_progress(quiet: bool) -> Iterator[Progress]:
+def step_progress(quiet: bool) -> Iterator[Progress | None]:
     """Yield what ``Pipeline.generate`` reports to: a bar over denoising steps.
 
-    It shows nothing when quiet or when standard error is no terminal; the loop still runs in
-    slices, so that Ctrl-C is heard between them.
+    None when quiet or when standard error is no terminal: a loop that nobody watches runs whole.
     """
     if quiet or not sys.stderr.isatty():
-        yield lambda stage, done, total: None
+        yield None
         return
     from rich import progress as bars
     from rich.console import Console

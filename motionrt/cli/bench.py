@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
+from motionrt.cli._bundles import backend_options
+
 
 @click.command("bench")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--backend", default="auto", show_default=True, help="Where to run the graphs.")
-@click.option("--threads", type=int, default=0, help="CPU threads; 0 chooses.")
+@backend_options
+@click.option("--solver", help="How steps are taken.  [default: the model's]")
 @click.option("--frames", type=int, default=150, show_default=True, help="Length of the motion.")
 @click.option("--steps", type=int, default=20, show_default=True, help="Denoising steps.")
 @click.option(
@@ -26,17 +28,18 @@ def command(
     frames: int,
     steps: int,
     repeats: int,
+    solver: str | None,
     as_json: bool,
 ) -> None:
     """Load BUNDLE, or the embedded one, make one motion several times, and print the medians.
 
-    Always in the same way: load, the first step cold, a warm-up, then the runs that count. No text
-    is encoded and no file written.
+    Always in the same way: load (and encode the text, where a motion needs one), the first step
+    cold, a warm-up, then the runs that count. No file is written.
     """
     from motionrt.runtime.benchmark import benchmark
     from motionrt.runtime.bundle.embedded import embedded_bundle
 
-    found = benchmark(bundle or embedded_bundle(), backend, threads, frames, steps, repeats)
+    found = benchmark(bundle or embedded_bundle(), backend, threads, frames, steps, repeats, solver)
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
-from motionrt.cli.gen import find_bundle, flag
-from motionrt.runtime.errors import InputError
+from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
+from motionrt.cli._flags import flag
 
 
 @click.command("caption")
 @click.argument("motions", nargs=-1, required=True, type=click.Path(path_type=Path))
-@flag("bundle", type=click.Path(path_type=Path), help="The bundle to run.")
-@flag("model", help="Name of a bundle in $MOTIONRT_BUNDLE_DIR, instead of --bundle.")
+@bundle_options
 @flag(
     "question",
     help="Ask this instead, with <Motion_Placeholder> where the motion belongs, for example "
@@ -24,8 +23,7 @@ from motionrt.runtime.errors import InputError
 @flag("max-tokens", type=int, default=40, show_default=True, help="Longest answer.")
 @flag("sample", is_flag=True, help="Draw the words instead of taking the likeliest.")
 @flag("seed", type=int, help="With --sample: the same seed gives the same words.")
-@flag("backend", default="auto", show_default=True, help="auto, cpu, cuda, directml or coreml.")
-@flag("threads", type=int, default=0, help="CPU threads; 0 chooses.")
+@backend_options
 @flag("json", "as_json", is_flag=True, help="Print a machine-readable list.")
 def command(
     motions: tuple[Path, ...],
@@ -51,20 +49,11 @@ def command(
     from motionrt.runtime.pipeline import load
 
     pipeline = load(find_bundle(bundle, model), backend, threads)
-    describe = getattr(pipeline, "caption", None)
-    if describe is None:
-        raise InputError(
-            f"{pipeline.manifest.name}: {pipeline.manifest.family} cannot describe motions; "
-            "use a bundle of motiongpt3"
-        )
     clips: list[Any] = []
     for path in motions:
         npy = path.suffix.lower() == ".npy" and path.is_file()
         clips.append(read_npy_array(path) if npy else Motion.load(path))
-    options: dict[str, Any] = {"max_tokens": max_tokens, "sample": sample, "seed": seed}
-    if question is not None:
-        options["prompt"] = question
-    texts = describe(clips, **options)
+    texts = pipeline.caption_many(clips, question, max_tokens=max_tokens, sample=sample, seed=seed)
     if as_json:
         rows = [{"file": str(p), "text": t} for p, t in zip(motions, texts, strict=True)]
         click.echo(json.dumps(rows))

@@ -151,8 +151,7 @@ def _target(bundle: Path | None, skeleton: str | None) -> tuple[Skeleton, float,
     from motionrt.runtime.bundle.manifest import Bundle
 
     manifest = Bundle(bundle).manifest
-    most = manifest.limits.get("max_frames")
-    return Skeleton.from_dict(manifest.skeleton), manifest.fps, None if most is None else int(most)
+    return Skeleton.from_dict(manifest.skeleton), manifest.fps, manifest.limits.max_frames
 
 
 def _frame_list(text: str, num_frames: int) -> list[int]:

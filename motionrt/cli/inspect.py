@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from motionrt.runtime.bundle.manifest import GraphInfo, Manifest
 
 
 @click.command()
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
+@click.option("--verbose", is_flag=True, help="Show tensors and files, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
-def command(bundle: Path | None, as_json: bool) -> None:
+def command(bundle: Path | None, verbose: bool, as_json: bool) -> None:
     """Show graphs, sizes, precision, licence and provenance of BUNDLE, or of the embedded one."""
     from motionrt.runtime.bundle.embedded import embedded_bundle
     from motionrt.runtime.bundle.manifest import FILE_NAME, Bundle
@@ -22,38 +27,74 @@ def command(bundle: Path | None, as_json: bool) -> None:
         click.echo((opened.folder / FILE_NAME).read_text(encoding="utf-8"), nl=False)
         return
     total = sum(info.size for info in manifest.files.values())
+    click.echo(f"{manifest.name} ({manifest.family}), {total / 1e6:.1f} MB")
+    for label, text in _rows(manifest):
+        click.echo(f"  {label:<12}{text}")
+    click.echo("  graphs")
+    for name, graph in manifest.graphs.items():
+        _show_graph(name, graph, manifest, verbose)
+    if verbose:
+        click.echo("  files")
+        for name, info in manifest.files.items():
+            click.echo(f"    {name:<28}{info.size / 1e6:9.2f} MB  {info.sha256[:16]}…")
+
+
+def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     skeletons = str(manifest.skeleton["name"])
     if manifest.output_skeleton["name"] != skeletons:
         skeletons += f", written as {manifest.output_skeleton['name']}"
     joints = len(manifest.output_skeleton["joint_names"])
-    click.echo(f"{manifest.name} ({manifest.family}), {total / 1e6:.1f} MB")
-    click.echo(f"  skeleton    {skeletons}, {joints} joints, {manifest.fps:g} fps")
-    sampler = ", ".join(f"{key} {value}" for key, value in manifest.sampler.items())
-    click.echo(f"  sampler     {sampler}")
-    limits = ", ".join(f"{key} {value}" for key, value in manifest.limits.items())
-    click.echo(f"  limits      {limits}")
-    if manifest.text:
-        text = manifest.text
-        click.echo(f"  text        {text.get('encoder')} {text.get('name')}")
-    else:
-        click.echo("  text        none: takes text embeddings")
-    provenance = manifest.provenance
-    click.echo(f"  licence     {provenance.get('licence') or 'not stated'}")
-    click.echo(f"  made from   {provenance.get('source')}")
-    for name, digest in provenance.get("sha256", {}).items():
-        click.echo(f"              {name} {digest[:16]}…")
-    tools = ", ".join(f"{key} {value}" for key, value in provenance.get("tools", {}).items())
-    click.echo(f"  made with   {tools}")
-    click.echo("  graphs")
-    for name, graph in manifest.graphs.items():
-        files = {*graph.files.values(), *graph.data}
-        size = sum(manifest.files[file].size for file in files)
-        deviation = json.dumps(dict(graph.deviation))
-        click.echo(f"    {name:<14}{graph.precision:<6}{size / 1e6:9.1f} MB  deviation {deviation}")
-        for side, tensors in (("in", graph.inputs), ("out", graph.outputs)):
-            for tensor in tensors:
-                axes = ", ".join(str(axis) for axis in tensor.axes)
-                click.echo(f"      {side:<4}{tensor.name:<22}{tensor.dtype:<8}({axes})")
-    click.echo("  files")
-    for name, info in manifest.files.items():
-        click.echo(f"    {name:<28}{info.size / 1e6:9.2f} MB  {info.sha256[:16]}…")
+    limits, provenance = manifest.limits, manifest.provenance
+    longest = limits.max_frames / manifest.fps
+    rows = [
+        ("skeleton", f"{skeletons}, {joints} joints, {manifest.fps:g} fps"),
+        ("sampler", _listed(manifest.sampler)),
+        ("length", f"advised {limits.advised_seconds:g} s, at most {longest:.1f} s"),
+        ("text", _text(manifest.text)),
+        ("licence", str(provenance.get("licence") or "not stated")),
+        ("made from", str(provenance.get("source") or "not stated")),
+    ]
+    rows += [("", f"{name} {sha[:16]}…") for name, sha in provenance.get("sha256", {}).items()]
+    return [*rows, ("made with", _listed(provenance.get("tools", {})))]
+
+
+def _text(text: Mapping[str, Any]) -> str:
+    """Say where text embeddings come from."""
+    sources = []
+    if text.get("encoder"):
+        sources.append(f"{text['encoder']} {text.get('name', '')}".strip())
+    if text.get("prompt_book"):
+        sources.append(f"a book of {text.get('num_prompts', '?')} prompts")
+    return ", and ".join(sources) or "none: takes text embeddings"
+
+
+def _show_graph(name: str, graph: GraphInfo, manifest: Manifest, verbose: bool) -> None:
+    size = sum(manifest.files[file].size for file in {*graph.files.values(), *graph.data})
+    told = f"    {name:<14}{graph.precision:<13}{size / 1e6:9.1f} MB"
+    if graph.deviation:
+        told += f"  off torch's by {_listed(graph.deviation)}"
+    click.echo(told)
+    if not verbose:
+        return
+    if graph.loop is not None:
+        click.echo(f"      a loop over {graph.loop.step}, a row of {graph.loop.steps_axis} a step")
+    for side, tensors in (("in", graph.inputs), ("out", graph.outputs)):
+        for tensor in tensors:
+            axes = ", ".join(str(axis) for axis in tensor.axes)
+            click.echo(f"      {side:<4}{tensor.name:<22}{tensor.dtype:<8}({axes})")
+    for axis, sizes in graph.axes.items():
+        most = "any" if sizes.largest is None else sizes.largest
+        click.echo(f"      axis {axis:<21}{sizes.smallest} to {most}")
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {_told(value)}" for key, value in values.items())
+
+
+def _told(value: Any) -> str:
+    """Write a value for people: few digits, lists with blanks."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_told, value))
+    return str(value)

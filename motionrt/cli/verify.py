@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
+from motionrt.cli._bundles import backend_options
+
 
 @click.command()
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--backend", default="auto", show_default=True, help="Where to run the graphs.")
-@click.option("--threads", type=int, default=0, help="CPU threads; 0 chooses.")
+@backend_options
 @click.option("--json", "as_json", is_flag=True, help="Print a machine-readable report.")
 def command(bundle: Path | None, backend: str, threads: int, as_json: bool) -> None:
     """Check BUNDLE, or the embedded one: its files, and every graph on its stored inputs.

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx_ir as ir
 import torch
@@ -25,7 +26,15 @@ from motionrt.export.quantise import DENOISER_RECIPES, Recipe, quantise
 from motionrt.export.sampling import LoopSpec, compile_loop
 from motionrt.export.to_onnx import to_onnx
 from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.bundle.manifest import FileInfo, GraphInfo, Manifest, TensorInfo, sha256
+from motionrt.runtime.bundle.manifest import (
+    FileInfo,
+    GraphInfo,
+    Limits,
+    LoopInfo,
+    Manifest,
+    TensorInfo,
+    sha256,
+)
 from motionrt.runtime.errors import ExportError
 
 EXTERNAL_BYTES = 1 << 12
@@ -102,7 +111,8 @@ class BundleWriter:
             step_path = self.folder / self._graphs[spec.name].files["onnx"]
             ir.save(compile_loop(ir.load(step_path), loop_graph[0]), path)
             data = self._graphs[spec.name].data
-            self._register(loop_spec, path, *loop_graph[2:], data, recipe)
+            info = loop_graph[0].info(spec.name)
+            self._register(loop_spec, path, *loop_graph[2:], data, recipe, info)
 
     def fp32_path(self, name: str) -> Path:
         """Return where a graph that was added with fewer bits lies in fp32, until ``finish``."""
@@ -115,7 +125,9 @@ class BundleWriter:
     def note_deviation(self, name: str, figures: Mapping[str, float]) -> None:
         """Add what was measured of a graph to what the manifest states of it."""
         graph = self._graphs[name]
-        self._graphs[name] = replace(graph, deviation={**graph.deviation, **figures})
+        self._graphs[name] = msgspec.structs.replace(
+            graph, deviation={**graph.deviation, **figures}
+        )
 
     def add_model(
         self,
@@ -155,7 +167,7 @@ class BundleWriter:
         skeleton: Skeleton,
         output_skeleton: Skeleton,
         sampler: Mapping[str, Any],
-        limits: Mapping[str, Any],
+        limits: Limits,
         text: Mapping[str, Any],
         provenance: Mapping[str, Any],
     ) -> None:
@@ -190,6 +202,7 @@ class BundleWriter:
         checks: Sequence[Mapping[str, Tensor]],
         data: tuple[str, ...],
         recipe: Recipe,
+        loop: LoopInfo | None = None,
     ) -> None:
         self.progress(f"checking {spec.name}")
         exact = recipe.name == "fp32"
@@ -211,6 +224,8 @@ class BundleWriter:
             precision=recipe.name,
             data=data,
             deviation=deviation,
+            axes={name: sizes for name, sizes in spec.axes.items() if name in spec.dynamic_axes()},
+            loop=loop,
         )
 
 
@@ -277,14 +292,21 @@ def _content_key(tensor: ir.TensorProtocol, content: bytes) -> bytes:
 def _loop_graph_spec(step: GraphSpec, loop: LoopSpec) -> GraphSpec:
     """Describe the compiled loop's tensors, as ``compile_loop`` makes them."""
     inputs = tuple(
-        TensorSpec(loop.scanned[t.name], (loop.iterations_axis, *t.axes), t.dtype)
+        TensorSpec(loop.scanned[t.name], (loop.steps_axis, *t.axes), t.dtype)
         if t.name in loop.scanned
         else t
         for t in step.inputs
     )
     outputs = {tensor.name: tensor for tensor in step.outputs}
     returned = tuple(outputs[name] for name in loop.carried.values())
-    return GraphSpec(loop.name, inputs, returned, loop.atol or step.atol, loop.rtol or step.rtol)
+    return GraphSpec(
+        loop.name,
+        inputs,
+        returned,
+        loop.atol or step.atol,
+        loop.rtol or step.rtol,
+        axes={**step.axes, loop.steps_axis: loop.steps},
+    )
 
 
 def _loop_inputs(check: Mapping[str, Tensor], loop: LoopSpec) -> dict[str, Tensor]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from motionrt.runtime.bundle.manifest import AxisInfo
+
 DTYPES = {
     "float32": torch.float32,
     "int64": torch.int64,
@@ -41,8 +43,8 @@ class GraphSpec:
     """Largest |graph - module| that passes where the module's value is small."""
     rtol: float = 0.0
     """Further difference allowed, as a share of |module|."""
-    axis_limits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Smallest and largest size of a dynamic axis, where not 1 and unlimited."""
+    axes: Mapping[str, AxisInfo] = field(default_factory=dict)
+    """Sizes of the dynamic axes; one that is not named is 1 at least and unlimited."""
 
     def dynamic_axes(self) -> list[str]:
         """Return the names of the dynamic axes in order of appearance."""

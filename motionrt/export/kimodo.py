@@ -27,10 +27,11 @@ from motionrt.models.kimodo import Kimodo
 from motionrt.models.motion_decoder import Expansion, MotionDecoder
 from motionrt.runtime.body.skeleton import (
     Skeleton,
+    indices_in_expanded,
     load_skeleton,
     relaxed_hands_local_rot_mats,
-    soma30_indices_in_soma77,
 )
+from motionrt.runtime.bundle.manifest import AxisInfo, Limits
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.kimodo.features import statistics_from_parts
 from motionrt.runtime.sampling.schedule import cosine_schedule
@@ -55,6 +56,7 @@ LOOP = LoopSpec(
     scanned={"timestep": "timesteps", "coefficients": "schedule"},
     atol=LOOP_ATOL,
     rtol=LOOP_RTOL,
+    padded_axis="frames",
 )
 
 
@@ -151,7 +153,7 @@ def export_kimodo(
             f"{checkpoint.name} takes {config.text_width}; give the right encoder or --projector"
         )
     skeleton = load_skeleton(checkpoint.skeleton)
-    output_skeleton = load_skeleton("soma77") if skeleton.name == "soma30" else skeleton
+    output_skeleton = load_skeleton(skeleton.expands_to) if skeleton.expands_to else skeleton
 
     step = GuidedStep(checkpoint.model)
     spec = _step_spec(checkpoint)
@@ -169,7 +171,7 @@ def export_kimodo(
         skeleton.parents.tolist(),
         torch.tensor(skeleton.offsets),
         checkpoint.stats,
-        _soma_expansion(output_skeleton) if output_skeleton is not skeleton else None,
+        _expansion(skeleton, output_skeleton) if output_skeleton is not skeleton else None,
     )
     random_features = {"features": torch.randn(2, 5, config.num_features, generator=_generator(1))}
     checks = (random_features, {"features": features})
@@ -208,7 +210,7 @@ def export_kimodo(
             "num_text_tokens": config.num_text_tokens,
             "text_width": config.text_width,
         },
-        limits={"max_frames": MAX_POSITIONS - config.num_text_tokens - 2, "advised_seconds": 10.0},
+        limits=Limits(max_frames=_max_frames(checkpoint), advised_seconds=10.0),
         text=text,
         provenance={
             "source": checkpoint.name,
@@ -217,6 +219,11 @@ def export_kimodo(
             "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
         },
     )
+
+
+def _max_frames(checkpoint: KimodoCheckpoint) -> int:
+    """Return the most frames that the positional table has rows for, beside text and heading."""
+    return MAX_POSITIONS - checkpoint.model.config.num_text_tokens - 2
 
 
 def _step_spec(checkpoint: KimodoCheckpoint) -> GraphSpec:
@@ -245,7 +252,11 @@ def _step_spec(checkpoint: KimodoCheckpoint) -> GraphSpec:
         outputs=(TensorSpec("x_next", motion), TensorSpec("x0", motion)),
         atol=STEP_ATOL,
         rtol=STEP_RTOL,
-        axis_limits={"tokens": (1, config.num_text_tokens)},
+        axes={
+            "frames": AxisInfo(typical=150, largest=_max_frames(checkpoint)),
+            "branches": AxisInfo(typical=2, largest=3),
+            "tokens": AxisInfo(largest=config.num_text_tokens),
+        },
     )
 
 
@@ -269,15 +280,16 @@ def _decoder_spec(width: int, skeleton: Skeleton, output_skeleton: Skeleton) -> 
     if output_skeleton is not skeleton:
         outputs += pose("native_", skeleton.num_joints)
     inputs = (TensorSpec("features", (*clip, width)),)
-    return GraphSpec("decoder", inputs, outputs, atol=DECODER_ATOL)
+    axes = {"frames": AxisInfo(typical=150)}
+    return GraphSpec("decoder", inputs, outputs, atol=DECODER_ATOL, axes=axes)
 
 
-def _soma_expansion(skeleton: Skeleton) -> Expansion:
+def _expansion(skeleton: Skeleton, larger: Skeleton) -> Expansion:
     return Expansion(
-        parents=skeleton.parents.tolist(),
-        offsets=torch.tensor(skeleton.offsets),
-        base_rotations=torch.tensor(np.asarray(relaxed_hands_local_rot_mats())),
-        model_joints=soma30_indices_in_soma77().tolist(),
+        parents=larger.parents.tolist(),
+        offsets=torch.tensor(larger.offsets),
+        base_rotations=torch.tensor(np.asarray(relaxed_hands_local_rot_mats(larger.name))),
+        model_joints=indices_in_expanded(skeleton.name).tolist(),
     )
 
 

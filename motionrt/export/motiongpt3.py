@@ -20,6 +20,7 @@ from motionrt.export.sampling import LoopSpec
 from motionrt.models.motion_vae import MotionVae
 from motionrt.models.motiongpt3 import DiffusionHead, LanguageMotionModel, MotionGpt3Config
 from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.bundle.manifest import AxisInfo, Limits
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.motiongpt3.prompt import (
     ADDED_TOKENS,
@@ -281,7 +282,7 @@ def export_motiongpt3(
         skeleton=skeleton,
         output_skeleton=skeleton,
         sampler=sampler,
-        limits={"max_frames": MAX_FRAMES, "advised_seconds": 9.8},
+        limits=Limits(max_frames=MAX_FRAMES, advised_seconds=9.8),
         text=text,
         provenance={
             "source": checkpoint.name,
@@ -406,8 +407,8 @@ def _backbone_spec(config: MotionGpt3Config) -> GraphSpec:
         ),
         atol=BACKBONE_ATOL,
         rtol=BACKBONE_RTOL,
-        axis_limits={
-            name: (0, most)
+        axes={
+            name: AxisInfo(smallest=0, largest=most)
             for name in ("text_tokens", "motion_tokens", "motions", "past_tokens", "rows")
         },
     )
@@ -490,7 +491,7 @@ def _add_vae(
         ),
         atol=VAE_ATOL,
         rtol=VAE_RTOL,
-        axis_limits={"frames": (1, MAX_FRAMES)},
+        axes={"frames": AxisInfo(typical=100, largest=MAX_FRAMES)},
     )
     writer.add_graph(Graph(spec, encoder, (inputs,)))
 
@@ -506,7 +507,7 @@ def _add_vae(
         ),
         atol=VAE_ATOL,
         rtol=VAE_RTOL,
-        axis_limits={"frames": (1, MAX_FRAMES)},
+        axes={"frames": AxisInfo(typical=100, largest=MAX_FRAMES)},
     )
     decoder = MotionDecoder(vae, *statistics, scale)
     checks = (

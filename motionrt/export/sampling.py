@@ -7,11 +7,12 @@ The weights stay initializers of the body: only there does onnxruntime fold and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
 
+from motionrt.runtime.bundle.manifest import AxisInfo, LoopInfo
 from motionrt.runtime.errors import ExportError
 
 
@@ -30,10 +31,18 @@ class LoopSpec:
 
     All rows are of one length, the number of iterations. Other step inputs do not change.
     """
-    iterations_axis: str = "steps"
+    steps_axis: str = "steps"
+    steps: AxisInfo = field(default_factory=lambda: AxisInfo(typical=20, largest=1000))
+    """How many iterations there may be."""
+    padded_axis: str | None = None
+    """As in ``LoopInfo``: an axis that may be longer than is asked."""
     atol: float = 0.0
     """Allowed difference after several steps; 0 takes the step's."""
     rtol: float = 0.0
+
+    def info(self, step: str) -> LoopInfo:
+        """Return what a manifest says of the loop over the graph named step."""
+        return LoopInfo(step, self.carried, self.scanned, self.steps_axis, self.padded_axis)
 
 
 def compile_loop(step: ir.Model, spec: LoopSpec) -> ir.Model:
@@ -56,7 +65,7 @@ def compile_loop(step: ir.Model, spec: LoopSpec) -> ir.Model:
         assert value.name is not None
         if value.name in spec.scanned:
             assert value.shape is not None
-            rows = ir.Shape([spec.iterations_axis, *value.shape])
+            rows = ir.Shape([spec.steps_axis, *value.shape])
             outer_inputs.append(_value(spec.scanned[value.name], value.dtype, rows))
         else:
             outer_inputs.append(_value(value.name, value.dtype, value.shape))

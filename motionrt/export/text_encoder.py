@@ -35,6 +35,7 @@ from motionrt.models.decoder_lm import DecoderLayer, DecoderLM
 from motionrt.models.pooling import POOLINGS
 from motionrt.models.projector import Projector
 from motionrt.models.text_encoder import TextEncoder
+from motionrt.runtime.bundle.manifest import AxisInfo
 from motionrt.runtime.errors import BundleError, CheckpointError, InputError
 from motionrt.runtime.text.tokenizer import TextRules, TextTokenizer
 
@@ -235,7 +236,7 @@ def text_encoder_graph(source: TextEncoderSource) -> Graph:
         # float32 rounding through some ten to forty layers, of values of order 1.
         atol=2e-4,
         rtol=1e-4,
-        axis_limits={"tokens": (1, source.rules.max_tokens)},
+        axes={"tokens": AxisInfo(largest=source.rules.max_tokens)},
     )
     batches = [CHECK_PROMPTS, CHECK_PROMPTS[:1], CHECK_PROMPTS[2:3]]
     checks = tuple(

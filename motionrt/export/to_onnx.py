@@ -14,6 +14,7 @@ import torch
 
 import motionrt
 from motionrt.export.graphs import Graph
+from motionrt.runtime.bundle.manifest import AxisInfo
 from motionrt.runtime.errors import ExportError
 
 OPSET = 20
@@ -31,8 +32,9 @@ def to_onnx(graph: Graph) -> ir.Model:
     example = graph.checks[0]
     dims = {}
     for axis in spec.dynamic_axes():
-        low, high = spec.axis_limits.get(axis, (1, UNLIMITED))
-        dims[axis] = torch.export.Dim(axis, min=low, max=high)
+        sizes = spec.axes.get(axis, AxisInfo())
+        largest = UNLIMITED if sizes.largest is None else sizes.largest
+        dims[axis] = torch.export.Dim(axis, min=sizes.smallest, max=largest)
     dynamic_shapes = {
         tensor.name: {i: dims[axis] for i, axis in enumerate(tensor.axes) if isinstance(axis, str)}
         for tensor in spec.inputs

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from motionrt.runtime.backend.backends import engine_module, engine_target
 from motionrt.runtime.backend.engines import FILE_NAME, EngineInfo, EngineSet, Shapes
-from motionrt.runtime.bundle.manifest import Bundle, FileInfo, GraphInfo, sha256
+from motionrt.runtime.bundle.manifest import AxisInfo, Bundle, FileInfo, GraphInfo, sha256
 from motionrt.runtime.errors import BackendError, ExportError, InputError
+from motionrt.runtime.families import find_family
 from motionrt.runtime.files import atomic_file
 
-DEFAULT_GRAPHS = ("sampler", "decoder")
-"""Graphs that engines are built of if no others are named."""
+_FEWEST = {"frames": 2}
+"""A single frame has no differences between frames, so no engine of it can be built."""
 Progress = Callable[[str], None]
 
 
@@ -41,19 +44,18 @@ class EngineTarget:
         """The folder below ``engines/``."""
         return engine_target(self.backend, self.sm)
 
-    def axis_range(self, axis: str, tokens: int) -> tuple[int, int, int]:
-        """Return the smallest, the best and the largest size of a dynamic axis."""
-        ranges = {
-            "batch": (1, 1, self.max_batch),
-            # A single frame has no differences between frames, so no graph of it can be built.
-            "frames": (2, min(150, self.max_frames), self.max_frames),
-            "branches": (1, 2, 3),
-            "tokens": (1, 1, tokens),
-            "steps": (1, min(20, self.max_steps), self.max_steps),
-        }
-        if axis not in ranges:
-            raise ExportError(f"no size known for the axis {axis}; engines cannot be built of it")
-        return ranges[axis]
+    def axis_range(self, axis: str, sizes: AxisInfo) -> tuple[int, int, int]:
+        """Return the smallest, the best and the largest size of a dynamic axis.
+
+        They are the manifest's, and within what is asked for. ExportError for an axis that neither
+        limits.
+        """
+        asked = {"batch": self.max_batch, "frames": self.max_frames, "steps": self.max_steps}
+        limits = [size for size in (sizes.largest, asked.get(axis)) if size is not None]
+        if not limits:
+            raise ExportError(f"axis {axis} has no largest size; engines cannot be built of it")
+        smallest, largest = max(sizes.smallest, _FEWEST.get(axis, 1)), min(limits)
+        return smallest, min(max(sizes.typical, smallest), largest), largest
 
 
 def build_engines(
@@ -69,17 +71,17 @@ def build_engines(
     """
     bundle = Bundle(folder)
     held = bundle.manifest.graphs
-    names = list(graphs or [name for name in DEFAULT_GRAPHS if name in held])
+    usual = find_family(bundle.manifest.family).motion_graphs
+    names = list(graphs or [name for name in usual if name in held])
     if target.max_frames < 2:
         raise InputError(f"--max-frames {target.max_frames}: must be 2 or more")
     for name in names:
         if name not in held or "onnx" not in held[name].files:
             raise InputError(f"{folder}: no graph {name} (it has: {', '.join(held)})")
     if not names:
-        raise InputError(f"{folder}: none of {', '.join(DEFAULT_GRAPHS)} in it; name the graphs")
+        raise InputError(f"{folder}: none of {', '.join(usual)} in it; name the graphs")
     module = engine_module(target.backend)
     place = folder / "engines" / target.name
-    tokens = int(bundle.manifest.sampler.get("num_text_tokens", 1))
     infos, written = {}, []
     files = {
         name: info
@@ -91,7 +93,7 @@ def build_engines(
         sources = (graph.files["onnx"], *graph.data)
         bundle.check_hashes(sources)
         progress(f"building {name} for {target.name}")
-        profile = _profile(graph, target, tokens)
+        profile = _profile(graph, target)
         content = build_engine(module, bundle.path(sources[0]), profile, target)
         path = place / f"{name}.engine"
         with atomic_file(path) as temporary:
@@ -155,14 +157,14 @@ def build_engine(module: Any, path: Path, profile: Shapes, target: EngineTarget)
     return bytes(serialized)
 
 
-def _profile(graph: GraphInfo, target: EngineTarget, tokens: int) -> Shapes:
+def _profile(graph: GraphInfo, target: EngineTarget) -> Shapes:
     """Return the smallest, best and largest shape of each input that has dynamic axes."""
     profile = {}
     for tensor in graph.inputs:
         if not any(isinstance(axis, str) for axis in tensor.axes):
             continue
         ranges = [
-            target.axis_range(axis, tokens) if isinstance(axis, str) else (axis,) * 3
+            target.axis_range(axis, graph.axis(axis)) if isinstance(axis, str) else (axis,) * 3
             for axis in tensor.axes
         ]
         smallest, best, largest = (tuple(sizes) for sizes in zip(*ranges, strict=True))

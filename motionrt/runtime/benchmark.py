@@ -1,7 +1,7 @@
 """How fast a bundle runs here, always measured in the same way.
 
-The protocol: load the graphs that make a motion; the first step, cold; one warm-up run; then
-``repeats`` runs, of which the median counts. No text is encoded and no file written.
+The protocol: load the graphs that make a motion and encode its text; the first step, cold; one
+warm-up run; then ``repeats`` runs, of which the median counts. No file is written.
 """
 
 from __future__ import annotations
@@ -17,14 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.pipeline import KimodoPipeline
-from motionrt.runtime.pipeline import Pipeline, load
-from motionrt.runtime.sampling.noise import TorchGenerator
-from motionrt.runtime.sampling.schedule import PRESETS, SOLVERS
-
-SEED = 0
-PROMPT = "A person walks forward."
-"""For families that need a text to run at all."""
+from motionrt.runtime.pipeline import load
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,7 @@ class BenchmarkResult:
     steps: int
     repeats: int
     load: float
-    """Opening the bundle and loading the graphs, files in the disk cache or not as they were."""
+    """Opening the bundle, loading the graphs and encoding the text, where a motion needs one."""
     first_step: float
     """The first step after loading, cold."""
     step_ms: float
@@ -78,44 +71,36 @@ def benchmark(
     for name, value in (("frames", frames), ("steps", steps), ("repeats", repeats)):
         if value < 1:
             raise InputError(f"{value} {name}: must be 1 or more")
-    if solver is not None and solver not in SOLVERS:
-        raise InputError(f"solver {solver!r} is unknown; choose {' or '.join(SOLVERS)}")
     machine = describe_machine()
     start = time.perf_counter()
     pipeline = load(folder, backend, threads)
-    most = int(pipeline.manifest.limits["max_frames"])
-    if frames > most:
-        raise InputError(f"{frames} frames: this model takes at most {most}")
-    if isinstance(pipeline, KimodoPipeline):
-        sample, decode = _kimodo(pipeline, frames, solver)
-    else:
-        sample, decode = _other(pipeline, frames)
+    pipeline.check_num_frames(frames)
+    case = pipeline.benchmark_case(frames, solver)
     loaded = time.perf_counter() - start
-    first, _ = _timed(lambda: sample(1))
-    sample(min(2, steps))
+    first, _ = _timed(lambda: case.sample(1))
+    case.sample(min(2, steps))
     sampling, decoding = [], []
     for _ in range(repeats):
-        seconds, result = _timed(lambda: sample(steps))
+        seconds, result = _timed(lambda: case.sample(steps))
         sampling.append(seconds)
-        decoding.append(_timed(lambda result=result: decode(result))[0])  # type: ignore[misc]
+        decoding.append(_timed(lambda result=result: case.decode(result))[0])  # type: ignore[misc]
     step = statistics.median(sampling) / steps
     decoded = statistics.median(decoding)
-    sessions = pipeline.loaded_sessions
-    ran_on = {
-        name: f"{session.runs_on} {session.info.precision}" for name, session in sessions.items()
+    graphs = {
+        name: graph
+        for name, graph in pipeline.loaded_graphs.items()
+        if name in pipeline.family.motion_graphs
     }
     files = {
-        file
-        for session in sessions.values()
-        for file in (session.info.files["onnx"], *session.info.data)
+        file for graph in graphs.values() for file in (graph.info.files["onnx"], *graph.info.data)
     }
     return BenchmarkResult(
         bundle=str(folder),
         model=pipeline.manifest.name,
-        family=pipeline.manifest.family,
+        family=pipeline.family.name,
         size_mb=sum(pipeline.manifest.files[file].size for file in files) / 1e6,
         backend=pipeline.backend.name,
-        ran_on=ran_on,
+        ran_on={name: f"{graph.runs_on} {graph.info.precision}" for name, graph in graphs.items()},
         threads=pipeline.backend.threads,
         frames=frames,
         steps=steps,
@@ -127,9 +112,9 @@ def benchmark(
         motion=step * steps + decoded,
         real_time_factor=frames / pipeline.fps / (step * steps + decoded),
         presets={
-            name: step * preset.num_steps + decoded
-            for name, preset in PRESETS.items()
-            if isinstance(pipeline, KimodoPipeline)
+            name: step * preset["num_steps"] + decoded
+            for name, preset in pipeline.family.presets.items()
+            if "num_steps" in preset
         },
         peak_memory_mb=peak_memory_mb(),
         machine=machine,
@@ -161,32 +146,6 @@ def peak_memory_mb() -> float | None:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def _kimodo(
-    pipeline: KimodoPipeline, frames: int, solver: str | None
-) -> tuple[Callable[[int], Any], Callable[[Any], Any]]:
-    """Return sampling and decoding of one motion that follows a text, with the graphs loaded."""
-    for name in ("sampler", "decoder"):
-        pipeline.session(name)
-    generator = TorchGenerator(SEED)
-    noise = generator.randn((1, frames, pipeline.features.width))
-    text = generator.randn((1, 1, int(pipeline.manifest.sampler["text_width"])))
-
-    def sample(steps: int) -> Any:
-        return pipeline.sample(text, noise, num_steps=steps, solver=solver)
-
-    return sample, lambda features: pipeline.decode(features)
-
-
-def _other(pipeline: Pipeline, frames: int) -> tuple[Callable[[int], Any], Callable[[Any], Any]]:
-    """Return the whole way from text to motion, its decoder included, for any family."""
-    seconds = frames / pipeline.fps + 1e-6
-
-    def sample(steps: int) -> Any:
-        return pipeline.generate(PROMPT, seconds, seed=SEED, num_steps=steps)
-
-    return sample, lambda motion: None
-
-
 def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     result = function()
@@ -201,6 +160,3 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-__all__ = ["BenchmarkResult", "benchmark", "describe_machine", "peak_memory_mb"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from motionrt.runtime.errors import InputError
 
+DEFAULT_WEIGHT = 2.0
 META_NAME, CONSTRAINTS_NAME = "meta.json", "constraints.json"
 
 
@@ -29,8 +30,14 @@ class InputFolder:
     has_seed: bool = False
     """The folder decides the seed, even if it is None (then one is drawn)."""
     seed: int | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    """The whole of meta.json; ``cfg`` in it goes to `guidance.resolve_guidance`."""
+    guidance: Mapping[str, Any] = field(default_factory=dict)
+    """What ``cfg`` asks for: the options guidance_type and guidance_weights."""
+
+
+def with_guidance(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with a folder's guidance; what was asked for otherwise wins over it."""
+    given = {"guidance_type", "guidance_weights"} & {k for k, v in asked.items() if v is not None}
+    return {**asked, **({} if given else stored)}
 
 
 def read_input_folder(folder: str | os.PathLike[str]) -> InputFolder:
@@ -55,7 +62,7 @@ def read_input_folder(folder: str | os.PathLike[str]) -> InputFolder:
             _count(meta, "diffusion_steps"),
             "seed" in meta,
             _seed(meta.get("seed")),
-            meta,
+            stored_guidance(meta),
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -75,6 +82,26 @@ def _segments(meta: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ..
     if not texts or len(texts) != len(seconds):
         raise InputError(f"{len(texts)} texts and {len(seconds)} durations; one duration a text")
     return tuple(texts), tuple(float(value) for value in seconds)
+
+
+def stored_guidance(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Read ``cfg`` of a meta.json as the options guidance_type and guidance_weights.
+
+    It turns guidance off, or gives a weight for the text and one for constraints, 2 where one is
+    missing. InputError if it is of another form.
+    """
+    stored = meta.get("cfg")
+    if stored is None:
+        return {}
+    if not isinstance(stored, Mapping):
+        raise InputError(f"cfg is {stored!r}, expected an object")
+    if not stored.get("enabled", True):
+        return {"guidance_type": "nocfg"}
+    weights = [stored.get(name, DEFAULT_WEIGHT) for name in ("text_weight", "constraint_weight")]
+    for value in weights:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"cfg weight {value!r}: expected a number")
+    return {"guidance_type": "separated", "guidance_weights": [float(value) for value in weights]}
 
 
 def _is_duration(value: Any) -> bool:

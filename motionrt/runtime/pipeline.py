@@ -2,124 +2,287 @@
 
 from __future__ import annotations
 
-import importlib
-import math
 import secrets
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Self
+
+from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import Backend, choose_backend
-from motionrt.runtime.backend.onnx_session import Session, open_session
+from motionrt.runtime.backend.graph import Graph
+from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.bundle.embedded import embedded_bundle
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BundleError, InputError
+from motionrt.runtime.families import Family, all_families, find_family
+from motionrt.runtime.request import DEFAULT_SECONDS, Request, num_frames
 from motionrt.runtime.sampling.noise import MAX_SEED
-
-FAMILIES = {
-    "kimodo": "motionrt.runtime.kimodo.pipeline:KimodoPipeline",
-    "motiongpt3": "motionrt.runtime.motiongpt3.pipeline:MotionGpt3Pipeline",
-}
-"""Family -> its pipeline, imported when a bundle of the family is loaded."""
 
 Progress = Callable[[str, int, int], None]
 """Called as (stage, steps done, steps in all) between steps; an exception it raises cancels."""
 
 
+@dataclass(frozen=True)
+class BenchmarkCase:
+    """One motion in the parts that are timed apart, its graphs loaded and its text encoded."""
+
+    sample: Callable[[int], object]
+    """Denoises in so many steps; what it returns is decoded."""
+    decode: Callable[[object], object]
+
+
 class Pipeline(ABC):
-    """A loaded bundle. Safe to use from several threads; results depend on its arguments only."""
+    """A loaded bundle. Safe to use from several threads; results depend on its arguments only.
 
-    takes_sequences: ClassVar[bool] = False
-    """Several prompts can be one motion (option multi_prompt)."""
-
-    takes_text_embeddings: ClassVar[bool] = False
-    """Its text encoder can be a server (``use_text_encoder``)."""
+    ``load`` of a family's own class (`KimodoPipeline.load`) gives a pipeline whose options are
+    typed; `motionrt.load` takes any bundle.
+    """
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         """Take a checked bundle; graphs are loaded when first needed."""
         self.bundle = bundle
         self.backend = backend
         self.manifest = bundle.manifest
+        self.family: Family = find_family(bundle.manifest.family, str(bundle.folder))
         self.fps = bundle.manifest.fps
         self.skeleton = Skeleton.from_dict(bundle.manifest.output_skeleton)
-        self._sessions: dict[str, Session] = {}
+        self._graphs: dict[str, Graph] = {}
         self._lock = threading.Lock()
 
-    def session(self, name: str) -> Session:
-        """Return a graph of the bundle, loaded at first use and kept."""
-        with self._lock:
-            if name not in self._sessions:
-                self._sessions[name] = open_session(self.bundle, name, self.backend)
-            return self._sessions[name]
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str] | None = None,
+        backend: str = "auto",
+        threads: int = 0,
+    ) -> Self:
+        """Load a bundle as `load` does; BundleError if it is of another family than this class."""
+        pipeline = load(path, backend, threads)
+        if not isinstance(pipeline, cls):
+            raise BundleError(
+                f"{pipeline.bundle.folder}: a bundle of {pipeline.family.name}, not for "
+                f"{cls.__name__}; use motionrt.load"
+            )
+        return pipeline
+
+    def __repr__(self) -> str:
+        manifest = self.manifest
+        return (
+            f"<{type(self).__name__} {manifest.name}: {self.family.name}, "
+            f"{self.skeleton.name} at {self.fps:g} fps, on {self.backend.name}>"
+        )
+
+    # Motions
+
+    def generate(
+        self,
+        prompt: str | Sequence[str],
+        seconds: float | Sequence[float] = DEFAULT_SECONDS,
+        *,
+        num_frames: int | Sequence[int] | None = None,
+        seed: int | None = None,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> Motion:
+        """Generate one motion.
+
+        Args:
+            prompt: a text, empty for an unconditional motion; or several, which follow one another
+                in the motion, where the family takes sequences.
+            seconds: of all, or of each prompt.
+            num_frames: the same in frames, instead of seconds.
+            seed: 0 to 2^32 - 1; None draws one and notes it in ``Motion.info``.
+            progress: told of every stage and step.
+            options: the family's own (``pipeline.family.options``).
+
+        Raises:
+            InputError: an option that the family does not have, or a value that does not fit.
+        """
+        request = Request.make(
+            self.family,
+            prompt,
+            seconds,
+            num_frames=num_frames,
+            seed=seed,
+            multi_prompt=not isinstance(prompt, str),
+            options=options,
+        )
+        (motion,) = self.run(request, progress)
+        return motion
+
+    def generate_many(
+        self,
+        prompts: str | Sequence[str],
+        seconds: float | Sequence[float] = DEFAULT_SECONDS,
+        *,
+        num_frames: int | Sequence[int] | None = None,
+        seed: int | None = None,
+        num_samples: int = 1,
+        sample_seeds: bool = False,
+        multi_prompt: bool = False,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> list[Motion]:
+        """Generate a motion for each prompt and sample, prompt by prompt, in one call.
+
+        Args:
+            prompts: one text, or several.
+            seconds: of all, or of each prompt.
+            num_frames: the same in frames, instead of seconds.
+            seed: 0 to 2^32 - 1; None draws one and notes it in ``Motion.info``.
+            num_samples: motions a prompt. They share one stream of noise, as upstream draws it, so
+                that the first differs a little from the motion of a single run.
+            sample_seeds: sample i is the motion of a single run with seed + i instead.
+            multi_prompt: the prompts are one motion, one after another (of as many samples).
+            progress: told of every stage and step.
+            options: the family's own.
+
+        Raises:
+            InputError: as `generate`.
+        """
+        request = Request.make(
+            self.family,
+            prompts,
+            seconds,
+            num_frames=num_frames,
+            seed=seed,
+            num_samples=num_samples,
+            sample_seeds=sample_seeds,
+            multi_prompt=multi_prompt,
+            options=options,
+        )
+        return self.run(request, progress)
+
+    def run(self, request: Request, progress: Progress | None = None) -> list[Motion]:
+        """Generate what a request asks for, prompt by prompt and sample by sample."""
+        frames = self.frames_of(request)
+        seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
+        if not request.sample_seeds:
+            return self._generate(replace(request, seed=seed), seed, frames, progress)
+        if request.seed is None:
+            seed %= MAX_SEED + 2 - request.num_samples
+        each = []
+        for sample in range(request.num_samples):
+            alone = replace(request, seed=seed + sample, num_samples=1, sample_seeds=False)
+            motions = self._generate(alone, seed + sample, frames, progress)
+            for motion in motions:
+                motion.info["sample"] = sample
+            each.append(motions)
+        return [motion for of_prompt in zip(*each, strict=True) for motion in of_prompt]
+
+    @abstractmethod
+    def _generate(
+        self, request: Request, seed: int, frames: list[int], progress: Progress | None
+    ) -> list[Motion]:
+        """Generate a request from one seed; frames are those of each prompt."""
+
+    def frames_of(self, request: Request) -> list[int]:
+        """Return the frames of each prompt; InputError if the model does not allow them."""
+        most = self.manifest.limits.max_frames
+        if request.num_frames is not None:
+            for count in request.num_frames:
+                self.check_num_frames(count)
+            return list(request.num_frames)
+        frames = []
+        for seconds in request.seconds:
+            count = num_frames(seconds, self.fps)
+            if count < 1:
+                raise InputError(f"duration {seconds:g} s: no whole frame at {self.fps:g} fps")
+            if count > most:
+                raise InputError(
+                    f"duration {seconds:g} s: {count} frames at {self.fps:g} fps, "
+                    f"this model allows {most} ({most / self.fps:.1f} s)"
+                )
+            frames.append(count)
+        return frames
+
+    def check_num_frames(self, count: int) -> None:
+        """Raise InputError if the model does not take so many frames."""
+        most = self.manifest.limits.max_frames
+        if not 1 <= count <= most:
+            raise InputError(f"{count} frames: this model takes 1 to {most}, transitions included")
+
+    # What some families can and others cannot
 
     def use_text_encoder(self, url: str) -> None:
-        """Take all text embeddings from a server (``text_client``) from now on.
+        """Take all text embeddings from a server (``text.client``) from now on.
 
         InputError if the family's model takes none.
         """
-        raise InputError(f"family {self.manifest.family}: takes no embeddings from a server")
+        raise InputError(f"family {self.family.name}: takes no embeddings from a server")
 
     def hints(self, prompts: Sequence[str]) -> list[str]:
         """Give one line for each prompt that is far from what the model knows, if it can tell."""
         return []
 
+    def caption(
+        self,
+        motion: Motion | ArrayLike,
+        prompt: str | None = None,
+        *,
+        max_tokens: int | None = None,
+        sample: bool = False,
+        seed: int | None = None,
+    ) -> str:
+        """Describe one motion in words, as `caption_many` describes several."""
+        (text,) = self.caption_many(
+            [motion], prompt, max_tokens=max_tokens, sample=sample, seed=seed
+        )
+        return text
+
+    def caption_many(
+        self,
+        motions: Sequence[Motion | ArrayLike],
+        prompt: str | None = None,
+        *,
+        max_tokens: int | None = None,
+        sample: bool = False,
+        seed: int | None = None,
+    ) -> list[str]:
+        """Describe motions in words; InputError if the family cannot."""
+        able = ", ".join(family.name for family in all_families() if family.captions)
+        raise InputError(
+            f"{self.manifest.name}: {self.family.name} cannot describe motions; "
+            f"use a bundle of {able or 'a family that can'}"
+        )
+
+    # Graphs
+
+    def graph(self, name: str) -> Graph:
+        """Return a graph of the bundle, loaded at first use and kept."""
+        with self._lock:
+            if name not in self._graphs:
+                self._graphs[name] = open_graph(self.bundle, name, self.backend)
+            return self._graphs[name]
+
     @property
-    def loaded_sessions(self) -> dict[str, Session]:
+    def loaded_graphs(self) -> dict[str, Graph]:
         """The graphs that were used so far, by name."""
         with self._lock:
-            return dict(self._sessions)
+            return dict(self._graphs)
 
     @abstractmethod
-    def generate(
-        self,
-        prompt: str | Sequence[str],
-        seconds: float | Sequence[float] = 5.0,
-        *,
-        seed: int | None = None,
-        num_samples: int = 1,
-        progress: Progress | None = None,
-        **options: Any,
-    ) -> Motion | list[Motion]:
-        """Generate: one Motion for one prompt and sample, else a list, prompt by prompt.
+    def benchmark_case(self, num_frames: int, solver: str | None = None) -> BenchmarkCase:
+        """Prepare the motion that `benchmark` times: graphs loaded, text encoded.
 
-        Args:
-            prompt: one text or several; empty means unconditional.
-            seconds: of all, or of each prompt.
-            seed: 0 to 2^32 - 1; None draws one and notes it in ``Motion.info``.
-            num_samples: motions a prompt.
-            progress: told of every stage and step.
-            options: the family's own; InputError names one that it does not have.
+        solver: None takes the bundle's. InputError if the family does not have it.
         """
 
-    def num_frames(self, seconds: float) -> int:
-        """Return the frames of a duration, cut to a whole number as upstream does.
 
-        InputError if it is not finite, not positive, or more than the bundle allows.
-        """
-        if isinstance(seconds, bool) or not math.isfinite(seconds) or seconds <= 0:
-            raise InputError(f"duration {seconds} s: must be a finite number above 0")
-        frames = int(seconds * self.fps)
-        most = int(self.manifest.limits["max_frames"])
-        if frames < 1:
-            raise InputError(f"duration {seconds} s: less than one frame at {self.fps:g} fps")
-        if frames > most:
-            raise InputError(
-                f"duration {seconds:g} s: {frames} frames at {self.fps:g} fps, "
-                f"this model allows {most} ({most / self.fps:.1f} s)"
-            )
-        return frames
-
-
-def load(path: str | Path | None = None, backend: str = "auto", threads: int = 0) -> Pipeline:
+def load(
+    path: str | PathLike[str] | None = None, backend: str = "auto", threads: int = 0
+) -> Pipeline:
     """Load a bundle.
 
     Args:
         path: the bundle's directory; None takes the embedded default.
-        backend: auto, or a name of ``backends.BACKENDS``, which is used or refused.
+        backend: auto, or a name that ``motionrt devices`` lists, which is used or refused.
         threads: CPU threads; 0 lets onnxruntime choose.
 
     Raises:
@@ -127,23 +290,5 @@ def load(path: str | Path | None = None, backend: str = "auto", threads: int = 0
         BackendError: the backend cannot run here.
     """
     bundle = Bundle(embedded_bundle() if path is None else path)
-    family = bundle.manifest.family
-    if family not in FAMILIES:
-        raise BundleError(
-            f"{bundle.folder}: family {family!r} is unknown to this version "
-            f"(it knows {', '.join(FAMILIES)}); update motionrt"
-        )
-    module, _, name = FAMILIES[family].partition(":")
-    pipeline: Pipeline = getattr(importlib.import_module(module), name)(
-        bundle, choose_backend(backend, threads)
-    )
-    return pipeline
-
-
-def settle_seed(seed: int | None) -> int:
-    """Return the seed, or a fresh one for None; InputError if it is out of range."""
-    if seed is None:
-        return secrets.randbelow(MAX_SEED + 1)
-    if isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
-        raise InputError(f"seed {seed}: must be from 0 to {MAX_SEED}")
-    return seed
+    family = find_family(bundle.manifest.family, str(bundle.folder))
+    return family.load_pipeline()(bundle, choose_backend(backend, threads))

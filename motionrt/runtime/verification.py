@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from motionrt.runtime.backend.backends import Backend
-from motionrt.runtime.backend.onnx_session import open_session
+from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import MotionrtError
 
@@ -45,7 +45,7 @@ def verify(bundle: Bundle, backend: Backend) -> Iterator[CheckResult]:
     for name, graph in bundle.manifest.graphs.items():
         inputs = {t.name: stored[f"{name}/in/{t.name}"] for t in graph.inputs}
         try:
-            found = open_session(bundle, name, backend).run(inputs)
+            found = open_graph(bundle, name, backend).run(inputs)
         except MotionrtError as error:
             yield CheckResult(name, str(error), np.inf)
             continue

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from motionrt.cli.main import main
-from motionrt.runtime.kimodo.pipeline import KimodoPipeline
-from motionrt.runtime.sampling.schedule import PRESETS
+from motionrt.constraints import Root2D, write_constraints
+from motionrt.runtime.kimodo.options import PRESETS
+from motionrt.runtime.pipeline import Pipeline
+from motionrt.runtime.request import Request
 
 LIST = [
     "a person walks",
@@ -63,16 +65,16 @@ def test_goes_on_after_a_kill(
 ) -> None:
     folder = tmp_path / "out"
     arguments = ("--batch", prompts, "--output", folder, "--bundle", tiny_bundle, "--json")
-    generate = KimodoPipeline.generate
-    asked: list[Any] = []
+    run = Pipeline.run
+    asked: list[Request] = []
 
-    def stops(self: KimodoPipeline, prompt: Any, *rest: Any, **options: Any) -> Any:
-        asked.append(prompt)
+    def stops(self: Pipeline, request: Request, progress: Any = None) -> Any:
+        asked.append(request)
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return generate(self, prompt, *rest, **options)
+        return run(self, request, progress)
 
-    monkeypatch.setattr(KimodoPipeline, "generate", stops)
+    monkeypatch.setattr(Pipeline, "run", stops)
     code, out, _ = gen(capsys, *arguments, "--duration", "1")
     assert code == 130
     assert [json.loads(line)["name"] for line in out.splitlines()] == ["0002"]
@@ -80,12 +82,34 @@ def test_goes_on_after_a_kill(
         file.write('{"name": "sit", "requ')
     code, out, err = gen(capsys, *arguments, "--duration", "1")
     assert code == 0, err
-    assert [json.loads(line)["name"] for line in out.splitlines()] == ["sit", "0000"]
-    assert gen(capsys, *arguments, "--duration", "1")[1] == ""
+    *made, told = map(json.loads, out.splitlines())
+    assert [entry["name"] for entry in made] == ["sit", "0000"]
+    assert told == {"made": 2, "kept": 1, "folder": str(folder)}
+    again = gen(capsys, *arguments, "--duration", "1")[1]
+    assert json.loads(again) == {"made": 0, "kept": 3, "folder": str(folder)}
+    in_words = [word for word in arguments if word != "--json"]
+    assert "all 3 were done already" in gen(capsys, *in_words, "--duration", "1")[1]
     # What is asked for otherwise, or is gone, is made again.
     (folder / "sit.npz").unlink()
     code, out, _ = gen(capsys, *arguments, "--duration", "0.9")
-    assert [json.loads(line)["name"] for line in out.splitlines()] == ["sit", "0000"]
+    made = list(map(json.loads, out.splitlines()))[:-1]
+    assert [entry["name"] for entry in made] == ["sit", "0000"]
+
+
+def test_an_edited_constraint_file_is_run_again(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = Root2D([0], [[0, 0]])
+    write_constraints(tmp_path / "c.json", [held])
+    (tmp_path / "list.jsonl").write_text('{"prompt": "walk", "constraints": "c.json"}')
+    arguments = ("--batch", tmp_path / "list.jsonl", "-o", tmp_path / "out", "--duration", "0.5")
+    assert gen(capsys, *arguments, "--bundle", tiny_bundle)[0] == 0
+    assert "all 1 were done" in gen(capsys, *arguments, "--bundle", tiny_bundle)[1]
+    write_constraints(tmp_path / "c.json", [Root2D([0], [[0, 1]])])
+    assert "1/1 0000: 15 frames" in gen(capsys, *arguments, "--bundle", tiny_bundle)[1]
+    # Other files of the same motion are another result.
+    assert "1/1 0000" in gen(capsys, *arguments, "--bundle", tiny_bundle, "--bvh")[1]
+    assert (tmp_path / "out" / "0000.bvh").is_file()
 
 
 @pytest.mark.parametrize(
@@ -93,10 +117,13 @@ def test_goes_on_after_a_kill(
     [
         ("{", "prompts.jsonl:1: no JSON"),
         ("3", "prompts.jsonl:1: expected a prompt"),
+        ('{"seconds": 3}', "give prompt, or prompts"),
+        ('{"prompt": "a", "duration": 1}', "unknown key duration; did you mean seconds?"),
+        ('{"prompt": "a", "num_steps": "4"}', "num_steps: Expected `int | null`, got `str`"),
         ('{"prompt": "a", "speed": 1}', "unknown key speed"),
         ('{"prompt": "a", "name": "../a"}', "is no file name"),
         ('"a"\n{"prompt": "a", "name": "0000"}', "prompts.jsonl:2: name '0000' is taken"),
-        ('{"prompt": "a", "seed": -1}', "seed -1"),
+        ('{"prompt": "a", "seed": -1}', "seed: Expected `int` >= 0"),
         ('{"prompt": "a", "seconds": -1}', "duration"),
         ("", "holds no prompt"),
     ],
@@ -124,7 +151,7 @@ def test_presets_choose_solver_and_steps(
     main([*common, "--preset", "fast", "--duration", "0.5"])
     summary = json.loads(capsys.readouterr().out)
     fast = PRESETS["fast"]
-    assert (summary["solver"], summary["num_steps"]) == (fast.solver, fast.num_steps)
+    assert {key: summary[key] for key in fast} == fast
     main([*common, "--preset", "exact", "--duration", "0.5", "--diffusion-steps", "3"])
     summary = json.loads(capsys.readouterr().out)
     assert (summary["solver"], summary["num_steps"]) == ("ddim", 3)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_bench_says_what_ran_and_how_fast(
 @pytest.mark.parametrize(
     "numbers", [{"frames": 0}, {"steps": 0}, {"repeats": 0}, {"frames": 10**6}, {"solver": "euler"}]
 )
-def test_bench_refuses_what_cannot_be_measured(tiny_bundle: Path, numbers: dict[str, int]) -> None:
+def test_bench_refuses_what_cannot_be_measured(tiny_bundle: Path, numbers: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         benchmark(tiny_bundle, "cpu", **numbers)
 

@@ -87,7 +87,7 @@ def test_command_builds_into_a_bundle(bundle: Path) -> None:
 
 def test_profiles_follow_the_axes(bundle: Path) -> None:
     graph = Bundle(bundle).manifest.graphs["sampler"]
-    profile = _profile(graph, EngineTarget("tensorrt-rtx", "89", max_frames=300), tokens=6)
+    profile = _profile(graph, EngineTarget("tensorrt-rtx", "89", max_frames=300))
     assert profile["x"] == ((1, 2, 273), (1, 150, 273), (4, 300, 273))
     assert profile["branch_text"] == ((1,), (2,), (3,))
     assert profile["schedule"] == ((1, 3), (20, 3), (1000, 3))

@@ -37,7 +37,7 @@ def read(case: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
 def run_forward(case: Path) -> None:
     content, inputs, expected = read(case)
     pipeline = exported.kimodo((case / content["checkpoint"]).resolve())
-    step = pipeline.session("step")
+    step = pipeline.graph("step")
     zeros = np.zeros_like(inputs["x"])
     for prefix, mask, observed in (
         ("withmask", inputs["motion_mask"], inputs["observed_motion"]),

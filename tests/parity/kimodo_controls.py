@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from parity import exported
 
 import motionrt.cli.main
-from motionrt.cli.gen import BUNDLE_DIR_VARIABLE
+from motionrt.cli._bundles import BUNDLE_DIR_VARIABLE
 from motionrt.runtime.body.rotation import axis_angle_to_matrix, euler_to_matrix
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT
@@ -114,7 +114,7 @@ def _batched(
     }
     features: list[NDArray[Any]] = []
     with injected(texts, [inputs["noise2"]]), recorded(lambda _, out: features.append(out)):
-        pipeline.generate(
+        pipeline.generate_many(
             list(texts),
             num_frames=[24, 20],
             first_heading_rad=[0.4, -1.0],
@@ -140,7 +140,7 @@ def run_multiprompt(case: Path) -> None:
             injected(texts, noises),
             recorded(lambda given, out, into=segments: into.append((given, out))),
         ):
-            motions = pipeline.generate(
+            motions = pipeline.generate_many(
                 list(texts),
                 num_frames=content["num_frames"],
                 num_samples=content["num_samples"],
@@ -163,7 +163,6 @@ def run_multiprompt(case: Path) -> None:
                 np.testing.assert_array_equal(mask, expected[f"{prefix}_mask"])
                 observed = given["observed_motion"][:1] * mask
                 close(observed, expected[f"{prefix}_observed"], atol=SEQUENCE_OBSERVED)
-        assert isinstance(motions, list)
         for name in COMMAND_ARRAYS:
             if f"{run}_{name}" in expected:
                 wanted = expected[f"{run}_{name}"]

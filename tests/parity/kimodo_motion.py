@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.body.g1 import g1_hinges, project_to_hinges, qpos
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.rest_pose import rebase, soma_rig_rotations
-from motionrt.runtime.body.skeleton import expand_soma30, load_skeleton
+from motionrt.runtime.body.rest_pose import bvh_rig_rotations, rebase
+from motionrt.runtime.body.skeleton import expand, load_skeleton
 from motionrt.runtime.kimodo.features import MotionFeatures, statistics_from_parts
 from motionrt.runtime.kimodo.root_smoother import smooth_root
 
@@ -77,10 +77,10 @@ def run_export_bvh(case_dir: Path) -> None:
     skeleton = load_skeleton("soma77")
     root = inputs["root_positions"]
     motion = Motion.from_local(inputs["local_rot_mats77"], root, skeleton, case["fps"])
-    based = rebase(motion, soma_rig_rotations())
+    based = rebase(motion, bvh_rig_rotations("soma77"))
     _close(based.local_rot_mats, expected["bvh_local_rot_mats"], GEOMETRY, "bvh_local_rot_mats")
     _close(based.global_rot_mats, expected["bvh_global_rot_mats"], GEOMETRY, "bvh_global_rot_mats")
-    back = rebase(based, np.swapaxes(soma_rig_rotations(), -1, -2))
+    back = rebase(based, np.swapaxes(bvh_rig_rotations("soma77"), -1, -2))
     _close(back.local_rot_mats, expected["roundtrip_local_rot_mats"], GEOMETRY, "roundtrip")
 
     for joints in (77, 30):
@@ -154,7 +154,7 @@ def run_export_amass(case_dir: Path) -> None:
 
 
 def _check_77_joints(decoded: dict[str, NDArray[Any]], expected: dict[str, NDArray[Any]]) -> None:
-    local = expand_soma30(decoded["local_rot_mats"])
+    local = expand(decoded["local_rot_mats"], load_skeleton("soma30"))
     skeleton = load_skeleton("soma77")
     joints, rotations = skeleton.forward_kinematics(local, decoded["root_positions"])
     _close(local, expected["out77_local_rot_mats"], GEOMETRY, "out77_local_rot_mats")

@@ -142,7 +142,7 @@ def run_mot_backbone(case_dir: Path) -> None:
     for token, identifier in texts["special_token_ids"].items():
         assert pipeline.tokenize([token]) == [[identifier]], token
     model = _checkpoint(case_dir).language_motion_model()
-    session = pipeline.session("backbone")
+    session = pipeline.graph("backbone")
     for kind in ("t2m", "m2t"):
         prompts = texts[f"{kind}_full_text"]
         _same_ids(pipeline, prompts, inputs, kind)
@@ -239,7 +239,7 @@ def run_diffusion_head(case_dir: Path) -> None:
     scale = np.float32(inputs["cfg_scale_forward"])
     for row, timestep in enumerate(inputs["t"]):
         # The exported parts: a step whose row hands the guided noise through.
-        prepared = pipeline.session("conditions").run(
+        prepared = pipeline.graph("conditions").run(
             {
                 "hidden": inputs["cond"][row : row + 1],
                 "branches": np.arange(2),
@@ -247,7 +247,7 @@ def run_diffusion_head(case_dir: Path) -> None:
             }
         )
         zeros = np.zeros((1, pipeline.latent_dim))
-        found = pipeline.session("step").run(
+        found = pipeline.graph("step").run(
             {
                 "x": inputs["x"][row],
                 "x0_previous": zeros,
@@ -279,7 +279,7 @@ def run_vae_codec(case_dir: Path) -> None:
     batch = len(lengths)
     mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
     features = inputs["feats"][:, : max(lengths)]
-    found = pipeline.session("encoder").run(
+    found = pipeline.graph("encoder").run(
         {"features": features, "frame_mask": mask, "noise": inputs["eps"][0]}
     )
     _close(found["latent_mean"], expected["mu"][0], CLOSE, "mu")
@@ -566,12 +566,12 @@ def _check_trajectory(
     schedule = latent_schedule(run["steps"], temperature=run["temperature"])
     guided = pipeline.is_guided(run["cfg"])
     weights = np.array([run["cfg"], 1 - run["cfg"]] if guided else [1.0])
-    prepared = pipeline.session("conditions").run(
+    prepared = pipeline.graph("conditions").run(
         {"hidden": hidden, "branches": np.arange(len(weights)), "timesteps": schedule.timesteps}
     )
     x, x0 = noise, np.zeros_like(noise)
     for i in range(run["steps"]):
-        state = pipeline.session("sampler").run(
+        state = pipeline.graph("sampler").run(
             {
                 "x": x,
                 "x0_previous": x0,

@@ -27,8 +27,10 @@ from motionrt.export.text_encoder import (
 from motionrt.export.to_onnx import to_onnx
 from motionrt.models.pooling import pool_to_length
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.input_folder import stored_guidance, with_guidance
 from motionrt.runtime.kimodo.guidance import resolve_guidance
 from motionrt.runtime.kimodo.model_names import resolve_model_name
+from motionrt.runtime.request import num_frames
 from motionrt.runtime.text.prompt import clean_prompt, split_prompt
 
 ENCODER = 2e-5  # float32 through a few layers; the fixtures' own advice
@@ -373,13 +375,16 @@ def _same(case: dict[str, Any], call: Any) -> None:
 
 
 def _split(case: dict[str, Any]) -> list[list[Any]]:
-    texts, frames = split_prompt(case["prompt"], case["duration"], case["fps"])
+    texts, seconds = split_prompt(case["prompt"], case["duration"])
+    frames = [num_frames(value, case["fps"]) for value in seconds]
     return [texts, frames]
 
 
 def _guidance(case: dict[str, Any]) -> dict[str, Any]:
     cli = case["cli"]
-    found = resolve_guidance(cli.get("cfg_type"), cli.get("cfg_weight"), case["meta"])
+    flags = {"guidance_type": cli.get("cfg_type"), "guidance_weights": cli.get("cfg_weight")}
+    asked = with_guidance(flags, stored_guidance(case["meta"] or {}))
+    found = resolve_guidance(asked["guidance_type"], asked.get("guidance_weights"))
     if found is None:
         return {}
     if found.mode == "nocfg":

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.input_folder import read_input_folder
+from motionrt.runtime.input_folder import read_input_folder, stored_guidance, with_guidance
 
 KEYS = ["text", "texts", "duration", "durations", "num_samples", "diffusion_steps", "seed", "cfg"]
 VALUES = (
@@ -49,12 +49,23 @@ def test_several_texts_with_everything(tmp_path: Path) -> None:
     assert found.num_samples == 2 and found.diffusion_steps == 10
     assert found.has_seed and found.seed is None
     assert found.constraints == tmp_path / "constraints.json"
-    assert found.meta["cfg"] == {"enabled": False}
+    assert found.guidance == {"guidance_type": "nocfg"}
+
+
+def test_flags_win_over_the_guidance_of_a_folder() -> None:
+    stored = stored_guidance({"cfg": {"text_weight": 3}})
+    assert stored == {"guidance_type": "separated", "guidance_weights": [3.0, 2.0]}
+    assert with_guidance({"num_steps": 3}, stored) == {"num_steps": 3, **stored}
+    assert with_guidance({"guidance_type": "nocfg"}, stored) == {"guidance_type": "nocfg"}
+    assert stored_guidance({"text": "walk"}) == {}
 
 
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
+        ({"text": "a", "duration": 1, "cfg": 3}, "cfg is 3, expected an object"),
+        ({"text": "a", "duration": 1, "cfg": {"text_weight": "high"}}, "cfg weight 'high'"),
+        ({"text": "a", "duration": 1, "cfg": {"constraint_weight": True}}, "cfg weight True"),
         ({}, "text is missing"),
         ({"text": "a"}, "duration is missing"),
         ({"texts": ["a"]}, "durations is missing"),

@@ -10,74 +10,62 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.backend.backends import PROVIDERS, Backend
-from motionrt.runtime.backend.onnx_session import (
+from motionrt.runtime.backend.graph import (
     DTYPES,
+    Arrays,
     check_inputs,
     check_outputs,
     find_graph,
-    onnxruntime_session,
 )
-from motionrt.runtime.bundle.manifest import Bundle, Manifest
-from motionrt.runtime.errors import BackendError
+from motionrt.runtime.backend.onnx_session import onnxruntime_session
+from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
+from motionrt.runtime.errors import BackendError, BundleError
 
-STATE = ("x", "x0_previous")
-"""Step inputs that the step's outputs become, in order."""
 BUCKET_FRAMES = 32
 MAX_RECORDINGS = 8
 """Sets of buffers that are kept, each with its two recordings."""
-FRAMES_AXIS, STEPS_AXIS = "frames", "steps"
-Arrays = Mapping[str, NDArray[Any]]
 
 
-def drives(manifest: Manifest) -> bool:
-    """Return whether the bundle's loop is one over its step, of the form that is driven here."""
-    graphs = manifest.graphs
-    if not {"step", "sampler"} <= set(graphs):
-        return False
-    step, loop = graphs["step"], graphs["sampler"]
-    return (
-        len(step.inputs) == len(loop.inputs)
-        and [t.name for t in step.outputs] == [t.name for t in loop.outputs]
-        and [t.name for t in step.inputs[: len(STATE)]] == list(STATE)
-        and any(FRAMES_AXIS in t.axes for t in step.inputs)
-    )
+def drives(info: GraphInfo) -> bool:
+    """Return whether a graph is a loop of the kind that is driven here: with an axis to pad."""
+    return info.loop is not None and info.loop.padded_axis is not None
 
 
 class StepDriver:
-    """Runs like the session of the compiled loop. Calls from several threads take turns."""
+    """A compiled loop, run by its step graph: a `Graph`. Calls from several threads take turns."""
 
     def __init__(
         self,
         bundle: Bundle,
+        name: str,
         backend: Backend,
         *,
         device: str = "cuda",
         bucket_frames: int = BUCKET_FRAMES,
         record: bool = True,
     ) -> None:
-        """Load the step graph; device, as onnxruntime calls it, is where buffers lie.
+        """Load the step graph of a loop; device, as onnxruntime calls it, is where buffers lie.
 
-        bucket_frames: frame counts are rounded up to a multiple; 1 keeps them. record: replay steps
-        as CUDA graphs, as long as the provider takes them.
+        bucket_frames: the loop's padded axis is rounded up to a multiple; 1 keeps it. record:
+        replay steps as CUDA graphs, as long as the provider takes them. BundleError if the graph
+        is no loop.
         """
-        self.name = "sampler"
+        self.name = name
         self.backend = backend
-        self.info = find_graph(bundle, "sampler", "onnx")
-        self._step = find_graph(bundle, "step", "onnx")
+        self.info: GraphInfo = find_graph(bundle, name, "onnx")
+        if self.info.loop is None:
+            raise BundleError(f"{bundle.folder}: graph {name} is no loop over a step")
+        self._loop = self.info.loop
+        self._step = find_graph(bundle, self._loop.step, "onnx")
         self._device, self._bucket = device, bucket_frames
         self._records = record and PROVIDERS["cuda"] == backend.providers[0][0]
-        self._rows = {
-            step.name: loop.name
-            for step, loop in zip(self._step.inputs, self.info.inputs, strict=True)
-            if step.name != loop.name
-        }
         path = bundle.path(self._step.files["onnx"])
         bundle.check_hashes((path.name, *self._step.data))
         options = {"enable_cuda_graph": "1"} if self._records else {}
@@ -101,25 +89,27 @@ class StepDriver:
         """What really runs the loop."""
         return f"{self.backend.name}, step by step" + (", recorded" if self._records else "")
 
-    def run(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, ArrayLike], outputs: Sequence[str] | None = None) -> Arrays:
         """Run the loop as the compiled one does: same inputs, same outputs."""
         feed = check_inputs(self.name, self.info, inputs)
         wanted = check_outputs(self.name, self.info, outputs)
-        steps = {inner: feed.pop(outer) for inner, outer in self._rows.items()}
-        frames = feed[STATE[0]].shape[self._axis(STATE[0])]
+        steps = {inner: feed.pop(outer) for inner, outer in self._loop.scanned.items()}
+        shapes = {state: feed[state].shape for state in self._loop.carried}
         feed = {name: self._padded(name, array) for name, array in feed.items()}
         with self._lock:
             try:
-                state = self._run(feed, steps)
+                results = self._run(feed, steps)
             except BackendError:
                 raise
             except Exception as error:
                 reason = str(error).splitlines()[0]
-                raise BackendError(f"graph step failed on {self.backend.name}: {reason}") from error
-        names = [tensor.name for tensor in self.info.outputs]
-        axis = self._axis(STATE[0])
-        cut = (slice(None),) * axis + (slice(0, frames),)
-        found = {name: np.ascontiguousarray(state[i][cut]) for i, name in enumerate(names)}
+                raise BackendError(
+                    f"graph {self._loop.step} failed on {self.backend.name}: {reason}"
+                ) from error
+        found = {
+            result: np.ascontiguousarray(array[tuple(slice(0, size) for size in shapes[state])])
+            for (state, result), array in zip(self._loop.carried.items(), results, strict=True)
+        }
         return {name: found[name] for name in wanted}
 
     def _run(self, feed: Arrays, steps: Arrays) -> list[NDArray[Any]]:
@@ -145,23 +135,17 @@ class StepDriver:
         recording = self._next_recording if self._records else 0
         self._next_recording += 2
         dtypes = {tensor.name: DTYPES[tensor.dtype] for tensor in self._step.inputs}
-        outputs = [tensor.name for tensor in self._step.outputs]
-        made = _Buffers(self._session, self._device, shapes, dtypes, outputs, recording)
+        carried = self._loop.carried
+        made = _Buffers(self._session, self._device, shapes, dtypes, carried, recording)
         self._buffers[key] = made
         return made
 
-    def _axis(self, name: str) -> int:
-        return self._axes(name).index(FRAMES_AXIS)
-
-    def _axes(self, name: str) -> tuple[str | int, ...]:
-        return next(tensor.axes for tensor in self._step.inputs if tensor.name == name)
-
     def _padded(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
-        """Round an array's frames up to the bucket: zeros, False in a mask."""
-        axes = self._axes(name)
-        if FRAMES_AXIS not in axes:
+        """Round an array's padded axis up to the bucket: zeros, False in a mask."""
+        axes = next(tensor.axes for tensor in self._step.inputs if tensor.name == name)
+        if self._loop.padded_axis not in axes:
             return array
-        axis = axes.index(FRAMES_AXIS)
+        axis = axes.index(self._loop.padded_axis)
         missing = -array.shape[axis] % self._bucket
         if not missing:
             return array
@@ -177,7 +161,7 @@ class _Buffers:
         device: str,
         shapes: Mapping[str, tuple[int, ...]],
         dtypes: Mapping[str, Any],
-        outputs: Iterable[str],
+        carried: Mapping[str, str],
         recording: int,
     ) -> None:
         import onnxruntime as ort
@@ -189,18 +173,18 @@ class _Buffers:
         }
         other = {
             name: ort.OrtValue.ortvalue_from_numpy(np.zeros(shapes[name], dtypes[name]), device, 0)
-            for name in STATE
+            for name in carried
         }
-        self._states = ([self._values[name] for name in STATE], [other[name] for name in STATE])
+        self._states = ([self._values[name] for name in carried], list(other.values()))
         self._bindings, self._options = [], []
         for turn in (0, 1):
             binding = session.io_binding()
             for name, value in self._values.items():
-                if name not in STATE:
+                if name not in carried:
                     binding.bind_ortvalue_input(name, value)
-            for name, value in zip(STATE, self._states[turn], strict=True):
+            for name, value in zip(carried, self._states[turn], strict=True):
                 binding.bind_ortvalue_input(name, value)
-            for name, value in zip(outputs, self._states[1 - turn], strict=True):
+            for name, value in zip(carried.values(), self._states[1 - turn], strict=True):
                 binding.bind_ortvalue_output(name, value)
             options = ort.RunOptions()
             if recording:

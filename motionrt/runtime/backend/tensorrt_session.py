@@ -1,4 +1,4 @@
-"""A graph as a TensorRT engine: the same call as a ``Session``.
+"""A graph as a TensorRT engine: a `Graph`.
 
 ``tensorrt`` and ``tensorrt_rtx_bindings`` have one API, so one class runs the engines of both.
 """
@@ -10,17 +10,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import Backend, engine_module
 from motionrt.runtime.backend.cuda import CudaRuntime, load_runtime
 from motionrt.runtime.backend.engines import (
     check_profile,
-    has_engine,
     load_engines,
     rebuild_command,
 )
-from motionrt.runtime.backend.onnx_session import DTYPES, check_inputs, check_outputs, find_graph
+from motionrt.runtime.backend.graph import (
+    DTYPES,
+    Arrays,
+    check_inputs,
+    check_outputs,
+    find_graph,
+)
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError
 
@@ -69,9 +74,7 @@ class TensorRTSession:
         """What really runs the graph."""
         return f"{self.backend.engine_target}, {self._engine_info.precision}"
 
-    def run(
-        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
-    ) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, ArrayLike], outputs: Sequence[str] | None = None) -> Arrays:
         """Run the engine; returns the named outputs, or all.
 
         InputError names an input that is missing, unknown or of a shape that it was not built for.
@@ -83,7 +86,7 @@ class TensorRTSession:
         with self._lock:
             return self._run(feed, wanted)
 
-    def _run(self, feed: Mapping[str, NDArray[Any]], wanted: list[str]) -> dict[str, NDArray[Any]]:
+    def _run(self, feed: Arrays, wanted: list[str]) -> Arrays:
         context, cuda, stream = self._context, self._cuda, self._stream
         for name, array in feed.items():
             if not context.set_input_shape(name, array.shape):
@@ -135,6 +138,3 @@ class TensorRTSession:
         """Give back the GPU's memory when nobody needs the engine any more."""
         if getattr(self, "_memory", None):
             self.close()
-
-
-__all__ = ["TensorRTSession", "has_engine"]

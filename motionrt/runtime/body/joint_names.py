@@ -122,31 +122,22 @@ _CMU = {
     "{S}Hand": "hand",
 }
 
-_SKELETONS = {
-    "soma30": _SOMA,
-    "soma77": _SOMA,
-    "smplx22": _SMPLX,
-    "humanml22": _SMPLX,
-    "cmu22": _CMU,
-}
-
-
-def has_tables(skeleton: Skeleton) -> bool:
-    """Say whether `renamed_joints` knows the skeleton."""
-    return skeleton.name in _SKELETONS
+NAMINGS = {"soma": _SOMA, "smplx": _SMPLX, "cmu": _CMU}
+"""Joint names -> roles, by whose names they are (`Skeleton.naming`)."""
 
 
 def renamed_joints(skeleton: Skeleton, style: str) -> tuple[str, ...]:
     """Give a skeleton's joints their names in another rig; InputError if there is no table."""
     if style not in STYLES:
         raise InputError(f"joint names {style!r}: there are {', '.join(STYLES)}")
-    if skeleton.name not in _SKELETONS:
+    if skeleton.naming not in NAMINGS:
         raise InputError(
-            f"skeleton {skeleton.name} has no {style} names; {', '.join(_SKELETONS)} have"
+            f"skeleton {skeleton.name} has no {style} names; those named as {', '.join(NAMINGS)} "
+            "have"
         )
     column = STYLES.index(style)
     names: dict[str, str] = {}
-    for pattern, role in _SKELETONS[skeleton.name].items():
+    for pattern, role in NAMINGS[skeleton.naming].items():
         for side in ("Left", "Right"):
             words = {"S": side, "s": side[0].lower(), "side": side.lower()}
             new = _ROLES[role][column].format(**words)
@@ -161,7 +152,7 @@ def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
     Roles are the keys of the table above, with ``_left`` or ``_right`` where there are two. The rig
     that knows most of the names is taken; a role that it has twice goes to the first joint.
     """
-    rigs = [list(table.items()) for table in (_SOMA, _SMPLX, _CMU)]
+    rigs = [list(table.items()) for table in NAMINGS.values()]
     rigs += [
         [(names[column], role) for role, names in _ROLES.items() if names[column]]
         for column in range(len(STYLES))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.body.rotation import Floats, matrix_to_quaternion
-from motionrt.runtime.body.skeleton import Skeleton, expand_soma30, load_skeleton, reduce_soma77
+from motionrt.runtime.body.skeleton import Skeleton, expand, load_skeleton, reduce
 from motionrt.runtime.errors import InputError
 
 ARRAY_NAMES = (
@@ -163,22 +163,22 @@ class Motion:
         arrays = {name: values[start:stop] for name, values in self.to_arrays().items()}
         return Motion.from_arrays(arrays, self.skeleton, self.fps, dict(self.info))
 
-    def to_soma77(self) -> Motion:
-        """Expand a clip of SOMA's 30 joints to all 77 with relaxed hands; 77 stay as they are."""
-        if self.skeleton.num_joints == 77 and self.skeleton.name == "soma77":
-            return self
-        if self.skeleton.name != "soma30":
-            raise InputError(f"skeleton {self.skeleton.name} cannot become soma77; soma30 can")
-        return self._with_local(expand_soma30(self.local_rot_mats), load_skeleton("soma77"))
+    def expanded(self) -> Motion:
+        """Put the clip on the skeleton that its own expands to, hands relaxed.
 
-    def to_soma30(self) -> Motion:
-        """Reduce a clip of SOMA's 77 joints to the model's 30; 30 stay as they are."""
-        if self.skeleton.num_joints == 30 and self.skeleton.name == "soma30":
+        SOMA's 30 joints become 77; a clip on a skeleton that expands to none stays as it is.
+        """
+        if self.skeleton.expands_to is None:
             return self
-        if self.skeleton.name != "soma77":
-            raise InputError(f"skeleton {self.skeleton.name} cannot become soma30; soma77 can")
-        local = reduce_soma77(self.local_rot_mats)
-        return self._with_local(local, load_skeleton("soma30"))
+        larger = load_skeleton(self.skeleton.expands_to)
+        return self._with_local(expand(self.local_rot_mats, self.skeleton), larger)
+
+    def reduced(self) -> Motion:
+        """Undo `expanded`; a clip on a skeleton that reduces to none stays as it is."""
+        if self.skeleton.reduces_to is None:
+            return self
+        smaller = load_skeleton(self.skeleton.reduces_to)
+        return self._with_local(reduce(self.local_rot_mats, smaller), smaller)
 
     def _with_local(self, local_rot_mats: Floats, skeleton: Skeleton) -> Motion:
         return Motion.from_local(

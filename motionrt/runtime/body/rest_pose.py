@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, skeleton_asset
+from motionrt.runtime.body.skeleton import Skeleton, skeleton_asset
 from motionrt.runtime.errors import InputError
 
 REST_POSES = ("neutral", "t-pose")
 """neutral: the pose the skeleton's rest positions show; t-pose: arms out to the sides, facing +z.
 
 They differ for G1 only, and in SOMA's BVH files: there neutral is the rig's own pose
-(`soma_rig_rotations`), as Kimodo writes it.
+(`bvh_rig_rotations`), as Kimodo writes it.
 """
 
 
@@ -32,18 +32,21 @@ def rest_rotations(skeleton: Skeleton, rest: str) -> NDArray[np.float32]:
     if rest not in REST_POSES:
         raise InputError(f"rest pose {rest!r}: there are {' and '.join(REST_POSES)}")
     if rest == "t-pose":
-        if skeleton.name not in SKELETON_NAMES:
+        if skeleton.t_pose_bones is None:
             raise InputError(
                 f"skeleton {skeleton.name}: its T-pose is not known; use the neutral rest pose"
             )
-        return _t_pose_rotations(skeleton.name)
+        return _t_pose_rotations(skeleton)
     return np.tile(np.eye(3, dtype=np.float32), (skeleton.num_joints, 1, 1))
 
 
 @lru_cache
-def soma_rig_rotations() -> NDArray[np.float32]:
-    """World rotations (77, 3, 3) that bring SOMA's T-pose into the rest pose of its BVH files."""
-    offsets = np.asarray(skeleton_asset("soma77")["bvh_rotation_offsets"], np.float32)
+def bvh_rig_rotations(name: str) -> NDArray[np.float32]:
+    """World rotations (J, 3, 3) that bring a skeleton's rest into that of its BVH files.
+
+    For skeletons with a rig of their own (`Skeleton.has_bvh_rig`): SOMA's 77 joints.
+    """
+    offsets = np.asarray(skeleton_asset(name)["bvh_rotation_offsets"], np.float32)
     return np.ascontiguousarray(np.swapaxes(offsets, -1, -2))
 
 
@@ -77,15 +80,10 @@ def rebased_skeleton(skeleton: Skeleton, rotations: NDArray[np.float32]) -> Skel
 
 
 @lru_cache
-def _t_pose_rotations(name: str) -> NDArray[np.float32]:
-    """Turn the bones that a skeleton's file names into the directions it names, shortest way.
-
-    A skeleton whose file names none rests in a T-pose already.
-    """
-    asset = skeleton_asset(name)
-    skeleton = Skeleton.from_dict(asset)
+def _t_pose_rotations(skeleton: Skeleton) -> NDArray[np.float32]:
+    """Turn the bones that a skeleton names into the directions it names, shortest way."""
     rotations = np.tile(np.eye(3), (skeleton.num_joints, 1, 1))
-    for joint_name, end_name, direction in asset.get("t_pose_bones", ()):
+    for joint_name, end_name, direction in skeleton.t_pose_bones or ():
         joint, end = skeleton.index(joint_name), skeleton.index(end_name)
         local = skeleton.global_to_local(rotations)
         positions, _ = skeleton.forward_kinematics(local, np.zeros(3))

@@ -25,6 +25,18 @@ _JOINT_TUPLES = (
     "left_hand_joints",
     "right_hand_joints",
 )
+RULE_NAMES = (
+    "expands_to",
+    "reduces_to",
+    "extra_formats",
+    "naming",
+    "t_pose_bones",
+    "has_bvh_rig",
+    "corrected",
+    "foot_clearance_m",
+    "double_ankle",
+)
+"""What a skeleton says of how it is treated, so that nobody has to ask for its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +60,25 @@ class Skeleton:
     right_hand_joints: tuple[int, ...] = ()
     end_effector_groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Joints whose positions a constraint on the group holds; of the first, the rotation too."""
+    expands_to: str | None = None
+    """The larger skeleton that motions on this one are written on: SOMA's 30 joints to its 77."""
+    reduces_to: str | None = None
+    """The smaller skeleton that expands to this one."""
+    extra_formats: tuple[str, ...] = ()
+    """Formats made for this body alone; generated motions are written in them unasked."""
+    naming: str | None = None
+    """Whose joint names it has: a key of `joint_names.NAMINGS`."""
+    t_pose_bones: tuple[tuple[str, str, tuple[float, ...]], ...] | None = None
+    """What has to turn for a T-pose: joint, the joint where its bone ends, direction; in order.
+    Empty: it rests in one; None: not known."""
+    has_bvh_rig: bool = False
+    """Its BVH files have a rest pose of their own and a still root above the hips (its asset)."""
+    corrected: bool = True
+    """Kimodo's motion correction runs on it unless asked otherwise."""
+    foot_clearance_m: float = 0.007
+    """How far above the ground the lowest joint of a foot lies that stands."""
+    double_ankle: bool = False
+    """The ankle is two joints: the foot's chain starts at the knee."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "joint_names", tuple(self.joint_names))
@@ -58,6 +89,11 @@ class Skeleton:
             object.__setattr__(self, name, tuple(int(j) for j in getattr(self, name)))
         groups = {k: tuple(int(j) for j in v) for k, v in self.end_effector_groups.items()}
         object.__setattr__(self, "end_effector_groups", groups)
+        object.__setattr__(self, "extra_formats", tuple(self.extra_formats))
+        object.__setattr__(self, "foot_clearance_m", float(self.foot_clearance_m))
+        if self.t_pose_bones is not None:
+            bones = tuple((joint, end, tuple(way)) for joint, end, way in self.t_pose_bones)
+            object.__setattr__(self, "t_pose_bones", bones)
         count = len(self.joint_names)
         if count == 0 or self.parents.shape != (count,) or rest.shape != (count, 3):
             raise InputError(
@@ -197,21 +233,24 @@ class Skeleton:
             "rest_positions": [[float(str(x)) for x in row] for row in self.rest_positions],
             **{name: list(getattr(self, name)) for name in _JOINT_TUPLES},
             "end_effector_groups": {k: list(v) for k, v in self.end_effector_groups.items()},
+            **{name: getattr(self, name) for name in RULE_NAMES},
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Skeleton:
         """Read what `to_dict` wrote; InputError if it is not a skeleton."""
         try:
+            optional: dict[str, Any] = {name: tuple(values.get(name, ())) for name in _JOINT_TUPLES}
+            optional |= {name: values[name] for name in RULE_NAMES if name in values}
             return cls(
                 name=str(values["name"]),
                 joint_names=tuple(str(name) for name in values["joint_names"]),
                 parents=np.asarray(values["parents"], np.int64),
                 rest_positions=np.asarray(values["rest_positions"], np.float32),
-                **{name: tuple(values.get(name, ())) for name in _JOINT_TUPLES},
                 end_effector_groups={
                     str(k): tuple(v) for k, v in values.get("end_effector_groups", {}).items()
                 },
+                **optional,
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"not a skeleton: {type(error).__name__} {error}") from error
@@ -250,35 +289,50 @@ def load_skeleton(name: str) -> Skeleton:
 
 
 @lru_cache
-def soma30_indices_in_soma77() -> NDArray[np.int64]:
-    """Where each of SOMA's 30 model joints stands among the 77."""
-    result = np.asarray(skeleton_asset("soma30")["indices_in_soma77"], np.int64)
+def indices_in_expanded(name: str) -> NDArray[np.int64]:
+    """Where each joint of a skeleton stands in the one that it expands to."""
+    result = np.asarray(skeleton_asset(name)["indices_in_expanded"], np.int64)
     result.flags.writeable = False
     return result
 
 
 @lru_cache
-def relaxed_hands_local_rot_mats() -> NDArray[np.float32]:
-    """SOMA's 77 local rotations with relaxed hands, (77, 3, 3): what the 30 joints overwrite."""
-    result = np.asarray(skeleton_asset("soma77")["relaxed_hands_local_rot_mats"], np.float32)
+def relaxed_hands_local_rot_mats(name: str) -> NDArray[np.float32]:
+    """Local rotations (J, 3, 3) of an expanded skeleton with relaxed hands.
+
+    What the joints of the smaller skeleton overwrite.
+    """
+    result = np.asarray(skeleton_asset(name)["relaxed_hands_local_rot_mats"], np.float32)
     result.flags.writeable = False
     return result
 
 
-def expand_soma30(local_rot_mats: ArrayLike) -> Floats:
-    """Turn local rotations of SOMA's 30 model joints into those of all 77, hands relaxed."""
+def expand(local_rot_mats: ArrayLike, skeleton: Skeleton) -> Floats:
+    """Turn local rotations (..., J, 3, 3) of a skeleton into those of the one it expands to.
+
+    Hands are relaxed. InputError if it expands to none, or the shape is not its own.
+    """
+    if skeleton.expands_to is None:
+        raise InputError(f"skeleton {skeleton.name} expands to no other")
     local = np.asarray(local_rot_mats)
-    if local.shape[-3:] != (30, 3, 3):
-        raise InputError(f"local rotations are {local.shape}, they must end in (30, 3, 3)")
-    result = np.empty((*local.shape[:-3], 77, 3, 3), local.dtype)
-    result[...] = relaxed_hands_local_rot_mats()
-    result[..., soma30_indices_in_soma77(), :, :] = local
+    if local.shape[-3:] != (skeleton.num_joints, 3, 3):
+        raise InputError(
+            f"local rotations are {local.shape}, they must end in ({skeleton.num_joints}, 3, 3)"
+        )
+    base = relaxed_hands_local_rot_mats(skeleton.expands_to)
+    result = np.empty((*local.shape[:-3], *base.shape), local.dtype)
+    result[...] = base
+    result[..., indices_in_expanded(skeleton.name), :, :] = local
     return result
 
 
-def reduce_soma77(values: ArrayLike, axis: int = -3) -> NDArray[Any]:
-    """Select SOMA's 30 model joints out of 77 along an axis (of local rotations by default)."""
+def reduce(values: ArrayLike, skeleton: Skeleton, axis: int = -3) -> NDArray[Any]:
+    """Select a skeleton's joints out of those of the one it expands to, along an axis.
+
+    The axis is that of local rotations by default. InputError if it has another size.
+    """
     array = np.asarray(values)
-    if array.shape[axis] != 77:
-        raise InputError(f"axis {axis} of {array.shape} must have 77 joints")
-    return np.take(array, soma30_indices_in_soma77(), axis=axis)
+    joints = load_skeleton(skeleton.expands_to).num_joints if skeleton.expands_to else None
+    if array.shape[axis] != joints:
+        raise InputError(f"axis {axis} of {array.shape} must have {joints} joints")
+    return np.take(array, indices_in_expanded(skeleton.name), axis=axis)

@@ -1,29 +1,38 @@
 """A bundle's ``manifest.json``: what it holds, read and checked before anything is loaded.
 
-The exporter writes through ``Manifest.write``, so the reader below is the format's definition.
+The exporter writes through ``Manifest.write``, so the classes below are the format's definition.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+import msgspec
+
+from motionrt.runtime.bundle.schema_1 import upgraded
 from motionrt.runtime.errors import BundleError
 from motionrt.runtime.files import atomic_file
 
-SCHEMA = 1
-"""Version of the format; another one is refused."""
+SCHEMA = 2
+"""Version of the format that is written. Version 1 is read as well, others are refused."""
 FILE_NAME = "manifest.json"
 _CHUNK = 1 << 22
 
+Section = TypeVar("Section")
+Count = Annotated[int, msgspec.Meta(ge=1)]
+"""A whole number from 1."""
 
-@dataclass(frozen=True)
-class TensorInfo:
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An object of the manifest: no key is missing, unknown or of another type."""
+
+
+class TensorInfo(_Part, frozen=True):
     """A graph's input or output: its name, its axes (a name is a dynamic axis), its dtype."""
 
     name: str
@@ -31,8 +40,32 @@ class TensorInfo:
     dtype: str
 
 
-@dataclass(frozen=True)
-class GraphInfo:
+class AxisInfo(_Part, frozen=True):
+    """How large a dynamic axis may be."""
+
+    smallest: Annotated[int, msgspec.Meta(ge=0)] = 1
+    typical: Annotated[int, msgspec.Meta(ge=0)] = 1
+    """What engines are tuned for."""
+    largest: int | None = None
+    """None: as large as memory allows."""
+
+
+class LoopInfo(_Part, frozen=True):
+    """How a compiled loop is made of a step graph: one iteration a row of the scanned inputs."""
+
+    step: str
+    """The graph that is one iteration."""
+    carried: Mapping[str, str]
+    """Step input -> the step output that it becomes. The loop takes the first, returns the last."""
+    scanned: Mapping[str, str]
+    """Step input -> loop input with one more axis in front, of which iteration i takes row i."""
+    steps_axis: str = "steps"
+    padded_axis: str | None = None
+    """An axis that may be longer than is asked: what lies behind (zeros, False in masks) changes
+    nothing before it. None: no axis may."""
+
+
+class GraphInfo(_Part, frozen=True):
     """One graph of a bundle."""
 
     files: Mapping[str, str]
@@ -45,51 +78,64 @@ class GraphInfo:
     precision: str = "fp32"
     data: tuple[str, ...] = ()
     """Files with weights that the graph's files refer to."""
-    deviation: Mapping[str, float] = field(default_factory=dict)
+    deviation: Mapping[str, float] = msgspec.field(default_factory=dict)
     """Measured at export: largest differences from fp32, by what was measured."""
+    axes: Mapping[str, AxisInfo] = msgspec.field(default_factory=dict)
+    """Sizes of the dynamic axes, by name; one that is not listed may have any size from 1."""
+    loop: LoopInfo | None = None
+    """What the graph iterates, if it is a compiled loop."""
+
+    def axis(self, name: str) -> AxisInfo:
+        """Return the sizes that a dynamic axis may have."""
+        return self.axes.get(name, AxisInfo())
 
 
-@dataclass(frozen=True)
-class FileInfo:
+class FileInfo(_Part, frozen=True):
     """Size in bytes and SHA-256 of a file."""
 
     size: int
     sha256: str
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Limits(_Part, frozen=True):
+    """What the runtime refuses to exceed, and what the model was trained on."""
+
+    max_frames: Count
+    advised_seconds: float
+
+
+class Manifest(_Part, frozen=True):
     """What a bundle holds. Paths are relative to the bundle and never leave it."""
 
     family: str
     name: str
-    fps: float
+    fps: Annotated[float, msgspec.Meta(gt=0)]
     skeleton: Mapping[str, Any]
     """The skeleton that features describe, as ``Skeleton.to_dict``."""
     output_skeleton: Mapping[str, Any]
     """The skeleton of the motions that come out; the same unless the decoder expands it."""
     graphs: Mapping[str, GraphInfo]
     sampler: Mapping[str, Any]
-    """The family's sampling defaults."""
-    limits: Mapping[str, Any]
-    """What the runtime refuses to exceed: ``max_seconds`` and the like."""
+    """The family's sampling defaults; its pipeline reads them by ``section``."""
+    limits: Limits
     text: Mapping[str, Any]
-    """How prompts become token ids, or how else they are looked up."""
+    """How prompts become token ids, or how else they are looked up; empty where texts are not."""
     provenance: Mapping[str, Any]
     """Where the weights come from: source, hashes, tool versions, licence."""
     files: Mapping[str, FileInfo]
 
     def write(self, folder: Path) -> None:
         """Write the manifest into a bundle's folder."""
-        document = {"schema": SCHEMA, **asdict(self)}
+        document = {"schema": SCHEMA, **msgspec.to_builtins(self)}
+        content = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
         with atomic_file(folder / FILE_NAME) as temporary:
-            temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+            temporary.write_bytes(content)
 
 
 class Bundle:
     """An exported model on disk: its manifest, and its files by name."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | PathLike[str]) -> None:
         """Read and check the manifest and that every file is there with its size.
 
         BundleError with what to do if it is no bundle of this schema, or is damaged.
@@ -111,6 +157,19 @@ class Bundle:
         if name not in self.manifest.files:
             raise BundleError(f"{self.folder}: the manifest lists no file {name}")
         return self.folder / name
+
+    def section(self, name: str, kind: type[Section]) -> Section:
+        """Read a section of the manifest as a class; BundleError names the key that does not fit.
+
+        kind is a ``msgspec.Struct`` or a dataclass with the section's keys as fields.
+        """
+        try:
+            return msgspec.convert(getattr(self.manifest, name), kind)
+        except msgspec.ValidationError as error:
+            reason = str(error).replace("$.", f"{name}.").replace("`$`", name)
+            raise BundleError(
+                f"{self.folder / FILE_NAME}: {name}: {reason}; export the bundle again"
+            ) from error
 
     def check_hashes(self, names: Iterable[str]) -> None:
         """Compare the SHA-256 of the named files; BundleError names the first that differs."""
@@ -141,47 +200,51 @@ def _read(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise BundleError(f"{folder}: no such bundle; make one with: motionrt export")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = msgspec.json.decode(path.read_bytes())
     except FileNotFoundError:
         raise BundleError(f"{folder}: no {FILE_NAME} in it, so it is no bundle") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); export the bundle again") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        schema = document.get("schema") if isinstance(document, dict) else None
+    schema = document.pop("schema", None) if isinstance(document, dict) else None
+    if schema == 1:
+        document = upgraded(document)
+    elif schema != SCHEMA:
         raise BundleError(
-            f"{path}: schema {schema}, this runtime reads {SCHEMA}; export the bundle again"
+            f"{path}: schema {schema}, this runtime reads 1 and {SCHEMA}; export the bundle again"
         )
-    document.pop("schema")
     try:
-        manifest = _parse(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        manifest = msgspec.convert(document, Manifest)
+    except msgspec.ValidationError as error:
         raise BundleError(f"{path}: damaged ({error}); export the bundle again") from error
-    root = folder.resolve()
-    for name in manifest.files:
-        if Path(name).is_absolute() or not (folder / name).resolve().is_relative_to(root):
-            raise BundleError(f"{path}: {name} leaves the bundle; do not trust this bundle")
-    listed = set(manifest.files)
-    for graph_name, graph in manifest.graphs.items():
-        for name in (*graph.files.values(), *graph.data):
-            if name not in listed:
-                raise BundleError(f"{path}: graph {graph_name} names {name}, which is not listed")
+    _check_names(path, manifest)
     return manifest
 
 
-def _parse(document: dict[str, Any]) -> Manifest:
-    expected = {spec.name for spec in fields(Manifest)}
-    if unknown := sorted(set(document) - expected):
-        raise ValueError(f"unknown key {unknown[0]}")
-    if missing := sorted(expected - set(document)):
-        raise ValueError(f"no key {missing[0]}")
-    graphs = {}
-    for name, entry in document["graphs"].items():
-        tensors = {
-            side: tuple(
-                TensorInfo(item["name"], tuple(item["axes"]), item["dtype"]) for item in entry[side]
-            )
-            for side in ("inputs", "outputs")
-        }
-        graphs[name] = GraphInfo(**{**entry, **tensors, "data": tuple(entry["data"])})
-    files = {name: FileInfo(**entry) for name, entry in document["files"].items()}
-    return Manifest(**{**document, "graphs": graphs, "files": files, "fps": float(document["fps"])})
+def _check_names(path: Path, manifest: Manifest) -> None:
+    """Raise BundleError for a file outside the bundle, and for a name that stands for nothing."""
+    root = path.parent.resolve()
+    for name in manifest.files:
+        if Path(name).is_absolute() or not (path.parent / name).resolve().is_relative_to(root):
+            raise BundleError(f"{path}: {name} leaves the bundle; do not trust this bundle")
+    for graph_name, graph in manifest.graphs.items():
+        for name in (*graph.files.values(), *graph.data):
+            if name not in manifest.files:
+                raise BundleError(f"{path}: graph {graph_name} names {name}, which is not listed")
+        if graph.loop is not None:
+            _check_loop(path, graph_name, graph, graph.loop, manifest.graphs)
+
+
+def _check_loop(
+    path: Path, name: str, graph: GraphInfo, loop: LoopInfo, graphs: Mapping[str, GraphInfo]
+) -> None:
+    step = graphs.get(loop.step)
+    if step is None:
+        raise BundleError(f"{path}: graph {name} iterates {loop.step}, which is not listed")
+    have = {tensor.name for tensor in step.inputs}
+    outer = {tensor.name for tensor in graph.inputs}
+    wrong = [key for key in (*loop.carried, *loop.scanned) if key not in have]
+    wrong += [key for key in loop.scanned.values() if key not in outer]
+    wrong += [key for key in loop.carried.values() if key not in {t.name for t in step.outputs}]
+    if wrong or not loop.carried or not loop.scanned:
+        what = wrong[0] if wrong else "nothing"
+        raise BundleError(f"{path}: graph {name}: its loop names {what}, which its step has not")

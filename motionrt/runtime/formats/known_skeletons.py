@@ -7,14 +7,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.body.joint_names import STYLES, has_tables, renamed_joints
+from motionrt.runtime.body.joint_names import NAMINGS, STYLES, renamed_joints
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import (
     REST_POSES,
+    bvh_rig_rotations,
     rebase,
     rebased_skeleton,
     rest_rotations,
-    soma_rig_rotations,
 )
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
 
@@ -67,10 +67,10 @@ def _known_forms() -> list[
     for name in SKELETON_NAMES:
         skeleton = load_skeleton(name)
         poses = [rest_rotations(skeleton, rest) for rest in REST_POSES]
-        if name == "soma77":
-            poses.append(soma_rig_rotations())
+        if skeleton.has_bvh_rig:
+            poses.append(bvh_rig_rotations(name))
         sets = [skeleton.joint_names]
-        if has_tables(skeleton):
+        if skeleton.naming in NAMINGS:
             sets += [renamed_joints(skeleton, style) for style in STYLES]
         for rotations in poses:
             offsets = rebased_skeleton(skeleton, rotations).offsets

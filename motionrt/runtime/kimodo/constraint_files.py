@@ -25,6 +25,7 @@ from motionrt.runtime.kimodo.constraints import (
     field_problems,
     joint_counts,
     required_fields,
+    told_joint_counts,
 )
 
 MAX_BELOW_GROUND_M = 0.3
@@ -159,10 +160,10 @@ def _structure_problems(document: Any, skeleton: Skeleton | None) -> Iterator[Pr
             yield Problem(message, index, kind.type)
         if skeleton is not None and kind is not Root2D:
             count = _num_joints(item.get("local_joints_rot"))
-            if count is not None and count not in _joint_counts(skeleton):
+            if count is not None and count not in joint_counts(skeleton):
                 message = (
                     f"local_joints_rot has {count} joints, skeleton {skeleton.name} has "
-                    f"{joint_counts(skeleton)}"
+                    f"{told_joint_counts(skeleton)}"
                 )
                 yield Problem(message, index, kind.type)
         known = {"type", *(spec.name for spec in fields(kind))}
@@ -171,10 +172,6 @@ def _structure_problems(document: Any, skeleton: Skeleton | None) -> Iterator[Pr
                 names = ", ".join(sorted(known - {"type", *required_fields(kind)}))
                 message = f"{key} means nothing here (optional are: {names or 'none'})"
                 yield Problem(message, index, kind.type, is_error=False)
-
-
-def _joint_counts(skeleton: Skeleton) -> tuple[int, ...]:
-    return (30, 77) if skeleton.name == "soma30" else (skeleton.num_joints,)
 
 
 def _num_joints(rotations: Any) -> int | None:

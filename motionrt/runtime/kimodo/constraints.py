@@ -19,7 +19,7 @@ from motionrt.runtime.body.rotation import (
     matrix_to_axis_angle,
     matrix_to_rot6d,
 )
-from motionrt.runtime.body.skeleton import Skeleton, reduce_soma77
+from motionrt.runtime.body.skeleton import Skeleton, load_skeleton, reduce
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
 from motionrt.runtime.kimodo.features import MotionFeatures, hip_heading
@@ -51,7 +51,7 @@ class Observation:
     """(K, len(position_joints), 3)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Root2D:
     """The smoothed root's place on the ground, and where the body faces if that is given."""
 
@@ -65,8 +65,19 @@ class Root2D:
     global_root_heading: Floats | None = None
     """(K, 2), cosine and sine; (1, 0) faces +z and a turn about +y is positive."""
 
-    def __post_init__(self) -> None:
-        _check_and_convert(self)
+    def __init__(
+        self,
+        frame_indices: ArrayLike,
+        smooth_root_2d: ArrayLike,
+        global_root_heading: ArrayLike | None = None,
+    ) -> None:
+        """Take lists or arrays; InputError says which does not fit."""
+        _check_and_set(
+            self,
+            frame_indices=frame_indices,
+            smooth_root_2d=smooth_root_2d,
+            global_root_heading=global_root_heading,
+        )
 
     def observe(self, skeleton: Skeleton, compat: Compat = DEFAULT_COMPAT) -> Observation:
         """Say what is constrained."""
@@ -77,7 +88,7 @@ class Root2D:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class _Pose:
     """A whole pose; which of its joints are held is the subclass's matter."""
 
@@ -93,8 +104,21 @@ class _Pose:
     smooth_root_2d: Floats | None = None
     """(K, 2), x and z of the smoothed root; those of root_positions if None."""
 
-    def __post_init__(self) -> None:
-        _check_and_convert(self)
+    def __init__(
+        self,
+        frame_indices: ArrayLike,
+        local_joints_rot: ArrayLike,
+        root_positions: ArrayLike,
+        smooth_root_2d: ArrayLike | None = None,
+    ) -> None:
+        """Take lists or arrays; InputError says which does not fit."""
+        _check_and_set(
+            self,
+            frame_indices=frame_indices,
+            local_joints_rot=local_joints_rot,
+            root_positions=root_positions,
+            smooth_root_2d=smooth_root_2d,
+        )
 
     @property
     def groups(self) -> tuple[str, ...] | None:
@@ -106,12 +130,12 @@ class _Pose:
         rotations = self.local_joints_rot
         if rotations.ndim == 3:
             rotations = axis_angle_to_matrix(rotations).astype(np.float32, copy=False)
-        if skeleton.name == "soma30" and rotations.shape[1] == 77:
-            rotations = reduce_soma77(rotations)
+        if rotations.shape[1] in joint_counts(skeleton)[1:]:
+            rotations = reduce(rotations, skeleton)
         if rotations.shape[1] != skeleton.num_joints:
             raise InputError(
                 f"{self.type} constraint: local_joints_rot has {rotations.shape[1]} joints, "
-                f"skeleton {skeleton.name} has {joint_counts(skeleton)}"
+                f"skeleton {skeleton.name} has {told_joint_counts(skeleton)}"
             )
         return rotations
 
@@ -136,7 +160,7 @@ class _Pose:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class FullBody(_Pose):
     """The positions of all joints, root height and heading."""
 
@@ -144,7 +168,7 @@ class FullBody(_Pose):
     mask: ClassVar[str | None] = "FullBody"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class EndEffector(_Pose):
     """The positions of some groups of joints, and the rotation of each group's first joint."""
 
@@ -154,13 +178,31 @@ class EndEffector(_Pose):
     joint_names: tuple[str, ...] = ()
     """Of `GROUPS`, at least one."""
 
+    def __init__(
+        self,
+        frame_indices: ArrayLike,
+        local_joints_rot: ArrayLike,
+        root_positions: ArrayLike,
+        smooth_root_2d: ArrayLike | None = None,
+        joint_names: Sequence[str] = (),
+    ) -> None:
+        """Take lists or arrays; InputError says which does not fit."""
+        _check_and_set(
+            self,
+            frame_indices=frame_indices,
+            local_joints_rot=local_joints_rot,
+            root_positions=root_positions,
+            smooth_root_2d=smooth_root_2d,
+            joint_names=joint_names,
+        )
+
     @property
     def groups(self) -> tuple[str, ...] | None:
         """The groups that are held."""
         return self.joint_names
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class _OneEndEffector(_Pose):
     @property
     def groups(self) -> tuple[str, ...] | None:
@@ -168,7 +210,7 @@ class _OneEndEffector(_Pose):
         return (self.mask,)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class LeftHand(_OneEndEffector):
     """The left hand's place and rotation."""
 
@@ -176,7 +218,7 @@ class LeftHand(_OneEndEffector):
     mask: ClassVar[str | None] = "LeftHand"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class RightHand(_OneEndEffector):
     """The right hand's place and rotation."""
 
@@ -184,7 +226,7 @@ class RightHand(_OneEndEffector):
     mask: ClassVar[str | None] = "RightHand"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class LeftFoot(_OneEndEffector):
     """The left foot's place and rotation."""
 
@@ -192,7 +234,7 @@ class LeftFoot(_OneEndEffector):
     mask: ClassVar[str | None] = "LeftFoot"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class RightFoot(_OneEndEffector):
     """The right foot's place and rotation."""
 
@@ -220,9 +262,18 @@ def ground(smooth_root: Floats, compat: Compat = DEFAULT_COMPAT) -> Floats:
     return np.ascontiguousarray(smooth_root[:, columns])
 
 
-def joint_counts(skeleton: Skeleton) -> str:
-    """Say how many joints a pose for a skeleton may have."""
-    return "30 (or 77)" if skeleton.name == "soma30" else str(skeleton.num_joints)
+def joint_counts(skeleton: Skeleton) -> tuple[int, ...]:
+    """Return how many joints a pose for a skeleton may have: its own, or the expanded one's."""
+    own = (skeleton.num_joints,)
+    if skeleton.expands_to is None:
+        return own
+    return (*own, load_skeleton(skeleton.expands_to).num_joints)
+
+
+def told_joint_counts(skeleton: Skeleton) -> str:
+    """Say the same in words."""
+    first, *others = joint_counts(skeleton)
+    return f"{first} (or {others[0]})" if others else str(first)
 
 
 def observe_pose(
@@ -482,14 +533,16 @@ _SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
 }
 
 
-def _check_and_convert(constraint: Constraint) -> None:
-    values = {spec.name: getattr(constraint, spec.name) for spec in fields(constraint)}
+def _check_and_set(constraint: Constraint, **values: Any) -> None:
+    """Set the fields of a constraint that is being made."""
     for problem in field_problems(type(constraint), values):
         raise InputError(f"{constraint.type} constraint: {problem}")
     for name, value in values.items():
         if name == "joint_names":
             object.__setattr__(constraint, name, tuple(value))
-        elif value is not None:
+        elif value is None:
+            object.__setattr__(constraint, name, None)
+        else:
             dtype = np.int64 if name == "frame_indices" else np.float32
             with np.errstate(over="ignore"):
                 object.__setattr__(constraint, name, np.array(value, dtype))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
+from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.compat import Compat, resolve_compat
+from motionrt.runtime.kimodo.compat import resolve_compat
 from motionrt.runtime.kimodo.constraint_files import parse_constraints, read_constraints
 from motionrt.runtime.kimodo.constraints import (
     CONSTRAINT_TYPES,
@@ -24,7 +24,9 @@ from motionrt.runtime.kimodo.constraints import (
     crop_constraints,
 )
 from motionrt.runtime.kimodo.guidance import Guidance
+from motionrt.runtime.kimodo.model import KimodoModel
 from motionrt.runtime.kimodo.motion_correction import ROOT_MARGIN_M, correct_motion
+from motionrt.runtime.kimodo.options import KimodoOptions
 from motionrt.runtime.kimodo.segments import (
     NUM_TRANSITION_FRAMES,
     SegmentRequest,
@@ -34,126 +36,44 @@ from motionrt.runtime.kimodo.segments import (
     with_toe_ends,
     without_toe_ends,
 )
-from motionrt.runtime.pipeline import Progress, settle_seed
+from motionrt.runtime.options import either
+from motionrt.runtime.pipeline import Progress
+from motionrt.runtime.request import Request
 from motionrt.runtime.sampling.noise import TorchGenerator
-from motionrt.runtime.sampling.schedule import find_preset
-
-if TYPE_CHECKING:
-    from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 
 Floats = NDArray[np.float32]
-ConstraintList: TypeAlias = Sequence[Constraint | Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class KimodoOptions:
-    """What ``generate`` takes for Kimodo beside prompt, seconds, seed and samples."""
-
-    num_frames: int | Sequence[int] | None = None
-    """Of all, or of each prompt; instead of seconds."""
-    num_steps: int | None = None
-    """Denoising steps; more follow the model more closely and take longer. None: the bundle's."""
-    solver: str | None = None
-    """A name of ``schedule.SOLVERS``. None: the bundle's."""
-    preset: str | None = None
-    """A name of ``schedule.PRESETS``: solver and steps where these are not given."""
-    guidance_type: str | None = None
-    """A mode of ``guidance.NUM_WEIGHTS``. None: the bundle's, or what the weights imply."""
-    guidance_weights: Sequence[float] | None = None
-    """Unitless; higher follows text (and constraints) more and varies less."""
-    first_heading_rad: ArrayLike = 0.0
-    """Where the body faces at first, of all or of each motion; 0 is +z, pi/2 is +x."""
-    constraints: str | os.PathLike[str] | ConstraintList | Sequence[ConstraintList] | None = None
-    """A file, or constraints (as objects or as in a file), or a list of those for each motion."""
-    multi_prompt: bool = False
-    """The prompts are one motion, one after another, and not a motion each."""
-    num_transition_frames: int = NUM_TRANSITION_FRAMES
-    """Frames over which one segment is blended into the next; more are smoother."""
-    continue_from: Motion | str | os.PathLike[str] | None = None
-    """A clip (or its file) that the result begins with and goes on from; implies multi_prompt."""
-    postprocess: bool | None = None
-    """Meet constraints exactly and keep standing feet still. None: yes, except for G1."""
-    root_margin: float = ROOT_MARGIN_M
-    """Metres that postprocessing may leave between the root and where a constraint has it."""
-    compat: str | Compat | None = None
-    """Which upstream revision to follow (``compat.COMPATS``); noted in ``Motion.info``."""
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> KimodoOptions:
-        """Take options by name; InputError for one that there is not."""
-        known = [spec.name for spec in fields(cls)]
-        if unknown := sorted(set(values) - set(known)):
-            raise InputError(
-                f"kimodo has no option {unknown[0]} (it has {', '.join(sorted(known))})"
-            )
-        options = cls(**values)
-        if options.preset is not None:
-            preset = find_preset(options.preset)
-            options = replace(
-                options,
-                solver=options.solver or preset.solver,
-                num_steps=preset.num_steps if options.num_steps is None else options.num_steps,
-            )
-        if not np.isfinite(np.asarray(options.first_heading_rad, np.float64)).all():
-            raise InputError(f"first heading {options.first_heading_rad}: must be finite")
-        margin = options.root_margin
-        if not (np.isfinite(margin) and margin >= 0):
-            raise InputError(f"root margin {margin}: must be 0 or more metres")
-        return options
-
-
-def generate(
-    pipeline: KimodoPipeline,
-    prompt: str | Sequence[str],
-    seconds: float | Sequence[float],
-    *,
-    seed: int | None,
-    num_samples: int,
-    progress: Progress | None,
-    options: KimodoOptions,
-) -> Motion | list[Motion]:
-    """Generate as ``Pipeline.generate`` says; with multi_prompt all prompts are one motion."""
-    if num_samples < 1:
-        raise InputError(f"{num_samples} samples: must be 1 or more")
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    if not prompts:
-        raise InputError("no prompt given")
-    generation = _Generation(pipeline, prompts, seed, num_samples, progress, options)
-    lengths = _frames_of(pipeline, prompts, seconds, options.num_frames)
-    if options.multi_prompt or options.continue_from is not None:
-        motions = generation.sequence(lengths)
-        alone = num_samples == 1
-    else:
-        motions = generation.batch(lengths)
-        alone = num_samples == 1 and isinstance(prompt, str)
-    return motions[0] if alone else motions
-
-
-class _Generation:
-    """One call of ``generate``, its arguments settled."""
+class Generation:
+    """One request, its options settled."""
 
     def __init__(
-        self,
-        pipeline: KimodoPipeline,
-        prompts: list[str],
-        seed: int | None,
-        num_samples: int,
-        progress: Progress | None,
-        options: KimodoOptions,
+        self, model: KimodoModel, request: Request, seed: int, progress: Progress | None
     ) -> None:
-        self.pipeline, self.features = pipeline, pipeline.features
-        self.skeleton = pipeline.native_skeleton
-        self.prompts, self.num_samples = prompts, num_samples
-        self.progress, self.options = progress, options
-        self.seed = settle_seed(seed)
-        self.generator = TorchGenerator(self.seed)
-        self.guidance: Guidance = pipeline.settle_guidance(
-            options.guidance_type, options.guidance_weights
+        """Settle what is asked for; InputError for a value that does not fit."""
+        options = cast(KimodoOptions, request.options)
+        self.model, self.features = model, model.features
+        self.skeleton = model.native_skeleton
+        self.prompts, self.num_samples = list(request.prompts), request.num_samples
+        self.progress = progress
+        self.seed = seed
+        self.generator = TorchGenerator(seed)
+        self.num_steps = either(options.get("num_steps"), model.defaults.num_steps)
+        self.solver = either(options.get("solver"), model.defaults.solver)
+        self.guidance: Guidance = model.settle_guidance(
+            options.get("guidance_type"), options.get("guidance_weights")
         )
-        self.compat = resolve_compat(options.compat)
-        self.correct = options.postprocess
-        if self.correct is None:
-            self.correct = self.skeleton.name != "g1"
+        self.first_heading = _headings(either(options.get("first_heading_rad"), 0.0))
+        self.constraints = options.get("constraints")
+        self.num_transition_frames = either(
+            options.get("num_transition_frames"), NUM_TRANSITION_FRAMES
+        )
+        self.continue_from = options.get("continue_from")
+        self.compat = resolve_compat(options.get("compat"))
+        self.correct = either(options.get("postprocess"), self.skeleton.corrected)
+        self.root_margin = either(options.get("root_margin"), ROOT_MARGIN_M)
+        if not (np.isfinite(self.root_margin) and self.root_margin >= 0):
+            raise InputError(f"root margin {self.root_margin}: must be 0 or more metres")
 
     def batch(self, lengths: list[int]) -> list[Motion]:
         """Generate a motion for each prompt and sample, in one go."""
@@ -164,12 +84,12 @@ class _Generation:
             check_frames(row, count)
         if self.progress is not None:
             self.progress("encoding text", 0, 1)
-        text_features, text_mask = self.pipeline.encode_text([self.prompts[i] for i, _ in rows])
+        text_features, text_mask = self.model.encode_text([self.prompts[i] for i, _ in rows])
         noise = self.generator.randn((len(rows), max(counts), self.features.width))
         observed, mask = _stacked(
             conditioning(row, self.features, max(counts), self.compat) for row in constraints
         )
-        features = self.pipeline.sample(
+        features = self.model.sample(
             text_features,
             noise,
             text_mask=text_mask,
@@ -178,8 +98,8 @@ class _Generation:
             motion_mask=mask,
             observed_motion=self.features.normalize(observed),
             guidance=self.guidance,
-            num_steps=self.options.num_steps,
-            solver=self.options.solver,
+            num_steps=self.num_steps,
+            solver=self.solver,
             progress=self.progress,
         )
         infos = [
@@ -190,30 +110,29 @@ class _Generation:
 
     def sequence(self, lengths: list[int]) -> list[Motion]:
         """Generate one motion of all prompts for each sample."""
-        options = self.options
         previous: Floats | None = None
         clip: Motion | None = None
-        if options.continue_from is not None:
-            if np.any(np.asarray(options.first_heading_rad)):
+        if self.continue_from is not None:
+            if np.any(self.first_heading):
                 raise InputError(
                     "a clip that is continued has a heading already; give no first one"
                 )
-            given = options.continue_from
+            given = self.continue_from
             clip = given if isinstance(given, Motion) else Motion.load(given)
             previous = encode_previous(clip, self.features)
         before = 0 if previous is None else len(previous)
-        sampled = segment_lengths(lengths, options.num_transition_frames, self.compat, before)
+        sampled = segment_lengths(lengths, self.num_transition_frames, self.compat, before)
         for frames in sampled:
-            _check_num_frames(self.pipeline, frames)
+            self.model.check_num_frames(frames)
         constraints = self._shared_constraints()
         if self.progress is not None:
             self.progress("encoding text", 0, 1)
-        text_features, text_mask = self.pipeline.encode_text(self.prompts)
+        text_features, text_mask = self.model.encode_text(self.prompts)
 
         def sample(request: SegmentRequest) -> Floats:
             row = [request.index] * self.num_samples
             shape = (self.num_samples, request.num_frames, self.features.width)
-            return self.pipeline.sample(
+            return self.model.sample(
                 text_features[row],
                 self.generator.randn(shape),
                 text_mask=text_mask[row],
@@ -221,8 +140,8 @@ class _Generation:
                 motion_mask=request.motion_mask,
                 observed_motion=request.observed_motion,
                 guidance=self.guidance,
-                num_steps=options.num_steps,
-                solver=options.solver,
+                num_steps=self.num_steps,
+                solver=self.solver,
                 progress=self.progress,
             )
 
@@ -234,7 +153,7 @@ class _Generation:
             self.num_samples,
             constraints=constraints,
             first_heading_rad=self._headings(self.num_samples),
-            num_transition_frames=options.num_transition_frames,
+            num_transition_frames=self.num_transition_frames,
             compat=self.compat,
             previous=previous,
             correct=self._corrected_features if each else None,
@@ -246,7 +165,7 @@ class _Generation:
                 {"prompt": text, "num_frames": frames}
                 for text, frames in zip(self.prompts, lengths, strict=True)
             ]
-            info["num_transition_frames"] = options.num_transition_frames
+            info["num_transition_frames"] = self.num_transition_frames
             if clip is not None:
                 info["continued_frames"] = before
             total = before + sum(lengths)
@@ -288,15 +207,15 @@ class _Generation:
         corrected: bool = False,
     ) -> list[Motion]:
         """Decode normalised features (B, T, D) into motions and clean these up."""
-        arrays = self.pipeline.decode(features)
+        arrays = self.model.decode(features)
         motions = []
         for row, (count, info) in enumerate(zip(lengths, infos, strict=True)):
-            motion = self.pipeline.to_motion(arrays, row, count, info)
+            motion = self.model.to_motion(arrays, row, count, info)
             if self.correct and not corrected:
                 if self.progress is not None:
                     self.progress("cleaning up", row, len(infos))
                 motion = self._corrected_motion(arrays, row, motion, constraints[row])
-            if self.compat.toe_end_contacts and motion.skeleton.name == "soma77":
+            if self.compat.toe_end_contacts and self.skeleton.expands_to:
                 assert motion.foot_contacts is not None
                 motion.foot_contacts = with_toe_ends(motion.foot_contacts)
             motions.append(motion)
@@ -317,7 +236,7 @@ class _Generation:
             motion.root_positions,
             arrays["foot_contacts"][row, :count],
             correction_targets(constraints, self.skeleton, count, self.compat),
-            self.options.root_margin,
+            self.root_margin,
         )
         result = Motion.from_local(
             local,
@@ -329,7 +248,7 @@ class _Generation:
             global_root_heading=motion.global_root_heading,
             info=motion.info,
         )
-        return result.to_soma77() if motion.skeleton.name == "soma77" else result
+        return result.expanded()
 
     def _corrected_features(self, clip: Floats, constraints: Sequence[Constraint]) -> Floats:
         """Clean up one sample's features (T, D), unnormalised; its contacts stay."""
@@ -340,7 +259,7 @@ class _Generation:
             arrays["root_positions"],
             arrays["foot_contacts"],
             correction_targets(constraints, self.skeleton, len(clip), self.compat),
-            self.options.root_margin,
+            self.root_margin,
         )
         if len(clip) < 5:
             return clip  # the root smoother cannot work on less
@@ -350,23 +269,23 @@ class _Generation:
         return result
 
     def _headings(self, rows: int) -> Floats:
-        heading = np.asarray(self.options.first_heading_rad, np.float32)
+        heading = self.first_heading
         if heading.ndim > 1 or (heading.ndim == 1 and len(heading) != rows):
             raise InputError(f"{heading.size} first headings for {rows} motions; give one or each")
         return np.broadcast_to(heading, (rows,))
 
     def _shared_constraints(self) -> list[Constraint]:
-        given = self.options.constraints
+        given = self.constraints
         if given is None:
             return []
         if isinstance(given, (str, os.PathLike)):
             return read_constraints(given, self.skeleton)
         if any(isinstance(item, (list, tuple)) for item in given):
             raise InputError("several prompts in one motion take one list of constraints for all")
-        return _made(given, self.skeleton)  # type: ignore[arg-type]  # no lists in it
+        return _made(given, self.skeleton)
 
     def _constraints_of(self, rows: int) -> list[list[Constraint]]:
-        given = self.options.constraints
+        given = self.constraints
         nested = isinstance(given, (list, tuple)) and any(
             isinstance(item, (list, tuple)) for item in given
         )
@@ -382,16 +301,16 @@ class _Generation:
         return [_made(item, self.skeleton) for item in given]
 
     def _info(self, sample: int, constraints: Sequence[Constraint]) -> dict[str, Any]:
-        manifest, options = self.pipeline.manifest, self.options
+        manifest = self.model.manifest
         return {
             "prompt": "",
             "seed": self.seed,
             "sample": sample,
             "model": manifest.name,
             "family": manifest.family,
-            "backend": self.pipeline.backend.name,
-            "num_steps": int(options.num_steps or manifest.sampler["num_steps"]),
-            "solver": options.solver or manifest.sampler["solver"],
+            "backend": self.model.backend.name,
+            "num_steps": self.num_steps,
+            "solver": self.solver,
             "guidance_type": self.guidance.mode,
             "guidance_weights": list(self.guidance.weights),
             "num_constraints": len(constraints),
@@ -400,33 +319,18 @@ class _Generation:
         }
 
 
-def _frames_of(
-    pipeline: KimodoPipeline,
-    prompts: Sequence[str],
-    seconds: float | Sequence[float],
-    num_frames: int | Sequence[int] | None,
-) -> list[int]:
-    """Give the frames of each prompt."""
-    if num_frames is not None:
-        counts = [num_frames] * len(prompts) if isinstance(num_frames, int) else list(num_frames)
-        for count in counts:
-            _check_num_frames(pipeline, count)
-    elif isinstance(seconds, (int, float)):
-        counts = [pipeline.num_frames(seconds)] * len(prompts)
-    else:
-        counts = [pipeline.num_frames(value) for value in seconds]
-    if len(counts) != len(prompts):
-        raise InputError(f"{len(counts)} durations for {len(prompts)} prompts")
-    return counts
+def _headings(given: Any) -> Floats:
+    """Return headings in radians, of all or of each motion; InputError for what is none."""
+    try:
+        heading = np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"first heading {given!r}: must be a number, or one a motion") from None
+    if not np.isfinite(heading).all():
+        raise InputError(f"first heading {given}: must be finite")
+    return heading
 
 
-def _check_num_frames(pipeline: KimodoPipeline, num_frames: int) -> None:
-    most = int(pipeline.manifest.limits["max_frames"])
-    if isinstance(num_frames, bool) or not 1 <= num_frames <= most:
-        raise InputError(f"{num_frames} frames: this model takes 1 to {most}, transitions included")
-
-
-def _made(given: ConstraintList, skeleton: Any) -> list[Constraint]:
+def _made(given: Iterable[object], skeleton: Skeleton) -> list[Constraint]:
     """Turn dictionaries among constraints into objects."""
     kinds = tuple(CONSTRAINT_TYPES.values())
     made: list[Constraint] = []
@@ -440,15 +344,17 @@ def _made(given: ConstraintList, skeleton: Any) -> list[Constraint]:
     return made
 
 
-def _stacked(pairs: Any) -> tuple[Floats, NDArray[np.bool_]]:
+def _stacked(
+    pairs: Iterable[tuple[Floats, NDArray[np.bool_]]],
+) -> tuple[Floats, NDArray[np.bool_]]:
     observed, mask = (np.stack(parts) for parts in zip(*pairs, strict=True))
     return observed, mask
 
 
 def _joined(first: Motion, second: Motion) -> Motion:
     """Put two clips one after the other; what only one has is left out."""
-    if first.skeleton.name == "soma30" and second.skeleton.name == "soma77":
-        first = first.to_soma77()
+    if first.skeleton.expands_to == second.skeleton.name:
+        first = first.expanded()
     before, after = first.to_arrays(), second.to_arrays()
     if "foot_contacts" in before and "foot_contacts" in after:
         count = after["foot_contacts"].shape[1]

@@ -1,11 +1,10 @@
-"""Which guidance a run uses, from flags and a meta.json, by the rules of Kimodo's command line."""
+"""Which guidance a run uses, by the rules of Kimodo's command line."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from motionrt.runtime.errors import InputError
 
@@ -23,14 +22,12 @@ class Guidance:
 
 
 def resolve_guidance(
-    mode: str | None = None,
-    weights: Sequence[float] | None = None,
-    meta: Mapping[str, Any] | None = None,
+    mode: str | None = None, weights: Sequence[float] | None = None
 ) -> Guidance | None:
     """Return the guidance that was asked for, None if nobody did (the model's default then).
 
-    mode and weights are what the caller gave; they win over ``meta["cfg"]``. Weights alone imply
-    the mode by their number. InputError if mode and weights contradict each other.
+    Weights alone imply the mode by their number. InputError if mode and weights contradict each
+    other.
     """
     if mode is not None and mode not in NUM_WEIGHTS:
         raise InputError(f"guidance {mode!r}: none of {', '.join(NUM_WEIGHTS)}")
@@ -40,16 +37,7 @@ def resolve_guidance(
         return Guidance(mode)
     if mode is not None:
         raise InputError(f"guidance {mode} needs {NUM_WEIGHTS[mode]} weight(s)")
-    stored = (meta or {}).get("cfg")
-    if stored is None:
-        return None
-    if not isinstance(stored, Mapping):
-        raise InputError(f"meta cfg is {stored!r}, expected an object")
-    if not stored.get("enabled", True):
-        return Guidance("nocfg")
-    text = _weight(stored.get("text_weight", DEFAULT_WEIGHT))
-    constraint = _weight(stored.get("constraint_weight", DEFAULT_WEIGHT))
-    return Guidance("separated", (text, constraint))
+    return None
 
 
 def _explicit(mode: str | None, weights: list[float]) -> Guidance:

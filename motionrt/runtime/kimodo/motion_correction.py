@@ -141,13 +141,10 @@ class _Correction:
         self.limbs = limbs_of(skeleton)
         self.local, self.root, self.contacts, self.targets = local, root, contacts, targets
         self.full_body = targets.masks["FullBody"]
-        clearance = 0.02 if skeleton.name.startswith("soma") else 0.007
         heights = skeleton.rest_positions[:, 1].astype(np.float64)
-        self.rest_heights = heights - heights.min() + clearance
+        self.rest_heights = heights - heights.min() + skeleton.foot_clearance_m
         lengths = np.linalg.norm(skeleton.offsets.astype(np.float64), axis=1)
         self.bone_lengths = lengths
-        # G1's ankle is two joints, pitch and then roll: the foot's chain starts at the knee.
-        self.double_ankle = skeleton.name == "g1"
 
     def move_root(self, margin: float) -> None:
         """Bring the root to its targets: height at full bodies, x and z at every constraint."""
@@ -247,7 +244,7 @@ class _Correction:
                 toe[:, 1] = self.rest_heights[right_toe]
                 toe = ankle + unit(toe - ankle) * self.bone_lengths[limb.beyond]
             self._point(corrected, frames, limb.end, limb.beyond, toe)
-        if self.double_ankle:
+        if self.skeleton.double_ankle:
             self._hold_double_ankle(limb, corrected, held, ankle_held, blocked, original)
         elif len(frames):
             self._blend(corrected, (limb.end,), blocked | held)

@@ -1,291 +1,73 @@
-"""Kimodo's pipeline: text and noise to features, features to motions."""
+"""Kimodo's pipeline: whole motions, of prompts and everything else that the family takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Sequence
+from typing import Unpack
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from safetensors.numpy import load_file
-
-from motionrt.runtime.backend.backends import Backend
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.bundle.manifest import Bundle
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.features import MotionFeatures
-from motionrt.runtime.kimodo.generation import KimodoOptions, generate
-from motionrt.runtime.kimodo.guidance import DEFAULT_WEIGHT, NUM_WEIGHTS, Guidance, resolve_guidance
-from motionrt.runtime.pipeline import Pipeline, Progress
-from motionrt.runtime.sampling.schedule import cosine_schedule
-from motionrt.runtime.text.client import TextEncoderClient
-from motionrt.runtime.text.familiarity import KnownPrompts
-from motionrt.runtime.text.prompt import clean_prompt
-from motionrt.runtime.text.sources import GRAPH as TEXT_GRAPH
-from motionrt.runtime.text.sources import TextSources
-
-MAX_PROMPT_WORDS = 1000
-"""A longer prompt is refused: the encoders see a few hundred words at most."""
-Floats = NDArray[np.float32]
-_MOTION_ARRAYS = (
-    "local_rot_mats",
-    "global_rot_mats",
-    "posed_joints",
-    "root_positions",
-    "smooth_root_pos",
-    "foot_contacts",
-    "global_root_heading",
-)
+from motionrt.runtime.kimodo.generation import Generation
+from motionrt.runtime.kimodo.model import KimodoModel
+from motionrt.runtime.kimodo.options import KimodoOptions
+from motionrt.runtime.pipeline import Progress
+from motionrt.runtime.request import DEFAULT_SECONDS, Request
 
 
-class KimodoPipeline(Pipeline):
+class KimodoPipeline(KimodoModel):
     """A Kimodo bundle, loaded.
 
-    ``generate`` is the whole way; ``encode_text``, ``sample`` and ``decode`` are its parts.
+    ``generate`` and ``generate_many`` are the whole way; ``encode_text``, ``sample`` and ``decode``
+    are its parts.
     """
 
-    takes_sequences = True
-    takes_text_embeddings = True
-
-    def __init__(self, bundle: Bundle, backend: Backend) -> None:
-        """Take a checked bundle of the kimodo family."""
-        super().__init__(bundle, backend)
-        statistics = bundle.path("statistics.safetensors")
-        bundle.check_hashes([statistics.name])
-        tables = load_file(statistics)
-        self.native_skeleton = Skeleton.from_dict(bundle.manifest.skeleton)
-        self.features = MotionFeatures(
-            self.native_skeleton, self.fps, tables["mean"], tables["std"]
-        )
-        self.text = TextSources(bundle, lambda: self.session(TEXT_GRAPH))
-
-    def use_text_encoder(self, url: str) -> None:
-        """Take all text embeddings from a server (see ``text_client``) from now on."""
-        self.text.server = TextEncoderClient(url, int(self.manifest.sampler["text_width"]))
-
-    def hints(self, prompts: Sequence[str]) -> list[str]:
-        """Give one line for each prompt that is far from what the model was trained on.
-
-        Only bundles that say what they know can tell; the others give none.
-        """
-        known = self._known_prompts
-        if known is None:
-            return []
-        features, mask = self.encode_text(prompts)
-        found = (
-            known.hint(row, prompt)
-            for row, told, prompt in zip(features, mask, prompts, strict=True)
-            if told.any()
-        )
-        return [hint for hint in found if hint is not None]
-
-    @cached_property
-    def _known_prompts(self) -> KnownPrompts | None:
-        described = self.manifest.text.get("known_prompts")
-        if described is None:
-            return None
-        name = str(described["file"])
-        self.bundle.check_hashes([name])
-        return KnownPrompts.from_manifest(described, load_file(self.bundle.path(name)))
-
-    def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
-        """Clean and encode prompts.
-
-        Returns text_features (B, 1, W) and text_mask (B, 1); a blank prompt is all zero and False.
-        InputError if a prompt is too long or the bundle holds no text encoder.
-        """
-        width = int(self.manifest.sampler["text_width"])
-        features = np.zeros((len(texts), 1, width), np.float32)
-        mask = np.zeros((len(texts), 1), np.bool_)
-        for row, text in enumerate(texts):
-            words = len(text.split())
-            if words > MAX_PROMPT_WORDS:
-                raise InputError(
-                    f"prompt of {words} words: at most {MAX_PROMPT_WORDS}; "
-                    "describe one short motion"
-                )
-            cleaned = clean_prompt(text)
-            if cleaned:
-                features[row, 0] = self.text.encode(cleaned)
-                mask[row, 0] = True
-        return features, mask
-
-    def sample(
-        self,
-        text_features: ArrayLike,
-        noise: ArrayLike,
-        *,
-        text_mask: ArrayLike | None = None,
-        lengths: ArrayLike | None = None,
-        first_heading_rad: ArrayLike = 0.0,
-        motion_mask: ArrayLike | None = None,
-        observed_motion: ArrayLike | None = None,
-        guidance: Guidance | None = None,
-        num_steps: int | None = None,
-        solver: str | None = None,
-        progress: Progress | None = None,
-        on_step: Callable[[int, Floats, Floats], None] | None = None,
-    ) -> Floats:
-        """Denoise: the normalised features (B, T, D) of B motions.
-
-        Args:
-            text_features: (B, L, W) as ``encode_text`` gives, L at most the bundle's token count.
-            noise: (B, T, D) standard normal; T is the longest motion's frames.
-            text_mask: (B, L) bool; None takes a row that is all zero for no text.
-            lengths: (B,) frames of each motion; None means T.
-            first_heading_rad: of all, or (B,).
-            motion_mask: (B, T, D), 1 where observed_motion holds; None: nothing is constrained.
-            observed_motion: (B, T, D) normalised.
-            guidance: None takes the bundle's.
-            num_steps: None takes the bundle's (100).
-            solver: a name of ``schedule.SOLVERS``; None takes the bundle's (ddim).
-            progress: told of every step.
-            on_step: called with (steps done, x, guided prediction x0) after every step.
-        """
-        defaults = self.manifest.sampler
-        x = np.ascontiguousarray(noise, np.float32)
-        text = np.asarray(text_features, np.float32)
-        if x.ndim != 3 or x.shape[2] != self.features.width or not x.shape[0] * x.shape[1]:
-            raise InputError(f"noise is {x.shape}, should be (B, T, {self.features.width})")
-        most_tokens = int(defaults["num_text_tokens"])
-        if text.ndim != 3 or len(text) != len(x) or not 1 <= text.shape[1] <= most_tokens:
-            raise InputError(
-                f"text features are {text.shape}, should be "
-                f"({len(x)}, 1 to {most_tokens}, {defaults['text_width']})"
-            )
-        batch, frames, _ = x.shape
-        mask = np.any(text != 0, -1) if text_mask is None else np.asarray(text_mask, np.bool_)
-        counts = np.full(batch, frames) if lengths is None else np.asarray(lengths, np.int64)
-        if counts.shape != (batch,) or np.any(counts < 1) or np.any(counts > frames):
-            raise InputError(f"lengths {counts.tolist()}: {batch} numbers from 1 to {frames}")
-        # A row without text is zero and masked, whatever the encoder said of a blank prompt.
-        text = text * np.any(mask, -1, keepdims=True)[..., None].astype(np.float32)
-        if motion_mask is None or not np.any(motion_mask):
-            constraint_mask = observed = np.zeros_like(x)
-            constrained = False
-        else:
-            constraint_mask = np.asarray(motion_mask, np.float32)
-            observed = np.asarray(observed_motion, np.float32)
-            constrained = True
-        schedule = cosine_schedule(
-            int(defaults["num_base_steps"]),
-            int(defaults["num_steps"]) if num_steps is None else num_steps,
-            str(defaults["solver"]) if solver is None else solver,
-        )
-        branches = guidance_branches(
-            guidance or self.default_guidance, bool(np.any(mask)), constrained
-        )
-        fixed = {
-            "text_features": text,
-            "text_mask": mask,
-            "frame_mask": np.arange(frames) < counts[:, None],
-            "first_heading_rad": np.broadcast_to(
-                np.asarray(first_heading_rad, np.float32), (batch,)
-            ),
-            "motion_mask": constraint_mask,
-            "observed_motion": observed,
-            "branch_text": branches[0],
-            "branch_constraints": branches[1],
-            "branch_weights": branches[2],
-        }
-        session = self.session("sampler")
-        total = len(schedule.timesteps)
-        # One call makes the whole motion; who wants to see or stop it gets it in slices.
-        size = total if progress is None else max(1, total // 50)
-        size = size if on_step is None else 1
-        x0_previous = np.zeros_like(x)
-        for start in range(0, total, size):
-            if progress is not None:
-                progress("denoising", start, total)
-            rows = slice(start, start + size)
-            state = session.run(
-                {
-                    "x": x,
-                    "x0_previous": x0_previous,
-                    "timesteps": schedule.timesteps[rows, None],
-                    "schedule": schedule.coefficients[rows],
-                    **fixed,
-                }
-            )
-            x, x0_previous = state["x_next"], state["x0"]
-            if on_step is not None:
-                on_step(start + 1, x, x0_previous)
-        if progress is not None:
-            progress("denoising", total, total)
-        return x
-
-    def decode(
-        self, features: ArrayLike, outputs: Sequence[str] | None = None
-    ) -> dict[str, NDArray[Any]]:
-        """Turn normalised features (B, T, D) into the decoder's arrays, or the named ones.
-
-        Their names and axes are in the manifest, under ``graphs``; upstream's names.
-        """
-        return self.session("decoder").run({"features": np.asarray(features)}, outputs)
-
-    def generate(
+    def generate(  # type: ignore[override]  # narrower on purpose: it names its options
         self,
         prompt: str | Sequence[str],
-        seconds: float | Sequence[float] = 5.0,
+        seconds: float | Sequence[float] = DEFAULT_SECONDS,
         *,
+        num_frames: int | Sequence[int] | None = None,
         seed: int | None = None,
-        num_samples: int = 1,
         progress: Progress | None = None,
-        **options: Any,
-    ) -> Motion | list[Motion]:
-        """Generate motions as ``Pipeline.generate`` says; several samples of a sequence are a list.
+        **options: Unpack[KimodoOptions],
+    ) -> Motion:
+        """Generate one motion as `Pipeline.generate` says; options are `KimodoOptions`.
 
-        Options are the fields of ``kimodo_generation.KimodoOptions``: steps, guidance, constraints,
-        several prompts in one motion, a clip to continue, clean-up.
+        Several prompts, or a clip to continue, make one motion of as many parts.
         """
-        return generate(
-            self,
-            prompt,
-            seconds,
-            seed=seed,
-            num_samples=num_samples,
-            progress=progress,
-            options=KimodoOptions.of(options),
+        return super().generate(
+            prompt, seconds, num_frames=num_frames, seed=seed, progress=progress, **options
         )
 
-    def to_motion(
-        self, arrays: dict[str, NDArray[Any]], row: int, length: int, info: dict[str, Any]
-    ) -> Motion:
-        """Cut one motion out of a decoded batch."""
-        clip = {name: arrays[name][row, :length] for name in _MOTION_ARRAYS}
-        return Motion(fps=self.fps, skeleton=self.skeleton, info=info, **clip)
+    def generate_many(  # type: ignore[override]  # narrower on purpose: it names its options
+        self,
+        prompts: str | Sequence[str],
+        seconds: float | Sequence[float] = DEFAULT_SECONDS,
+        *,
+        num_frames: int | Sequence[int] | None = None,
+        seed: int | None = None,
+        num_samples: int = 1,
+        sample_seeds: bool = False,
+        multi_prompt: bool = False,
+        progress: Progress | None = None,
+        **options: Unpack[KimodoOptions],
+    ) -> list[Motion]:
+        """Generate motions as `Pipeline.generate_many` says; options are `KimodoOptions`."""
+        return super().generate_many(
+            prompts,
+            seconds,
+            num_frames=num_frames,
+            seed=seed,
+            num_samples=num_samples,
+            sample_seeds=sample_seeds,
+            multi_prompt=multi_prompt,
+            progress=progress,
+            **options,
+        )
 
-    @property
-    def default_guidance(self) -> Guidance:
-        """The bundle's own guidance, with the usual weights if it states none."""
-        mode = str(self.manifest.sampler["guidance_type"])
-        usual = (DEFAULT_WEIGHT,) * NUM_WEIGHTS[mode]
-        return Guidance(mode, tuple(self.manifest.sampler.get("guidance_weights", usual)))
-
-    def settle_guidance(self, mode: str | None, weights: Sequence[float] | None) -> Guidance:
-        """Return the guidance that is asked for, the bundle's if none is."""
-        return resolve_guidance(mode, weights) or self.default_guidance
-
-
-def guidance_branches(
-    guidance: Guidance, has_text: bool, constrained: bool
-) -> tuple[Floats, Floats, Floats]:
-    """Return which branches run: text on, constraints on, weight, each (G,).
-
-    The last is the one guided away from (or, without guidance, the only one). A branch that would
-    equal it adds nothing and is left out: without constraints, separated guidance runs two.
-    """
-    if guidance.mode == "nocfg":
-        rows = [(1.0, 1.0, 0.0)]
-    elif guidance.mode == "regular":
-        rows = [(1.0, 1.0, guidance.weights[0]), (0.0, 0.0, 0.0)]
-    else:
-        text_weight, constraint_weight = guidance.weights
-        rows = [(1.0, 0.0, text_weight), (0.0, 1.0, constraint_weight), (0.0, 0.0, 0.0)]
-    kept = [row for row in rows[:-1] if (row[0] and has_text) or (row[1] and constrained)] + rows[
-        -1:
-    ]
-    text, constraints, weights = np.array(kept, np.float32).T
-    return text.copy(), constraints.copy(), weights.copy()
+    def _generate(
+        self, request: Request, seed: int, frames: list[int], progress: Progress | None
+    ) -> list[Motion]:
+        generation = Generation(self, request, seed, progress)
+        if request.multi_prompt or request.options.get("continue_from") is not None:
+            return generation.sequence(frames)
+        return generation.batch(frames)

@@ -163,8 +163,8 @@ def encode_previous(motion: Motion, features: MotionFeatures) -> Floats:
     A smoothed root and contacts that the clip brings along are kept. InputError if its skeleton or
     frame rate is not the model's.
     """
-    if motion.skeleton.name == "soma77" and features.skeleton.name == "soma30":
-        motion = motion.to_soma30()
+    if motion.skeleton.reduces_to == features.skeleton.name:
+        motion = motion.reduced()
     if not motion.skeleton.same_joints(features.skeleton):
         raise InputError(
             f"the clip has skeleton {motion.skeleton.name}, the model {features.skeleton.name}; "

@@ -151,32 +151,10 @@ class Solver:
     """Rising signal shares (N,) -> (N, 3)."""
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A solver with its number of steps."""
-
-    solver: str
-    num_steps: int
-
-
 SOLVERS = {
     "ddim": Solver(respaced_timesteps, ddim),
     "dpmpp-2m": Solver(log_snr_timesteps, dpmpp_2m),
 }
-PRESETS = {
-    "fast": Preset("dpmpp-2m", 12),
-    "balanced": Preset("dpmpp-2m", 20),
-    "exact": Preset("ddim", 100),
-}
-"""fast: nearer to a run of all base steps than ddim's 50 are (``benchmarks/solvers.py``).
-exact: what upstream does."""
-
-
-def find_preset(name: str) -> Preset:
-    """Return a preset by name; InputError if there is none."""
-    if name not in PRESETS:
-        raise InputError(f"preset {name!r} is unknown; choose {', '.join(PRESETS)}")
-    return PRESETS[name]
 
 
 def cosine_schedule(num_base_steps: int, num_steps: int, solver: str = "ddim") -> Schedule:

@@ -1,7 +1,8 @@
-"""The next token from logits: repetition penalty, banned ids, then the best one or a draw."""
+"""Tokens from logits, one after another: repetition penalty, banned ids, the best one or a draw."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,3 +52,40 @@ def choose_tokens(
     drawn = (generator.random((len(scores), 1)) > shares).sum(axis=1)
     picked = np.take_along_axis(best, np.minimum(drawn, best.shape[1] - 1)[:, None], axis=1)
     return np.asarray(picked[:, 0], np.int64)
+
+
+def continue_tokens(
+    first: NDArray[np.float32],
+    advance: Callable[[NDArray[np.int64], int], NDArray[np.float32]],
+    rules: GenerationRules,
+    end_id: int,
+    max_tokens: int,
+    generator: np.random.Generator | None = None,
+    logits: list[NDArray[np.float32]] | None = None,
+) -> NDArray[np.int64]:
+    """Choose token after token until every row has ended; return ids (B, N).
+
+    Args:
+        first: logits (B, V) of the token that follows the prompts.
+        advance: given the ids (B,) that were chosen and how many were before them, runs the model
+            on (with the keys and values that it keeps) and returns the next logits (B, V).
+        rules: how a token is chosen.
+        end_id: ends a row, and fills it from there on.
+        max_tokens: N at most.
+        generator: needed by rules that draw.
+        logits: if given, gets each step's raw (B, V).
+    """
+    batch = len(first)
+    made = np.full((batch, 0), end_id, np.int64)
+    ended = np.zeros(batch, np.bool_)
+    raw = first
+    for step in range(max_tokens):
+        if logits is not None:
+            logits.append(raw)
+        chosen = np.where(ended, end_id, choose_tokens(raw, made, rules, generator))
+        made = np.concatenate((made, chosen[:, None]), axis=1)
+        ended |= chosen == end_id
+        if ended.all() or step == max_tokens - 1:
+            break
+        raw = advance(chosen, step)
+    return made

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.errors import BundleError
 
 FILE_NAME = "known_prompts.safetensors"
+
+
+class KnownInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a manifest's text section says of known prompts."""
+
+    file: str
+    radius: float
+    actions: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -37,25 +46,19 @@ class KnownPrompts:
         known = ", ".join(self.actions[:-1]) + f" and {self.actions[-1]}"
         return f"hint: {prompt!r} is far from what this model was trained on; it knows {known}"
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> KnownInfo:
         """Give what a manifest says of it, beside the file of centres."""
-        return {"file": FILE_NAME, "radius": self.radius, "actions": list(self.actions)}
+        return KnownInfo(FILE_NAME, self.radius, self.actions)
 
     @staticmethod
-    def from_manifest(
-        described: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-    ) -> KnownPrompts:
+    def from_manifest(described: KnownInfo, arrays: Mapping[str, NDArray[Any]]) -> KnownPrompts:
         """Join what `describe` gave with the file's arrays; BundleError if they do not fit."""
-        try:
-            centres = np.asarray(arrays["centres"], np.float32)
-            known = KnownPrompts(
-                centres, float(described["radius"]), tuple(map(str, described["actions"]))
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"{FILE_NAME}: does not fit the manifest ({error})") from error
-        if centres.ndim != 2 or not len(centres) or not known.actions:
-            raise BundleError(f"{FILE_NAME}: centres are {centres.shape}, they must be (K, W)")
-        return known
+        if "centres" not in arrays:
+            raise BundleError(f"{described.file}: holds no centres; export the bundle again")
+        centres = np.asarray(arrays["centres"], np.float32)
+        if centres.ndim != 2 or not len(centres):
+            raise BundleError(f"{described.file}: centres are {centres.shape}, not (K, W)")
+        return KnownPrompts(centres, described.radius, described.actions)
 
 
 def thin_out(vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], float]:

@@ -37,8 +37,8 @@ def clean_prompt(text: str) -> str:
     return text
 
 
-def split_prompt(prompt: str, duration: str | float, fps: float) -> tuple[list[str], list[int]]:
-    """Split a prompt at every period into segments, with the frames of each.
+def split_prompt(prompt: str, duration: str | float) -> tuple[list[str], list[float]]:
+    """Split a prompt at every period into segments, with the seconds of each.
 
     duration is in seconds: one number for all segments, or one for each, separated by single
     spaces. Segments are not cleaned yet and end in a period. A prompt of nothing but blanks and
@@ -61,4 +61,4 @@ def split_prompt(prompt: str, duration: str | float, fps: float) -> tuple[list[s
         raise InputError(
             f"{len(seconds)} durations for {len(texts)} sentences; give one, or one for each"
         )
-    return texts, [int(value * fps) for value in seconds]
+    return texts, seconds

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.backend.backends import Backend
-from motionrt.runtime.backend.onnx_session import Session
+from motionrt.runtime.backend.graph import Graph
+from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.text.prompt_book import PromptBook
@@ -19,6 +21,20 @@ from motionrt.runtime.text.tokenizer import TextTokenizer
 GRAPH = "text_encoder"
 MAX_KNOWN = 256
 """Embeddings that are remembered."""
+
+
+class EncoderInfo(msgspec.Struct, frozen=True):
+    """What a manifest's text section says of an encoder; further keys describe it."""
+
+    tokenizer: str
+    rules: dict[str, Any]
+    """As ``TextRules.to_dict`` gives them."""
+
+
+class BookInfo(msgspec.Struct, frozen=True):
+    """What a manifest's text section says of a prompt book."""
+
+    prompt_book: str | None = None
 
 
 class Encoder(Protocol):
@@ -35,16 +51,14 @@ class Encoder(Protocol):
 class BundleTextEncoder:
     """A bundle's tokenizer and encoder graph. Safe to use from several threads."""
 
-    def __init__(self, bundle: Bundle, session: Session | Backend) -> None:
-        """Take the graph's session, or a backend to load it on; InputError if there is none."""
+    def __init__(self, bundle: Bundle, graph: Graph | Backend) -> None:
+        """Take the encoder's graph, or a backend to load it on; InputError if there is none."""
         if GRAPH not in bundle.manifest.graphs:
             raise InputError(f"{bundle.folder}: holds no text encoder; export with --text-encoder")
-        name = str(bundle.manifest.text["tokenizer"])
-        bundle.check_hashes([name])
-        self.tokenizer = TextTokenizer(bundle.path(name), bundle.manifest.text["rules"])
-        if isinstance(session, Backend):
-            session = Session(bundle, GRAPH, session)
-        self._session = session
+        text = bundle.section("text", EncoderInfo)
+        bundle.check_hashes([text.tokenizer])
+        self.tokenizer = TextTokenizer(bundle.path(text.tokenizer), text.rules)
+        self._graph = open_graph(bundle, GRAPH, graph) if isinstance(graph, Backend) else graph
         self._text = bundle.manifest.text
         self._precision = bundle.manifest.graphs[GRAPH].precision
 
@@ -59,7 +73,7 @@ class BundleTextEncoder:
         """Return the embeddings (B, W) of prompts as they are: clean them first."""
         ids, attention_mask, pool_mask = self.tokenizer.encode(prompts)
         feed = {"input_ids": ids, "attention_mask": attention_mask, "pool_mask": pool_mask}
-        (embedding,) = self._session.run(feed).values()
+        (embedding,) = self._graph.run(feed).values()
         return np.asarray(embedding, np.float32)
 
 
@@ -70,11 +84,12 @@ class TextSources:
     its encoder runs; a bundle with a book alone refuses what the book does not know.
     """
 
-    def __init__(self, bundle: Bundle, session: Callable[[], Session]) -> None:
+    def __init__(self, bundle: Bundle, graph: Callable[[], Graph]) -> None:
         """Take a bundle, and what loads its encoder's graph when that is first needed."""
         self.bundle = bundle
+        self._book_name = bundle.section("text", BookInfo).prompt_book
         self.server: Encoder | None = None
-        self._session = session
+        self._graph = graph
         self._encoder: BundleTextEncoder | None = None
         self._book: PromptBook | None = None
         self._known: dict[str, NDArray[np.float32]] = {}
@@ -83,10 +98,10 @@ class TextSources:
     @property
     def book(self) -> PromptBook | None:
         """The bundle's prompt book, loaded at first use."""
-        name = self.bundle.manifest.text.get("prompt_book")
+        name = self._book_name
         if self._book is None and name is not None:
-            self.bundle.check_hashes([str(name)])
-            self._book = PromptBook.load(self.bundle.path(str(name)))
+            self.bundle.check_hashes([name])
+            self._book = PromptBook.load(self.bundle.path(name))
         return self._book
 
     def encode(self, prompt: str) -> NDArray[np.float32]:
@@ -116,6 +131,6 @@ class TextSources:
                 "--text-encoder"
             )
         if self._encoder is None:
-            self._encoder = BundleTextEncoder(self.bundle, self._session())
+            self._encoder = BundleTextEncoder(self.bundle, self._graph())
         encoded: NDArray[np.float32] = self._encoder.encode([prompt])[0]
         return encoded

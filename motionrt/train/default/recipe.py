@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -230,13 +231,13 @@ def _complete(folder: Path, known: dict[str, NDArray[np.float32]]) -> None:
     """Add to a bundle what the default has beyond a Kimodo: its defaults, what it knows."""
     manifest = Bundle(folder).manifest
     described = KnownPrompts(known["centres"], float(known["radius"][0]), KNOWN_ACTIONS).describe()
-    path = folder / described["file"]
+    path = folder / described.file
     path.write_bytes(save({"centres": known["centres"].astype(np.float16)}))
     files = {**manifest.files, path.name: FileInfo(path.stat().st_size, sha256(path))}
-    replace(
+    msgspec.structs.replace(
         manifest,
         sampler={**manifest.sampler, **SAMPLER},
-        text={**manifest.text, "known_prompts": described},
+        text={**manifest.text, "known_prompts": msgspec.to_builtins(described)},
         files=files,
     ).write(folder)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from motionrt.runtime.backend.backends import Backend, choose_backend
-from motionrt.runtime.backend.onnx_session import Session, open_session
+from motionrt.runtime.backend.onnx_session import OnnxSession
+from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.backend.step_driver import StepDriver, drives
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import InputError
@@ -42,8 +43,8 @@ def test_gives_what_the_compiled_loop_gives(
     tiny_bundle: Path, steps: int, bucket_frames: int
 ) -> None:
     bundle, backend = Bundle(tiny_bundle), choose_backend("cpu")
-    driver = StepDriver(bundle, backend, device="cpu", bucket_frames=bucket_frames)
-    loop = Session(bundle, "sampler", backend)
+    driver = StepDriver(bundle, "sampler", backend, device="cpu", bucket_frames=bucket_frames)
+    loop = OnnxSession(bundle, "sampler", backend)
     for frames in (13, 16, 13):
         feed = inputs(bundle, frames, steps)
         expected, found = loop.run(feed), driver.run(feed)
@@ -55,7 +56,7 @@ def test_gives_what_the_compiled_loop_gives(
 
 def test_takes_a_run_in_slices(tiny_bundle: Path) -> None:
     bundle = Bundle(tiny_bundle)
-    driver = StepDriver(bundle, choose_backend("cpu"), device="cpu", bucket_frames=8)
+    driver = StepDriver(bundle, "sampler", choose_backend("cpu"), device="cpu", bucket_frames=8)
     feed = inputs(bundle, 9, 5, batch=2)
     whole = driver.run(feed)
     state = {"x": feed["x"], "x0_previous": feed["x0_previous"]}
@@ -68,7 +69,7 @@ def test_takes_a_run_in_slices(tiny_bundle: Path) -> None:
 
 def test_refuses_what_the_loop_refuses(tiny_bundle: Path) -> None:
     bundle = Bundle(tiny_bundle)
-    driver = StepDriver(bundle, choose_backend("cpu"), device="cpu")
+    driver = StepDriver(bundle, "sampler", choose_backend("cpu"), device="cpu")
     feed = inputs(bundle, 9, 2)
     with pytest.raises(InputError, match="schedule"):
         driver.run({**feed, "schedule": feed["schedule"][:1]})
@@ -78,13 +79,14 @@ def test_refuses_what_the_loop_refuses(tiny_bundle: Path) -> None:
 
 def test_only_cuda_drives_the_loop(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = Bundle(tiny_bundle)
-    assert drives(bundle.manifest)
-    assert isinstance(open_session(bundle, "sampler", choose_backend("cpu")), Session)
+    assert drives(bundle.manifest.graphs["sampler"])
+    assert not drives(bundle.manifest.graphs["decoder"])
+    assert isinstance(open_graph(bundle, "sampler", choose_backend("cpu")), OnnxSession)
     opened = []
     monkeypatch.setattr(
-        "motionrt.runtime.backend.step_driver.StepDriver",
+        "motionrt.runtime.backend.opening.StepDriver",
         lambda *arguments: opened.append(arguments),
     )
     cuda = Backend("cuda", (("CUDAExecutionProvider", {}),), 0)
-    open_session(bundle, "sampler", cuda)
+    open_graph(bundle, "sampler", cuda)
     assert len(opened) == 1

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from msgspec import structs
 
 from motionrt.runtime.backend import onnx_session as session_module
 from motionrt.runtime.backend.backends import Backend, choose_backend
 from motionrt.runtime.backend.cuda import CudaDevice, CudaRuntime
 from motionrt.runtime.backend.engines import EngineInfo, EngineSet
-from motionrt.runtime.backend.onnx_session import Session, open_session
+from motionrt.runtime.backend.onnx_session import OnnxSession
+from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.backend.tensorrt_session import TensorRTSession
 from motionrt.runtime.bundle.manifest import Bundle, FileInfo, sha256
 from motionrt.runtime.errors import BackendError, BundleError, InputError
@@ -159,8 +161,8 @@ def add_engine(folder: Path, **changes: Any) -> Bundle:
         for path in place.iterdir()
     }
     kinds = {**graph.files, TARGET: f"engines/{TARGET}/decoder.engine"}
-    graphs = {**manifest.graphs, "decoder": replace(graph, files=kinds)}
-    replace(manifest, graphs=graphs, files={**manifest.files, **files}).write(folder)
+    graphs = {**manifest.graphs, "decoder": structs.replace(graph, files=kinds)}
+    structs.replace(manifest, graphs=graphs, files={**manifest.files, **files}).write(folder)
     return Bundle(folder)
 
 
@@ -172,7 +174,7 @@ def open_engine(bundle: Bundle, cudart: FakeCudart | None = None) -> TensorRTSes
 def test_runs_like_a_session_and_gives_its_memory_back(own_bundle: Path) -> None:
     bundle, cudart = add_engine(own_bundle), FakeCudart()
     engine = open_engine(bundle, cudart)
-    plain = Session(bundle, "decoder", choose_backend("cpu"))
+    plain = OnnxSession(bundle, "decoder", choose_backend("cpu"))
     width = int(engine.info.inputs[0].axes[-1])
     for frames in (5, 12, 3):
         shape = (1, frames, width)
@@ -229,7 +231,7 @@ def test_refuses_damaged_descriptions_and_engines(own_bundle: Path) -> None:
     listed = bundle.manifest.files
     name = f"engines/{TARGET}/decoder.engine"
     files = {**listed, name: FileInfo(len(content), sha256(path))}
-    replace(bundle.manifest, files=files).write(own_bundle)
+    structs.replace(bundle.manifest, files=files).write(own_bundle)
     with pytest.raises(BackendError, match="cannot load it; build again with"):
         open_engine(Bundle(own_bundle))
     for document in ("[]", "{", '{"schema": 2}', '{"schema": 1, "sm": "89"}'):
@@ -237,26 +239,26 @@ def test_refuses_damaged_descriptions_and_engines(own_bundle: Path) -> None:
         described.write_text(document)
         name = f"engines/{TARGET}/engine.json"
         files = {**listed, name: FileInfo(len(document), sha256(described))}
-        replace(bundle.manifest, files=files).write(own_bundle)
+        structs.replace(bundle.manifest, files=files).write(own_bundle)
         with pytest.raises(BundleError, match=r"engine\.json: damaged"):
             open_engine(Bundle(own_bundle))
 
 
 def test_bundle_without_engines_is_refused_with_the_command(tiny_bundle: Path) -> None:
     with pytest.raises(BackendError, match=r"no engines for .*motionrt engine .* --sm 89"):
-        open_session(Bundle(tiny_bundle), "decoder", BACKEND)
+        open_graph(Bundle(tiny_bundle), "decoder", BACKEND)
 
 
 def test_graph_without_engine_beside_others_runs_on_the_cpu(
     own_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = add_engine(own_bundle)
-    assert open_session(bundle, "sampler", BACKEND).runs_on == "cpu"
+    assert open_graph(bundle, "sampler", BACKEND).runs_on == "cpu"
     made = []
     monkeypatch.setattr(
-        "motionrt.runtime.backend.tensorrt_session.TensorRTSession", lambda *a: made.append(a)
+        "motionrt.runtime.backend.opening.TensorRTSession", lambda *a: made.append(a)
     )
-    open_session(bundle, "decoder", BACKEND)
+    open_graph(bundle, "decoder", BACKEND)
     assert len(made) == 1
     assert session_module.find_graph(bundle, "decoder", TARGET).files[TARGET].endswith(".engine")
 

@@ -51,11 +51,11 @@ def test_cropping_counts_as_a_slice() -> None:
 def test_soma_changes_its_number_of_joints() -> None:
     local = np.tile(np.eye(3, dtype=np.float32), (6, 30, 1, 1))
     motion = Motion.from_local(local, ROOT, load_skeleton("soma30"), 30)
-    full = motion.to_soma77()
-    assert full.skeleton.name == "soma77" and full.to_soma77() is full
-    np.testing.assert_array_equal(full.to_soma30().local_rot_mats, local)
-    with pytest.raises(InputError, match="cannot become"):
-        Motion.from_local(LOCAL, ROOT, SMPLX, 30).to_soma77()
+    full = motion.expanded()
+    assert full.skeleton.name == "soma77" and full.expanded() is full
+    np.testing.assert_array_equal(full.reduced().local_rot_mats, local)
+    other = Motion.from_local(LOCAL, ROOT, SMPLX, 30)
+    assert other.expanded() is other and other.reduced() is other
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.rest_pose import rebase, rest_rotations, soma_rig_rotations
+from motionrt.runtime.body.rest_pose import bvh_rig_rotations, rebase, rest_rotations
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, load_skeleton
 from motionrt.runtime.errors import InputError
 
@@ -15,7 +15,7 @@ Make = Callable[..., Motion]
 def test_rebasing_leaves_the_joints_where_they_are(wandering: Make) -> None:
     for name, rotations in [
         ("g1", rest_rotations(load_skeleton("g1"), "t-pose")),
-        ("soma77", soma_rig_rotations()),
+        ("soma77", bvh_rig_rotations("soma77")),
     ]:
         motion = wandering(name)
         based = rebase(motion, rotations)
@@ -44,4 +44,4 @@ def test_what_there_is_not_is_refused() -> None:
     with pytest.raises(InputError, match="neutral and t-pose"):
         rest_rotations(skeleton, "A")
     with pytest.raises(InputError, match="not known"):
-        rest_rotations(replace(skeleton, name="bvh"), "t-pose")
+        rest_rotations(replace(skeleton, t_pose_bones=None), "t-pose")

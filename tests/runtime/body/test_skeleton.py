@@ -7,10 +7,10 @@ from scipy.spatial.transform import Rotation
 from motionrt.runtime.body.skeleton import (
     SKELETON_NAMES,
     Skeleton,
-    expand_soma30,
+    expand,
+    indices_in_expanded,
     load_skeleton,
-    reduce_soma77,
-    soma30_indices_in_soma77,
+    reduce,
 )
 from motionrt.runtime.errors import InputError
 
@@ -57,16 +57,19 @@ def test_forward_kinematics_follows_the_joints_one_by_one() -> None:
 
 
 def test_soma_expands_and_reduces() -> None:
+    small = load_skeleton("soma30")
     local = Rotation.random(90, rng=np.random.default_rng(4)).as_matrix().reshape(3, 30, 3, 3)
-    full = expand_soma30(local)
+    full = expand(local, small)
     assert full.shape == (3, 77, 3, 3)
-    np.testing.assert_array_equal(reduce_soma77(full), local)
+    np.testing.assert_array_equal(reduce(full, small), local)
     names77, names30 = load_skeleton("soma77").joint_names, load_skeleton("soma30").joint_names
-    assert tuple(names77[j] for j in soma30_indices_in_soma77()) == names30
+    assert tuple(names77[j] for j in indices_in_expanded("soma30")) == names30
     with pytest.raises(InputError, match="30"):
-        expand_soma30(full)
+        expand(full, small)
     with pytest.raises(InputError, match="77"):
-        reduce_soma77(local)
+        reduce(local, small)
+    with pytest.raises(InputError, match="expands to no other"):
+        expand(local, load_skeleton("g1"))
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,7 @@ def test_without_it_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_walk_goes_forward_and_a_stand_stays(pipeline: motionrt.Pipeline) -> None:
-    made = pipeline.generate(["a person walks forward", "a person stands still"], 4.0, seed=1)
-    assert isinstance(made, list)
+    made = pipeline.generate_many(["a person walks forward", "a person stands still"], 4.0, seed=1)
     walk, stand = (motion.root_positions[-1] - motion.root_positions[0] for motion in made)
     assert walk[2] > 2.0
     assert np.hypot(stand[0], stand[2]) < 0.5

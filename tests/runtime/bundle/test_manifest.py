@@ -47,10 +47,10 @@ def leave_the_bundle(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema=99), "schema 99, this runtime reads 1"),
+        (lambda d: d.update(schema=99), "schema 99, this runtime reads 1 and 2"),
         (lambda d: d.pop("schema"), "schema None"),
-        (lambda d: d.pop("graphs"), "no key graphs"),
-        (lambda d: d.update(colour="red"), "unknown key colour"),
+        (lambda d: d.pop("graphs"), "missing required field `graphs`"),
+        (lambda d: d.update(colour="red"), "unknown field `colour`"),
         (lambda d: d.update(graphs=[]), "damaged"),
         (lambda d: d.update(family="opera"), "family 'opera' is unknown"),
         (rename_graph_file, "names elsewhere.onnx, which is not listed"),

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import motionrt
-from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.constraint_files import to_json, write_constraints
 from motionrt.runtime.kimodo.constraints import Root2D, constraint_from_motion
@@ -23,19 +22,9 @@ def pipeline(tiny_bundle: Path) -> KimodoPipeline:
     return loaded
 
 
-def one(made: Motion | list[Motion]) -> Motion:
-    assert isinstance(made, Motion)
-    return made
-
-
-def many(made: Motion | list[Motion]) -> list[Motion]:
-    assert isinstance(made, list)
-    return made
-
-
 def test_one_prompt_is_the_same_alone_and_as_a_sequence(pipeline: KimodoPipeline) -> None:
-    alone = one(pipeline.generate("a person walks", 1.0, **QUICK))
-    sequence = one(pipeline.generate("a person walks", 1.0, multi_prompt=True, **QUICK))
+    alone = pipeline.generate("a person walks", 1.0, **QUICK)
+    sequence = pipeline.generate(["a person walks"], 1.0, **QUICK)
     np.testing.assert_allclose(alone.posed_joints, sequence.posed_joints, atol=1e-5)
     assert alone.info["compat"] == "2026-03" and alone.info["postprocess"]
     assert sequence.info["segments"] == [{"prompt": "a person walks", "num_frames": 30}]
@@ -43,13 +32,11 @@ def test_one_prompt_is_the_same_alone_and_as_a_sequence(pipeline: KimodoPipeline
 
 def test_several_prompts_are_one_motion(pipeline: KimodoPipeline) -> None:
     prompts, frames = ["walk", "jump", ""], [20, 25, 30]
-    motion = one(pipeline.generate(prompts, num_frames=frames, multi_prompt=True, **QUICK))
+    motion = pipeline.generate(prompts, num_frames=frames, **QUICK)
     assert motion.num_frames == 75
     assert [segment["num_frames"] for segment in motion.info["segments"]] == frames
-    motions = many(
-        pipeline.generate(
-            prompts, num_frames=frames, multi_prompt=True, num_samples=2, seed=3, num_steps=3
-        )
+    motions = pipeline.generate_many(
+        prompts, num_frames=frames, multi_prompt=True, num_samples=2, seed=3, num_steps=3
     )
     assert [motion.info["sample"] for motion in motions] == [0, 1]
     assert not np.allclose(motions[0].posed_joints, motions[1].posed_joints)
@@ -57,33 +44,30 @@ def test_several_prompts_are_one_motion(pipeline: KimodoPipeline) -> None:
 
 @pytest.mark.parametrize("compat", ["2026-03", "latest"])
 def test_the_revision_is_chosen_and_noted(pipeline: KimodoPipeline, compat: str) -> None:
-    motion = one(
-        pipeline.generate(["walk", "jump"], 1.0, multi_prompt=True, compat=compat, **QUICK)
-    )
+    motion = pipeline.generate(["walk", "jump"], 1.0, compat=compat, **QUICK)
     assert motion.info["compat"] == compat
     assert np.isfinite(motion.posed_joints).all()
 
 
 def test_revisions_differ_only_where_they_should(pipeline: KimodoPipeline) -> None:
     first, second = (
-        one(pipeline.generate("walk", 1.0, compat=name, postprocess=False, **QUICK))
+        pipeline.generate("walk", 1.0, compat=name, postprocess=False, **QUICK)
         for name in ("2026-03", "latest")
     )
     np.testing.assert_array_equal(first.posed_joints, second.posed_joints)
     first, second = (
-        one(pipeline.generate(["a", "b"], 1.0, compat=name, multi_prompt=True, **QUICK))
-        for name in ("2026-03", "latest")
+        pipeline.generate(["a", "b"], 1.0, compat=name, **QUICK) for name in ("2026-03", "latest")
     )
     assert not np.allclose(first.posed_joints, second.posed_joints)
 
 
 def test_full_bodies_are_met_after_clean_up(pipeline: KimodoPipeline) -> None:
-    wanted = one(pipeline.generate("walk", 1.0, seed=9, num_steps=3, postprocess=False))
+    wanted = pipeline.generate("walk", 1.0, seed=9, num_steps=3, postprocess=False)
     item = constraint_from_motion(wanted, [5, 20], "fullbody")
-    motion = one(pipeline.generate("run", 1.0, constraints=[item], **QUICK))
+    motion = pipeline.generate("run", 1.0, constraints=[item], **QUICK)
     rotations = wanted.local_rot_mats[[5, 20]]
     np.testing.assert_allclose(motion.local_rot_mats[[5, 20]], rotations, atol=1e-4)
-    loose = one(pipeline.generate("run", 1.0, constraints=[item], postprocess=False, **QUICK))
+    loose = pipeline.generate("run", 1.0, constraints=[item], postprocess=False, **QUICK)
     assert not np.allclose(loose.local_rot_mats[[5, 20]], rotations, atol=1e-2)
     assert motion.info["num_constraints"] == 1 and not loose.info["postprocess"]
 
@@ -100,7 +84,7 @@ def test_constraints_come_as_objects_dictionaries_or_a_file(
         [[item]],
         str(tmp_path / "c.json"),
     ]
-    motions = [one(pipeline.generate("walk", 1.0, constraints=form, **QUICK)) for form in forms]
+    motions = [pipeline.generate("walk", 1.0, constraints=form, **QUICK) for form in forms]
     for motion in motions[1:]:
         np.testing.assert_array_equal(motion.posed_joints, motions[0].posed_joints)
     ground = motions[0].root_positions[[0, 29]][:, ::2]
@@ -109,24 +93,24 @@ def test_constraints_come_as_objects_dictionaries_or_a_file(
 
 def test_each_motion_can_have_its_own_constraints(pipeline: KimodoPipeline) -> None:
     items = [Root2D(np.array([19]), np.full((1, 2), x, np.float32)) for x in (-1, 1)]
-    motions = many(
-        pipeline.generate(["a", "b"], num_frames=20, constraints=[[i] for i in items], **QUICK)
+    motions = pipeline.generate_many(
+        ["a", "b"], num_frames=20, constraints=[[i] for i in items], **QUICK
     )
     assert motions[0].root_positions[19, 0] < -0.9 and motions[1].root_positions[19, 0] > 0.9
 
 
 def test_a_clip_is_continued_from_where_it_ends(pipeline: KimodoPipeline, tmp_path: Path) -> None:
-    clip = one(pipeline.generate("walk", 1.5, **QUICK))
+    clip = pipeline.generate("walk", 1.5, **QUICK)
     clip.save(tmp_path / "walk.npz")
     for given in (clip, tmp_path / "walk.npz"):
-        longer = one(pipeline.generate("then jump", 1.0, continue_from=given, **QUICK))
+        longer = pipeline.generate("then jump", 1.0, continue_from=given, **QUICK)
         assert longer.num_frames == 45 + 30
         kept = 45 - 5 - 4
         np.testing.assert_array_equal(longer.posed_joints[:kept], clip.posed_joints[:kept])
         np.testing.assert_allclose(longer.posed_joints[kept], clip.posed_joints[kept], atol=1e-3)
         assert longer.info["continued_frames"] == 45
     assert clip.smooth_root_pos is not None and longer.smooth_root_pos is not None
-    latest = one(pipeline.generate("then jump", 1.0, continue_from=clip, compat="latest", **QUICK))
+    latest = pipeline.generate("then jump", 1.0, continue_from=clip, compat="latest", **QUICK)
     np.testing.assert_allclose(latest.posed_joints[:45], clip.posed_joints, atol=2e-3)
 
 
@@ -136,7 +120,7 @@ def test_a_frame_beyond_is_an_error_alone_and_a_note_in_a_sequence(
     item = Root2D(np.array([0, 40]), np.zeros((2, 2), np.float32))
     with pytest.raises(InputError, match="frame 40 is beyond the clip's 30 frames"):
         pipeline.generate("walk", 1.0, constraints=[item], **QUICK)
-    motion = one(pipeline.generate("walk", 1.0, constraints=[item], multi_prompt=True, **QUICK))
+    motion = pipeline.generate(["walk"], 1.0, constraints=[item], **QUICK)
     assert motion.info["num_dropped_constraint_frames"] == 1
 
 
@@ -165,12 +149,12 @@ def test_wrong_options_are_one_line(
     pipeline: KimodoPipeline, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        pipeline.generate("walk", 1.0, **{**QUICK, **options})
+        pipeline.generate_many("walk", 1.0, **{**QUICK, **options})
     assert "\n" not in str(caught.value)
 
 
 def test_the_first_heading_reaches_the_network(pipeline: KimodoPipeline) -> None:
     first, second = (
-        one(pipeline.generate("walk", 1.0, first_heading_rad=angle, **QUICK)) for angle in (0, 1.5)
+        pipeline.generate("walk", 1.0, first_heading_rad=angle, **QUICK) for angle in (0, 1.5)
     )
     assert not np.allclose(first.posed_joints, second.posed_joints, atol=1e-3)

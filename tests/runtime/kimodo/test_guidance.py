@@ -6,24 +6,11 @@ from motionrt.runtime.kimodo.guidance import Guidance, resolve_guidance
 
 def test_nothing_asked_leaves_it_to_the_model() -> None:
     assert resolve_guidance() is None
-    assert resolve_guidance(meta={"text": "walk"}) is None
 
 
 def test_weights_imply_the_mode() -> None:
     assert resolve_guidance(weights=[3]) == Guidance("regular", (3.0,))
     assert resolve_guidance(weights=[2, 1.5]) == Guidance("separated", (2.0, 1.5))
-
-
-def test_flags_win_over_meta() -> None:
-    meta = {"cfg": {"enabled": False}}
-    assert resolve_guidance(meta=meta) == Guidance("nocfg")
-    assert resolve_guidance("regular", [3.0], meta) == Guidance("regular", (3.0,))
-
-
-def test_meta_fills_in_weights() -> None:
-    assert resolve_guidance(meta={"cfg": {}}) == Guidance("separated", (2.0, 2.0))
-    meta = {"cfg": {"text_weight": 3}}
-    assert resolve_guidance(meta=meta) == Guidance("separated", (3.0, 2.0))
 
 
 @pytest.mark.parametrize(
@@ -42,9 +29,3 @@ def test_meta_fills_in_weights() -> None:
 def test_contradictions_are_refused(mode: str | None, weights: list[float] | None) -> None:
     with pytest.raises(InputError, match="guidance"):
         resolve_guidance(mode, weights)
-
-
-@pytest.mark.parametrize("cfg", [3, {"text_weight": "high"}, {"constraint_weight": True}])
-def test_a_broken_meta_is_refused(cfg: object) -> None:
-    with pytest.raises(InputError, match="expected"):
-        resolve_guidance(meta={"cfg": cfg})

@@ -11,8 +11,9 @@ import motionrt
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import BackendError, InputError
 from motionrt.runtime.kimodo.guidance import Guidance
-from motionrt.runtime.kimodo.pipeline import KimodoPipeline, guidance_branches
-from motionrt.runtime.sampling.schedule import PRESETS
+from motionrt.runtime.kimodo.model import guidance_branches
+from motionrt.runtime.kimodo.options import PRESETS
+from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +23,10 @@ def pipeline(tiny_bundle: Path) -> KimodoPipeline:
     return loaded
 
 
-def one(made: Motion | list[Motion]) -> Motion:
-    assert isinstance(made, Motion)
-    return made
-
-
 def test_same_seed_same_motion(pipeline: KimodoPipeline) -> None:
-    first = one(pipeline.generate("a person walks", 1.0, seed=3, num_steps=4))
-    again = one(pipeline.generate("A  person walks.", 1.0, seed=3, num_steps=4))
-    other = one(pipeline.generate("a person walks", 1.0, seed=4, num_steps=4))
+    first = pipeline.generate("a person walks", 1.0, seed=3, num_steps=4)
+    again = pipeline.generate("A  person walks.", 1.0, seed=3, num_steps=4)
+    other = pipeline.generate("a person walks", 1.0, seed=4, num_steps=4)
     np.testing.assert_array_equal(first.posed_joints, again.posed_joints)
     assert not np.allclose(first.posed_joints, other.posed_joints)
     assert first.local_rotations.shape == (30, 22, 4)
@@ -41,29 +37,26 @@ def test_same_seed_same_motion(pipeline: KimodoPipeline) -> None:
 def test_text_reaches_the_motion_and_an_empty_prompt_is_unconditional(
     pipeline: KimodoPipeline,
 ) -> None:
-    walk = one(pipeline.generate("a person walks", 1.0, seed=3, num_steps=4))
-    run = one(pipeline.generate("someone runs away fast", 1.0, seed=3, num_steps=4))
-    empty = one(pipeline.generate("", 1.0, seed=3, num_steps=4))
-    blank = one(pipeline.generate("   ", 1.0, seed=3, num_steps=4))
+    walk = pipeline.generate("a person walks", 1.0, seed=3, num_steps=4)
+    run = pipeline.generate("someone runs away fast", 1.0, seed=3, num_steps=4)
+    empty = pipeline.generate("", 1.0, seed=3, num_steps=4)
+    blank = pipeline.generate("   ", 1.0, seed=3, num_steps=4)
     assert not np.allclose(walk.posed_joints, run.posed_joints)
     assert not np.allclose(walk.posed_joints, empty.posed_joints)
     np.testing.assert_array_equal(empty.posed_joints, blank.posed_joints)
 
 
 def test_a_batch_of_prompts_of_different_lengths(pipeline: KimodoPipeline) -> None:
-    made = pipeline.generate(["walk", "jump"], [1.0, 0.5], seed=3, num_steps=4, num_samples=2)
-    assert isinstance(made, list)
+    made = pipeline.generate_many(["walk", "jump"], [1.0, 0.5], seed=3, num_steps=4, num_samples=2)
     assert [len(motion.root_positions) for motion in made] == [30, 30, 15, 15]
     assert [motion.info["prompt"] for motion in made] == ["walk", "walk", "jump", "jump"]
 
 
 def test_progress_slices_change_nothing(pipeline: KimodoPipeline) -> None:
     told: list[tuple[str, int, int]] = []
-    whole = one(pipeline.generate("walk", 1.0, seed=3, num_steps=60))
-    sliced = one(
-        pipeline.generate(
-            "walk", 1.0, seed=3, num_steps=60, progress=lambda *state: told.append(state)
-        )
+    whole = pipeline.generate("walk", 1.0, seed=3, num_steps=60)
+    sliced = pipeline.generate(
+        "walk", 1.0, seed=3, num_steps=60, progress=lambda *state: told.append(state)
     )
     np.testing.assert_array_equal(whole.posed_joints, sliced.posed_joints)
     assert ("denoising", 60, 60) in told
@@ -91,9 +84,9 @@ def test_two_branches_equal_three_without_constraints(pipeline: KimodoPipeline) 
     # All three branches, through the same graph, with a mask that holds nothing.
     from motionrt.runtime.sampling.schedule import cosine_schedule
 
-    table = cosine_schedule(int(pipeline.manifest.sampler["num_base_steps"]), 5)
+    table = cosine_schedule(pipeline.defaults.num_base_steps, 5)
     zeros = np.zeros_like(noise)
-    state = pipeline.session("sampler").run(
+    state = pipeline.graph("sampler").run(
         {
             "x": noise,
             "x0_previous": zeros,
@@ -114,11 +107,11 @@ def test_two_branches_equal_three_without_constraints(pipeline: KimodoPipeline) 
 
 
 def test_threads_get_their_own_results(pipeline: KimodoPipeline) -> None:
-    alone = [one(pipeline.generate("walk", 1.0, seed=s, num_steps=6)) for s in range(4)]
+    alone = [pipeline.generate("walk", 1.0, seed=s, num_steps=6) for s in range(4)]
     together: dict[int, Motion] = {}
 
     def work(seed: int) -> None:
-        together[seed] = one(pipeline.generate("walk", 1.0, seed=seed, num_steps=6))
+        together[seed] = pipeline.generate("walk", 1.0, seed=seed, num_steps=6)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -146,7 +139,6 @@ def test_refuses_a_duration(pipeline: KimodoPipeline, seconds: float) -> None:
         {"guidance_weights": [float("nan")]},
         {"seed": -1},
         {"seed": 2**32},
-        {"num_samples": 0},
         {"first_heading_rad": float("inf")},
         {"colour": "red"},
     ],
@@ -171,11 +163,11 @@ def test_a_backend_is_used_or_refused(tiny_bundle: Path) -> None:
 
 
 def test_a_preset_is_solver_and_steps_unless_these_are_given(pipeline: KimodoPipeline) -> None:
-    fast = one(pipeline.generate("walk", 0.5, seed=3, preset="fast"))
-    steps = PRESETS["fast"].num_steps
-    same = one(pipeline.generate("walk", 0.5, seed=3, solver="dpmpp-2m", num_steps=steps))
+    fast = pipeline.generate("walk", 0.5, seed=3, preset="fast")
+    steps = PRESETS["fast"]["num_steps"]
+    same = pipeline.generate("walk", 0.5, seed=3, solver="dpmpp-2m", num_steps=steps)
     np.testing.assert_array_equal(fast.posed_joints, same.posed_joints)
-    fewer = one(pipeline.generate("walk", 0.5, seed=3, preset="fast", num_steps=5))
+    fewer = pipeline.generate("walk", 0.5, seed=3, preset="fast", num_steps=5)
     assert (fewer.info["solver"], fewer.info["num_steps"]) == ("dpmpp-2m", 5)
     with pytest.raises(InputError, match="preset 'quick'"):
         pipeline.generate("walk", 0.5, seed=3, preset="quick")
@@ -186,13 +178,13 @@ def test_pipelines_of_one_bundle_share_its_graphs_but_not_with_other_settings(
 ) -> None:
     first, second = (motionrt.load(tiny_bundle, backend="cpu") for _ in range(2))
     other = motionrt.load(tiny_bundle, backend="cpu", threads=1)
-    assert first.session("decoder") is second.session("decoder")
-    assert first.session("decoder") is not other.session("decoder")
+    assert first.graph("decoder") is second.graph("decoder")
+    assert first.graph("decoder") is not other.graph("decoder")
 
 
 def test_an_altered_bundle_is_not_taken_for_the_loaded_one(own_bundle: Path) -> None:
     kept = motionrt.load(own_bundle, backend="cpu")
-    loaded = kept.session("decoder")
+    loaded = kept.graph("decoder")
     weights = own_bundle / "decoder.onnx"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
@@ -201,4 +193,4 @@ def test_an_altered_bundle_is_not_taken_for_the_loaded_one(own_bundle: Path) -> 
     manifest = own_bundle / "manifest.json"
     before = kept.manifest.files["decoder.onnx"].sha256
     manifest.write_text(manifest.read_text().replace(before, digest))
-    assert motionrt.load(own_bundle, backend="cpu").session("decoder") is not loaded
+    assert motionrt.load(own_bundle, backend="cpu").graph("decoder") is not loaded

@@ -7,12 +7,10 @@ from hypothesis import strategies as st
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.sampling.schedule import (
-    PRESETS,
     SOLVERS,
     alphas_cumprod,
     cosine_betas,
     cosine_schedule,
-    find_preset,
 )
 
 
@@ -42,15 +40,6 @@ def test_a_motion_that_is_predicted_right_is_reached_exactly(num_steps: int, sol
 def test_refuses_what_no_schedule_has(num_steps: int, solver: str) -> None:
     with pytest.raises(InputError):
         cosine_schedule(1000, num_steps, solver)
-
-
-@pytest.mark.parametrize("name", sorted(PRESETS))
-def test_presets_are_schedules(name: str) -> None:
-    preset = find_preset(name)
-    schedule = cosine_schedule(1000, preset.num_steps, preset.solver)
-    assert len(schedule.timesteps) == preset.num_steps
-    with pytest.raises(InputError, match="quick"):
-        find_preset("quick")
 
 
 def test_multistep_solver_is_evenly_spaced_in_log_snr() -> None:

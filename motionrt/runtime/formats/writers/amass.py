@@ -31,9 +31,9 @@ def amass_arrays(motion: Motion, *, z_up: bool = True) -> dict[str, NDArray[Any]
     With z_up the world is AMASS's (z up, +y forward), without it stays y up, +z forward. Hands
     are the mean hands, jaw and eyes are zero, the body is the one Kimodo was trained on.
     """
-    if motion.skeleton.name != "smplx22":
+    if "amass" not in motion.skeleton.extra_formats:
         raise InputError(f"AMASS files hold SMPL-X bodies, the motion is on {motion.skeleton.name}")
-    asset = skeleton_asset("smplx22")
+    asset = skeleton_asset(motion.skeleton.name)
     frames = motion.num_frames
     root_rotations, root = motion.global_rot_mats[:, 0], motion.root_positions
     if z_up:

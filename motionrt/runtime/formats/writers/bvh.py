@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.body.joint_names import renamed_joints
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.rest_pose import rebase, rest_rotations, soma_rig_rotations
+from motionrt.runtime.body.rest_pose import bvh_rig_rotations, rebase, rest_rotations
 from motionrt.runtime.body.rotation import (
     matrix_to_euler_zyx,
     matrix_to_quaternion,
@@ -65,30 +65,29 @@ def bvh_text(
     """
     if not (np.isfinite(scale) and scale > 0):
         raise InputError(f"scale is {scale}, it must be above zero (units per metre)")
-    if motion.skeleton.name == "soma30":
-        motion = motion.to_soma77()
-    is_soma = motion.skeleton.name == "soma77"
+    motion = motion.expanded()
+    rigged = motion.skeleton.has_bvh_rig
     names = motion.skeleton.joint_names
     if joint_names is not None:
         names = renamed_joints(motion.skeleton, joint_names)
-    if is_soma and rest == "neutral":
-        based = rebase(motion, soma_rig_rotations())
-        offsets = _soma_rig_offsets()
+    if rigged and rest == "neutral":
+        based = rebase(motion, bvh_rig_rotations(motion.skeleton.name))
+        offsets = _rig_offsets(motion.skeleton)
     else:
         based = rebase(motion, rest_rotations(motion.skeleton, rest))
         offsets = based.skeleton.offsets.astype(np.float64)
     if unwrap is None:
-        unwrap = not (is_soma and rest == "neutral")
+        unwrap = not (rigged and rest == "neutral")
 
     order = _depth_first(motion.skeleton)
     lines = ["HIERARCHY"]
-    if is_soma:
+    if rigged:
         offsets[0] = _SOMA_HIPS_OFFSET_M
         lines += [f"ROOT {_WRAPPER[joint_names]}", "{", *_joint_lines(1, np.zeros(3), root=True)]
     tips = based.skeleton.tip_offsets * np.float32(scale)
     scaled = (offsets * scale).astype(np.float32).astype(np.float64)  # as Kimodo rounds them
-    lines += _hierarchy(motion.skeleton, names, scaled, tips, order, wrapped=is_soma)
-    if is_soma:
+    lines += _hierarchy(motion.skeleton, names, scaled, tips, order, wrapped=rigged)
+    if rigged:
         lines.append("}")
     lines += ["MOTION", f"Frames: {motion.num_frames}", f"Frame Time: {1 / motion.fps!r}"]
 
@@ -101,7 +100,7 @@ def bvh_text(
     frames = motion.num_frames
     root = motion.root_positions * np.float32(scale)
     columns = [root, np.degrees(angles[:, order]).reshape(frames, -1)]
-    if is_soma:
+    if rigged:
         still = np.tile(np.array([0.0, 0.0, 0.0, 0.0, -0.0, 0.0]), (frames, 1))
         columns.insert(0, still)
     table = np.round(np.concatenate(columns, axis=1, dtype=np.float64), _DECIMALS)
@@ -160,10 +159,9 @@ def _numbers(values: NDArray[np.float64] | NDArray[np.float32]) -> str:
     return " ".join(map(repr, rounded.tolist()))
 
 
-def _soma_rig_offsets() -> NDArray[np.float64]:
-    rest = np.asarray(skeleton_asset("soma77")["bvh_rest_positions"], np.float64)
-    parents = np.asarray(skeleton_asset("soma77")["parents"])
-    offsets: NDArray[np.float64] = rest - rest[parents]
+def _rig_offsets(skeleton: Skeleton) -> NDArray[np.float64]:
+    rest = np.asarray(skeleton_asset(skeleton.name)["bvh_rest_positions"], np.float64)
+    offsets: NDArray[np.float64] = rest - rest[skeleton.parents]
     return offsets
 
 

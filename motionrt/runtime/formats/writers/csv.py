@@ -18,7 +18,7 @@ def write_csv(motion: Motion, path: str | os.PathLike[str], *, rest_zero: bool =
     Metres and radians in MuJoCo's world (z up, +x forward). rest_zero measures the angles from the
     skeleton's rest pose. InputError for another skeleton than G1.
     """
-    if motion.skeleton.name != "g1":
+    if "csv" not in motion.skeleton.extra_formats:
         raise InputError(f"CSV holds the robot G1's qpos, the motion is on {motion.skeleton.name}")
     table = qpos(motion.local_rot_mats, motion.root_positions, rest_zero=rest_zero)
     with atomic_file(path) as temporary:

@@ -55,7 +55,7 @@ def test_what_was_written_is_read_back(
     motion.save(tmp_path / "motion.bvh", rest=rest, joint_names=names)
     again = Motion.load(tmp_path / "motion.bvh")
     if skeleton == "soma30":
-        motion = motion.to_soma77()
+        motion = motion.expanded()
     assert again.skeleton == motion.skeleton and again.fps == 24
     np.testing.assert_allclose(again.posed_joints, motion.posed_joints, rtol=0, atol=1e-4)
     np.testing.assert_allclose(again.local_rot_mats, motion.local_rot_mats, rtol=0, atol=1e-4)

@@ -50,7 +50,7 @@ def test_an_independent_reader_sees_the_same_joints(
     motion = wandering(skeleton)
     motion.save(tmp_path / "motion.bvh", rest=rest)
     if skeleton == "soma30":
-        motion = motion.to_soma77()
+        motion = motion.expanded()
     hierarchy = bvhio.readAsHierarchy(str(tmp_path / "motion.bvh"))
     for frame in (0, 11, 23):
         hierarchy.loadPose(frame)

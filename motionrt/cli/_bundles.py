@@ -1,0 +1,81 @@
+"""Which bundle a command runs: the options that name one, and what a name means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from motionrt.cli._flags import flag
+from motionrt.runtime.errors import InputError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
+"""Environment variable: the folder in which ``--model NAME`` looks for bundles."""
+
+
+def bundle_options(function: Function) -> Function:
+    """Add --bundle and --model to a command; ``find_bundle`` says what they mean."""
+    function = flag(
+        "model", help=f"Name of a bundle in ${BUNDLE_DIR_VARIABLE}, instead of --bundle."
+    )(function)
+    return flag(
+        "bundle",
+        type=click.Path(path_type=Path),
+        help="The bundle to run.  [default: embedded]",
+    )(function)
+
+
+def backend_options(function: Function) -> Function:
+    """Add --backend and --threads to a command."""
+    function = flag("threads", type=int, default=0, help="CPU threads; 0 chooses.")(function)
+    return flag(
+        "backend",
+        default="auto",
+        show_default=True,
+        help="auto, or one that motionrt devices names.",
+    )(function)
+
+
+def find_bundle(bundle: Path | None, model: str | None) -> Path | None:
+    """Return the bundle that --bundle or --model names, None if neither; UsageError if both do.
+
+    A model is a folder, or the name of one in the folder that the variable names: exactly, or by
+    another spelling of a published model's name. InputError lists what is there.
+    """
+    if bundle is not None and model is not None:
+        raise click.UsageError("give --bundle or --model, not both")
+    if model is None:
+        return bundle
+    if Path(model).is_dir():
+        return Path(model)
+    folder = os.environ.get(BUNDLE_DIR_VARIABLE)
+    if not folder:
+        raise click.UsageError(f"--model {model} needs {BUNDLE_DIR_VARIABLE}, or use --bundle DIR")
+    entries = {entry.name: entry for entry in sorted(Path(folder).glob("*/"))}
+    for name, entry in entries.items():
+        if name.lower() == model.lower():
+            return entry
+    known = ", ".join(entries) or "none"
+    keys = _model_keys(model)
+    found = [name for name in entries if _plain(name).startswith(tuple(keys))] if keys else []
+    if len(found) == 1:
+        return entries[found[0]]
+    if found:
+        raise InputError(f"{folder}: several bundles fit {model}: {', '.join(found)}; name one")
+    raise InputError(f"{folder}: no bundle named {model} (there are: {known})")
+
+
+def _model_keys(name: str) -> list[str]:
+    """Return the published models that a name means, of any family."""
+    from motionrt.runtime.families import all_families
+
+    keys = (family.model_key(name) for family in all_families())
+    return [key for key in keys if key is not None]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")

@@ -1,0 +1,131 @@
+"""Flags: upstream's spellings beside ours, and those that families declare as options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.families import Family, all_families
+from motionrt.runtime.options import Kind, Option
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_SETTINGS: Mapping[Kind, dict[str, Any]] = {
+    Kind.INTEGER: {"type": int},
+    Kind.NUMBER: {"type": float},
+    Kind.NUMBERS: {"type": float, "multiple": True},
+    Kind.TEXT: {},
+    Kind.SWITCH: {"default": None},
+    Kind.FILE: {"type": click.Path(path_type=Path)},
+    Kind.TWO_FILES: {"type": click.Path(path_type=Path), "nargs": 2},
+    Kind.CONSTRAINTS: {"type": click.Path(path_type=Path)},
+}
+"""How click takes a kind of option."""
+_GIVEN = "motionrt.given"
+
+
+class FamilyCommand(click.Command):
+    """A command that has every family's options as flags, and parses as Kimodo's command line does.
+
+    A flag of numbers may take any count of values (--cfg_weight 2.0 1.5), and a prompt may begin
+    with a dash if there is a blank in it.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        """Add the families' flags behind the command's own."""
+        super().__init__(*args, **settings)
+        for name, option in _all_options().items():
+            self.params.append(_flag_of(name, option))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Rewrite the arguments into what click understands."""
+        many = {
+            spelling
+            for name, option in _all_options().items()
+            if option.kind is Kind.NUMBERS
+            for spelling in _spellings(_name_of(name, option))
+        }
+        options, prompts = [], []
+        values_of = ""
+        for index, word in enumerate(args):
+            if word == "--":
+                options.extend(args[index:])
+                break
+            if word in many:
+                values_of = word
+                ctx.meta.setdefault(_GIVEN, set()).add(word)
+            elif values_of and _is_number(word):
+                options.extend((values_of, word))
+            elif word.startswith("-") and " " in word and "=" not in word.split(" ")[0]:
+                prompts.append(word)
+                values_of = ""
+            else:
+                options.append(word)
+                values_of = ""
+        if prompts:
+            options.extend(["--", *prompts])
+        return super().parse_args(ctx, options)
+
+
+def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Function]:
+    """Make an option that is also accepted with underscores, as upstream spells it."""
+    return click.option(*_spellings(name), *target, **settings)
+
+
+def given_options(ctx: click.Context, values: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    """Return the family options that were given as flags; values are those of all families.
+
+    InputError names a flag that the bundle's family does not have, and the families that do.
+    """
+    found: dict[str, Any] = {}
+    for name, option in _all_options().items():
+        value = values[name]
+        if option.kind is Kind.NUMBERS:
+            spellings = _spellings(_name_of(name, option))
+            value = list(value) if ctx.meta.get(_GIVEN, set()) & set(spellings) else None
+        if value is None:
+            continue
+        if name not in family.options:
+            able = [other.name for other in all_families() if name in other.options]
+            raise InputError(
+                f"--{_name_of(name, option)}: {family.name} has no such option "
+                f"({', '.join(able)} has); leave it away, or use another bundle"
+            )
+        found[name] = value
+    return found
+
+
+def _all_options() -> dict[str, Option]:
+    """Return every family's options that are flags; those of one name are one."""
+    found: dict[str, Option] = {}
+    for family in all_families():
+        for name, option in family.options.items():
+            if option.flag is not None:
+                found.setdefault(name, option)
+    return found
+
+
+def _flag_of(name: str, option: Option) -> click.Option:
+    spellings = _spellings(_name_of(name, option))
+    if option.kind is Kind.SWITCH:
+        spellings = [f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}"]
+    return click.Option([*spellings, name], help=option.help, **_SETTINGS[option.kind])
+
+
+def _name_of(name: str, option: Option) -> str:
+    return option.flag or name.replace("_", "-")
+
+
+def _spellings(name: str) -> list[str]:
+    return list(dict.fromkeys((f"--{name}", f"--{name.replace('-', '_')}")))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

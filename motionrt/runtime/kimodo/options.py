@@ -1,0 +1,101 @@
+"""What Kimodo can be asked for, declared once: keywords, flags, JSON form and presets."""
+
+# Annotations are not postponed here: `options_of` reads them without importing what is quoted.
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+from motionrt.runtime.options import (
+    CONTINUE_FROM,
+    GUIDANCE_TYPE,
+    GUIDANCE_WEIGHTS,
+    NUM_STEPS,
+    PRESET,
+    SOLVER,
+    Kind,
+    Option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+    from typing import TypeAlias
+
+    from numpy.typing import ArrayLike
+
+    from motionrt.runtime.body.motion import Motion
+    from motionrt.runtime.kimodo.compat import Compat
+    from motionrt.runtime.kimodo.constraints import Constraint
+
+    ConstraintList: TypeAlias = Sequence[Constraint | Mapping[str, object]]
+    GivenConstraints: TypeAlias = str | PathLike[str] | ConstraintList | Sequence[ConstraintList]
+
+
+class KimodoOptions(TypedDict, total=False):
+    """Options of a Kimodo pipeline's ``generate`` and ``generate_many``; None is the default."""
+
+    num_steps: Annotated[int | None, NUM_STEPS]
+    """None: the bundle's."""
+    solver: Annotated[str | None, SOLVER]
+    """A name of ``schedule.SOLVERS``. None: the bundle's."""
+    preset: Annotated[str | None, PRESET]
+    """A name of `PRESETS`: solver and steps where these are not given."""
+    guidance_type: Annotated[str | None, GUIDANCE_TYPE]
+    """A mode of ``guidance.NUM_WEIGHTS``. None: the bundle's, or what the weights imply."""
+    guidance_weights: Annotated["Sequence[float] | None", GUIDANCE_WEIGHTS]
+    """Unitless; higher follows text (and constraints) more and varies less."""
+    first_heading_rad: Annotated[
+        "ArrayLike | None",
+        Option(
+            Kind.NUMBER,
+            "Where the body faces at first, in radians: 0 is +z, 1.57 is +x.  [default: 0]",
+            "first-heading",
+            objects=True,
+        ),
+    ]
+    """Of all, or of each motion."""
+    constraints: Annotated[
+        "GivenConstraints | None",
+        Option(Kind.CONSTRAINTS, "Constraint file (JSON), or its list.", objects=True),
+    ]
+    """A file, or constraints (as objects or as in a file), or a list of those for each motion."""
+    num_transition_frames: Annotated[
+        int | None,
+        Option(
+            Kind.INTEGER,
+            "Frames that blend one sentence into the next; more are smoother.  [default: 5]",
+        ),
+    ]
+    continue_from: Annotated["Motion | str | PathLike[str] | None", CONTINUE_FROM]
+    """A clip (or its file) that the result begins with; the prompts then follow one another."""
+    postprocess: Annotated[
+        bool | None,
+        Option(
+            Kind.SWITCH,
+            "Meet constraints exactly and keep standing feet still.  [default: yes, but for G1]",
+        ),
+    ]
+    root_margin: Annotated[
+        float | None,
+        Option(
+            Kind.NUMBER,
+            "Metres that postprocessing may leave between the root and where a constraint has "
+            "it.  [default: 0.04]",
+        ),
+    ]
+    compat: Annotated[
+        "str | Compat | None",
+        Option(
+            Kind.TEXT,
+            "Upstream revision to follow: 2026-03 or latest.  [default: 2026-03]",
+            objects=True,
+        ),
+    ]
+    """A name of ``compat.COMPATS``; noted in ``Motion.info``."""
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"solver": "dpmpp-2m", "num_steps": 12},
+    "balanced": {"solver": "dpmpp-2m", "num_steps": 20},
+    "exact": {"solver": "ddim", "num_steps": 100},
+}
+"""fast: nearer to a run of all base steps than ddim's 50 are (``benchmarks/solvers.py``).
+exact: what upstream does."""

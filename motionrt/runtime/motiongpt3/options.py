@@ -1,0 +1,78 @@
+"""What MotionGPT3 can be asked for, declared once: keywords, flags, JSON form and presets."""
+
+# Annotations are not postponed here: `options_of` reads them without importing what is quoted.
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+from motionrt.runtime.options import (
+    CONTINUE_FROM,
+    GUIDANCE_TYPE,
+    GUIDANCE_WEIGHTS,
+    NUM_STEPS,
+    PRESET,
+    SOLVER,
+    Kind,
+    Option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+    from typing import TypeAlias
+
+    from numpy.typing import ArrayLike
+
+    from motionrt.runtime.body.motion import Motion
+
+    AnyMotion: TypeAlias = Motion | str | PathLike[str] | ArrayLike
+
+
+class MotionGpt3Options(TypedDict, total=False):
+    """Options of a MotionGPT3 pipeline's ``generate`` and ``generate_many``; None is the default.
+
+    A motion is a Motion, its file, features (T, 263) or joints (T, 22, 3) at 20 frames a second.
+    """
+
+    num_steps: Annotated[int | None, NUM_STEPS]
+    """None: the bundle's."""
+    solver: Annotated[str | None, SOLVER]
+    """A name of ``schedule.SOLVER_NAMES``. None: the bundle's."""
+    preset: Annotated[str | None, PRESET]
+    """A name of `PRESETS`: solver and steps where these are not given."""
+    guidance_type: Annotated[str | None, GUIDANCE_TYPE]
+    """nocfg or regular. None: regular, with the bundle's weight."""
+    guidance_weights: Annotated["Sequence[float] | None", GUIDANCE_WEIGHTS]
+    """One, unitless: 1 is off, higher follows the text more and varies less."""
+    temperature: Annotated[
+        float | None,
+        Option(
+            Kind.NUMBER,
+            "Of the ancestral solver's noise; 1 is as trained, lower varies less.  [default: 1]",
+        ),
+    ]
+    template: Annotated[
+        str | None,
+        Option(
+            Kind.TEXT,
+            "How the prompt is worded for the model: caption or evaluation.  [default: caption]",
+        ),
+    ]
+    """A name of ``prompt.TEMPLATES``."""
+    continue_from: Annotated["AnyMotion | None", CONTINUE_FROM]
+    between: Annotated[
+        "Sequence[AnyMotion] | None",
+        Option(
+            Kind.TWO_FILES,
+            "Two motion files: the result leads from the first to the second.",
+            objects=True,
+        ),
+    ]
+    """Two motions; seconds is then the gap's length."""
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"solver": "dpmpp-2m", "num_steps": 12},
+    "balanced": {"solver": "dpmpp-2m", "num_steps": 20},
+    "exact": {"solver": "ancestral"},
+}
+"""exact: what upstream does, with the checkpoint's steps. What the others cost is not measured:
+there are no trained weights to measure it on."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motionrt.runtime.body.rotation import shortest_arc
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError
 
@@ -51,7 +52,7 @@ def solve_joint_rotations(
             aims = aims @ before
             rest = bones[list(children)]
             local[:, joint] = (
-                _best_fit(rest, aims) if len(children) > 1 else _shortest(rest[0], aims[:, 0])
+                _best_fit(rest, aims) if len(children) > 1 else shortest_arc(rest[0], aims[:, 0])
             )
         world[:, joint] = before @ local[:, joint]
     return local
@@ -68,23 +69,3 @@ def _best_fit(rest: NDArray[np.float64], seen: NDArray[np.float64]) -> NDArray[n
     right[mirrored, 2] *= -1
     fitted: NDArray[np.float64] = np.swapaxes(left @ right, -1, -2)
     return fitted
-
-
-def _shortest(rest: NDArray[np.float64], seen: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the smallest rotations (T, 3, 3) that turn a vector (3,) to vectors (T, 3)."""
-    source = rest / max(float(np.linalg.norm(rest)), 1e-12)
-    target = seen / np.maximum(np.linalg.norm(seen, axis=-1, keepdims=True), 1e-12)
-    axis = np.cross(source, target)
-    sin = np.linalg.norm(axis, axis=-1)
-    cos = target @ source
-    # Where the axis vanishes the vectors agree, or are opposite: then any square axis will do.
-    spare = np.cross(source, [1.0, 0.0, 0.0] if abs(source[0]) < 0.9 else [0.0, 1.0, 0.0])
-    spare /= np.linalg.norm(spare)
-    unit = np.where(sin[:, None] > 1e-9, axis / np.maximum(sin, 1e-9)[:, None], spare)
-    x, y, z = unit.T
-    zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(-1, 3, 3)
-    turned: NDArray[np.float64] = (
-        np.eye(3) + sin[:, None, None] * skew + (1 - cos)[:, None, None] * (skew @ skew)
-    )
-    return turned

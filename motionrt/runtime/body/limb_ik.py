@@ -1,9 +1,11 @@
-"""Inverse kinematics of a limb, in closed form: two bones to a point, one bone towards a point."""
+"""Inverse kinematics of a limb, in closed form: two bones to a point."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from motionrt.runtime.body.rotation import shortest_arc, turn_about, unit
 
 Array = NDArray[np.float64]
 
@@ -12,34 +14,6 @@ MAX_REACH = 0.999
 MIN_REACH_M = 1e-4
 SAME_DIRECTION = 1.0 - 1.19e-6
 """Cosine above which two directions count as one (ten units in the last place of float32)."""
-_TINY = 1e-12
-
-
-def unit(vectors: Array) -> Array:
-    """Scale (..., 3) to length one; zero stays zero."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    result: Array = vectors / np.maximum(length, _TINY)
-    return result
-
-
-def turn_about(axes: Array, angles: Array) -> Array:
-    """Make matrices (..., 3, 3) that turn by angles (...) in radians about unit axes (..., 3)."""
-    x, y, z = np.moveaxis(axes, -1, 0)
-    zero = np.zeros_like(x)
-    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
-    cross = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-    sine, cosine = np.sin(angles)[..., None, None], np.cos(angles)[..., None, None]
-    result: Array = np.eye(3) + sine * cross + (1.0 - cosine) * (cross @ cross)
-    return result
-
-
-def shortest_arc(start: Array, end: Array) -> Array:
-    """Make the matrices (..., 3, 3) that turn direction start into end by the shortest way."""
-    a, b = unit(start), unit(end)
-    axis = np.cross(a, b)
-    cosine = np.sum(a * b, axis=-1)
-    angle = np.arctan2(np.linalg.norm(axis, axis=-1), cosine)
-    return turn_about(unit(axis), np.where(cosine > SAME_DIRECTION, 0.0, angle))
 
 
 def bend_limb(
@@ -60,8 +34,8 @@ def bend_limb(
     normal = np.cross(limb, hint - hip)
     degenerate = np.linalg.norm(normal, axis=-1, keepdims=True) < 1e-8
     axis = np.where(degenerate, np.array([0.0, 0.0, 1.0]), unit(normal))
-    upper_turn = shortest_arc(limb, target - hip) @ turn_about(axis, hip_angle)
-    return upper_turn, turn_about(axis, knee_angle)
+    aim = shortest_arc(limb, target - hip, still_above=SAME_DIRECTION)
+    return aim @ turn_about(axis, hip_angle), turn_about(axis, knee_angle)
 
 
 def _angle_between(a: Array, b: Array) -> Array:

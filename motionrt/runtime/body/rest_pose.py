@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.rotation import shortest_arc
 from motionrt.runtime.body.skeleton import Skeleton, skeleton_asset
 from motionrt.runtime.errors import InputError
 
@@ -87,7 +88,7 @@ def _t_pose_rotations(skeleton: Skeleton) -> NDArray[np.float32]:
         joint, end = skeleton.index(joint_name), skeleton.index(end_name)
         local = skeleton.global_to_local(rotations)
         positions, _ = skeleton.forward_kinematics(local, np.zeros(3))
-        turn = _shortest_turn(positions[end] - positions[joint], np.asarray(direction, float))
+        turn = shortest_arc(positions[end] - positions[joint], np.asarray(direction, float))
         below = _descendants(skeleton, joint)
         rotations[below] = turn @ rotations[below]
     return rotations.astype(np.float32)
@@ -99,11 +100,3 @@ def _descendants(skeleton: Skeleton, joint: int) -> NDArray[np.int64]:
     for other in range(joint + 1, skeleton.num_joints):
         inside[other] = inside[skeleton.parents[other]]
     return np.flatnonzero(inside)
-
-
-def _shortest_turn(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
-    a, b = start / np.linalg.norm(start), end / np.linalg.norm(end)
-    x, y, z = np.cross(a, b)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    result: NDArray[np.float64] = np.eye(3) + cross + cross @ cross / (1 + a @ b)
-    return result

@@ -1,32 +1,100 @@
-"""Rotations: 6D, matrix, quaternion, axis-angle and Euler angles, batched over leading axes.
+"""Rotations and directions, batched over leading axes.
 
+6D, matrix, quaternion, axis-angle and Euler angles; unit vectors and the shortest arc between two.
 Matrices act on column vectors, quaternions are w x y z, angles are radians unless the name says
-degrees. The results have the floating type of the argument (float32 in, float32 out).
+degrees. The results have the floating type of the argument (float32 in, float32 out). ValueError
+if an argument's last axis is not as long as the function says.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
+_F = TypeVar("_F", bound=np.floating[Any])
 
+NO_LENGTH = 1e-12
+"""A vector shorter than this has no direction: the cross product of parallels is such noise."""
 _AXES = "XYZ"
+
+
+def unit(vectors: NDArray[_F], *, nan_if_zero: bool = False) -> NDArray[_F]:
+    """Scale vectors (..., N) to length one; what is shorter than ``NO_LENGTH`` becomes zero.
+
+    nan_if_zero divides by whatever the length is, so that zero gives NaN: Kimodo's 6D rotations
+    have no epsilon, and a pose that does not exist shall be seen.
+    """
+    values = _floats(vectors)
+    length = np.linalg.norm(values, axis=-1, keepdims=True)
+    result: NDArray[_F]
+    if nan_if_zero:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result = values / length
+    else:  # a length of NaN is not below, and stays
+        result = values / np.where(length < NO_LENGTH, values.dtype.type(np.inf), length)
+    return result
+
+
+def perpendicular(directions: NDArray[_F]) -> NDArray[_F]:
+    """Choose a unit vector square to each unit vector d of (..., 3); zero gives zero.
+
+    It is x × d, or y × d where d lies along x.
+    """
+    values = _floats(directions, 3, "directions")
+    x, y = np.eye(3, dtype=values.dtype)[:2]
+    return unit(np.cross(np.where(np.abs(values[..., :1]) < 0.9, x, y), values))
+
+
+def shortest_arc(
+    start: NDArray[_F], end: NDArray[_F], *, still_above: float | None = None
+) -> NDArray[_F]:
+    """Make the matrices (..., 3, 3) that turn directions start into end the shortest way.
+
+    start and end are (..., 3) of any length and broadcast. Equal directions do not turn; opposite
+    ones make a half turn about the start's `perpendicular`; where one has no length, nothing turns.
+
+    still_above is a cosine: directions with a larger one between them count as equal. Kimodo's
+    motion correction compares in single precision, and turns nothing where that sees no angle.
+    """
+    a, b = _two_directions(start, end)
+    result: NDArray[_F] = quaternion_to_matrix(_arc(a, b))  # type: ignore[assignment]
+    if still_above is not None:
+        result[np.sum(a * b, axis=-1) > still_above] = np.eye(3)
+    return result
+
+
+def shortest_arc_quaternion(start: NDArray[_F], end: NDArray[_F]) -> NDArray[_F]:
+    """Make the unit quaternions (..., 4), w >= 0, of the turns that `shortest_arc` makes."""
+    return unit(_arc(*_two_directions(start, end)))
+
+
+def turn_about(axes: NDArray[_F], angles: NDArray[_F]) -> NDArray[_F]:
+    """Make matrices (..., 3, 3) that turn by angles (...) about unit axes (..., 3).
+
+    Source: Rodrigues' formula; a zero axis turns nothing.
+    """
+    values, angle = _floats(axes, 3, "axes"), _floats(angles)[..., None, None]
+    x, y, z = np.moveaxis(values, -1, 0)
+    cross = _filled([[0, -z, y], [z, 0, -x], [-y, x, 0]], values)
+    identity = np.eye(3, dtype=cross.dtype)
+    result: NDArray[_F] = identity + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    return result
 
 
 def rot6d_to_matrix(rot6d: ArrayLike) -> Floats:
     """Turn 6D rotations into matrices: x = a/|a|, z = (x × b)/|x × b|, y = z × x.
 
     rot6d is (..., 6), the first column a and then the second b, unnormalised; the result is
-    (..., 3, 3), right-handed. No epsilon: a zero or parallel pair gives NaN. ValueError if the
-    last axis is not 6. Source: Zhou 2019, arXiv:1812.07035, in the order of Kimodo.
+    (..., 3, 3), right-handed. No epsilon: a zero or parallel pair gives NaN. Source: Zhou 2019,
+    arXiv:1812.07035, in the order of Kimodo.
     """
     values = _floats(rot6d, 6, "6D rotations")
     with np.errstate(invalid="ignore", divide="ignore"):
-        x = _unit(values[..., :3])
-        z = _unit(np.cross(x, values[..., 3:]))
+        x = unit(values[..., :3], nan_if_zero=True)
+        z = unit(np.cross(x, values[..., 3:]), nan_if_zero=True)
     return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
@@ -93,7 +161,7 @@ def quaternion_to_matrix(quaternion: ArrayLike) -> Floats:
         [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)],
         [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
     ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2).astype(q.dtype, copy=False)
+    return _filled(rows, q)
 
 
 def multiply_quaternions(first: ArrayLike, second: ArrayLike) -> Floats:
@@ -109,6 +177,22 @@ def multiply_quaternions(first: ArrayLike, second: ArrayLike) -> Floats:
         ],
         axis=-1,
     )
+
+
+def inverse_quaternions(quaternions: NDArray[_F]) -> NDArray[_F]:
+    """Turn unit quaternions (..., 4) back: w stays, x y z change their sign."""
+    q = _floats(quaternions, 4, "quaternions")
+    result: NDArray[_F] = q * np.array([1, -1, -1, -1], q.dtype)
+    return result
+
+
+def rotate_vectors(quaternions: NDArray[_F], vectors: NDArray[_F]) -> NDArray[_F]:
+    """Turn vectors (..., 3) by unit quaternions (..., 4); the leading axes broadcast."""
+    q, v = _floats(quaternions, 4, "quaternions"), _floats(vectors, 3, "vectors")
+    axis = q[..., 1:]
+    twice = 2 * np.cross(axis, v)
+    result: NDArray[_F] = v + q[..., :1] * twice + np.cross(axis, twice)
+    return result
 
 
 def continuous_quaternions(quaternion: ArrayLike, axis: int = 0) -> Floats:
@@ -140,7 +224,7 @@ def slerp(start: ArrayLike, end: ArrayLike, fraction: ArrayLike) -> Floats:
     weight_a = np.where(near, 1 - t, np.sin((1 - t) * angle) / safe)
     weight_b = np.where(near, t, np.sin(t * angle) / safe)
     mixed = weight_a * a + weight_b * b
-    return _unit(mixed).astype(a.dtype, copy=False)
+    return unit(mixed).astype(a.dtype, copy=False)
 
 
 def axis_angle_to_matrix(axis_angle: ArrayLike) -> Floats:
@@ -149,20 +233,8 @@ def axis_angle_to_matrix(axis_angle: ArrayLike) -> Floats:
     The axis is divided by the angle plus 1e-6, as in Kimodo, so no angle is special.
     """
     vector = _floats(axis_angle, 3, "rotation vectors")
-    angle = np.linalg.norm(vector, axis=-1)[..., None, None].astype(vector.dtype, copy=False)
-    x, y, z = np.moveaxis(vector / (angle[..., 0] + vector.dtype.type(1e-6)), -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack(
-        [
-            np.stack([zero, -z, y], axis=-1),
-            np.stack([z, zero, -x], axis=-1),
-            np.stack([-y, x, zero], axis=-1),
-        ],
-        axis=-2,
-    )
-    identity = np.eye(3, dtype=vector.dtype)
-    result: Floats = identity + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
-    return result
+    angle = np.linalg.norm(vector, axis=-1).astype(vector.dtype, copy=False)
+    return turn_about(vector / (angle[..., None] + vector.dtype.type(1e-6)), angle)
 
 
 def quaternion_to_axis_angle(quaternion: ArrayLike) -> Floats:
@@ -219,10 +291,14 @@ def euler_to_matrix(angles: ArrayLike, order: str) -> Floats:
 
 def rotation_about_y(angle: ArrayLike) -> Floats:
     """Make (..., 3, 3) matrices that turn by an angle about +Y; +pi/2 takes +Z to +X."""
-    values = np.asarray(angle)
-    if not np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float32)
-    return _axis_matrix(values, 1)
+    return _axis_matrix(_floats(angle), 1)
+
+
+def quaternion_about_y(angle: ArrayLike) -> Floats:
+    """Make (..., 4) quaternions that turn by an angle about +Y; +pi/2 takes +Z to +X."""
+    half = _floats(angle) / 2
+    zero = np.zeros_like(half)
+    return np.stack([np.cos(half), zero, np.sin(half), zero], axis=-1)
 
 
 def unwrap_euler_zyx(angles: ArrayLike) -> Floats:
@@ -255,6 +331,29 @@ def unwrap_euler_zyx(angles: ArrayLike) -> Floats:
     return result
 
 
+def _two_directions(start: NDArray[_F], end: NDArray[_F]) -> tuple[NDArray[_F], NDArray[_F]]:
+    first, second = _floats(start, 3, "directions"), _floats(end, 3, "directions")
+    # Both in the finer type first: rounding in the coarser one would hide that they are opposite.
+    dtype = np.result_type(first, second)
+    return unit(first.astype(dtype, copy=False)), unit(second.astype(dtype, copy=False))
+
+
+def _arc(a: NDArray[_F], b: NDArray[_F]) -> NDArray[_F]:
+    """Quaternions (..., 4) that turn unit vectors a into b; not of length one where one is zero."""
+    # Half the angle by the vector in the middle: a × b and 1 + a·b lose it near a half turn.
+    middle = a + b
+    length = np.linalg.norm(middle, axis=-1, keepdims=True)
+    opposite = length < 8 * np.finfo(middle.dtype).eps
+    axis = np.cross(a, middle) / np.where(opposite, 1, length)
+    result = np.concatenate([length / 2, axis], axis=-1)
+    if opposite.any():
+        square = perpendicular(a)
+        # Of two zero vectors neither has a perpendicular: they do not turn.
+        real = ~square.any(axis=-1, keepdims=True)
+        result = np.where(opposite, np.concatenate([real, square], axis=-1), result)
+    return result
+
+
 def _axis_matrix(angle: Floats, axis: int) -> Floats:
     result = np.zeros((*angle.shape, 3, 3), angle.dtype)
     i, j = (axis + 1) % 3, (axis + 2) % 3
@@ -267,16 +366,21 @@ def _axis_matrix(angle: Floats, axis: int) -> Floats:
     return result
 
 
-def _unit(vector: Floats) -> Floats:
-    result: Floats = vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+def _filled(rows: list[list[Any]], like: NDArray[_F]) -> NDArray[_F]:
+    """Put nine entries (...) into matrices (..., 3, 3), of the leading axes and type of like."""
+    # Several times as fast as np.stack of stacks.
+    result = np.empty((*like.shape[:-1], 3, 3), like.dtype)
+    for i, row in enumerate(rows):
+        for j, entry in enumerate(row):
+            result[..., i, j] = entry
     return result
 
 
-def _floats(values: ArrayLike, width: int, what: str) -> Floats:
+def _floats(values: ArrayLike, width: int | None = None, what: str = "") -> NDArray[Any]:
     array = np.asarray(values)
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float32)
-    if array.ndim == 0 or array.shape[-1] != width:
+    if width is not None and (array.ndim == 0 or array.shape[-1] != width):
         raise ValueError(f"{what}: last axis must be {width}, the shape is {array.shape}")
     return array
 

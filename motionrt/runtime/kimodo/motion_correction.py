@@ -13,8 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from motionrt.runtime.body.limb_ik import bend_limb, shortest_arc, unit
-from motionrt.runtime.body.rotation import matrix_to_quaternion, quaternion_to_matrix, slerp
+from motionrt.runtime.body.limb_ik import SAME_DIRECTION, bend_limb
+from motionrt.runtime.body.rotation import (
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+    shortest_arc,
+    slerp,
+    unit,
+)
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.trajectory import (
@@ -336,7 +342,9 @@ class _Correction:
     ) -> None:
         """Turn a joint so that its child points to a target, at some frames of local, in place."""
         positions, rotations = self._pose(frames, local)
-        turn = shortest_arc(positions[:, child] - positions[:, joint], target - positions[:, joint])
+        start = positions[:, child] - positions[:, joint]
+        aim = target - positions[:, joint]
+        turn = shortest_arc(start, aim, still_above=SAME_DIRECTION)
         parent = rotations[:, self.skeleton.parents[joint]]
         local[frames, joint] = np.swapaxes(parent, -1, -2) @ turn @ rotations[:, joint]
 

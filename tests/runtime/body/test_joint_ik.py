@@ -40,13 +40,21 @@ def test_longer_bones_keep_their_directions() -> None:
     assert cosine == pytest.approx(1)
 
 
-def test_opposite_and_vanishing_bones_are_finite() -> None:
+def test_opposite_and_vanishing_bones_get_rotations() -> None:
     skeleton = load_skeleton("humanml22")
     joints = skeleton.rest_positions[None].astype(float).copy()
     joints[:, 4] = 2 * joints[:, 1] - joints[:, 4]  # the thigh points the other way
-    joints[:, 20] = joints[:, 18]
-    assert np.isfinite(solve_joint_rotations(joints, skeleton)).all()
-    assert np.isfinite(solve_joint_rotations(np.zeros((1, 22, 3)), skeleton)).all()
+    joints[:, 20] = joints[:, 18]  # and a forearm has no length
+    for positions in (joints, np.zeros((1, 22, 3))):
+        solved = solve_joint_rotations(positions, skeleton)
+        np.testing.assert_allclose(np.linalg.det(solved), 1, atol=1e-9)
+        np.testing.assert_allclose(
+            solved @ np.swapaxes(solved, -1, -2),
+            np.broadcast_to(np.eye(3), solved.shape),
+            atol=1e-9,
+        )
+    local = solve_joint_rotations(joints, skeleton)[0]
+    np.testing.assert_allclose(local[1] @ skeleton.offsets[4], -skeleton.offsets[4], atol=1e-6)
 
 
 def test_a_mirrored_body_gets_rotations_and_no_mirror_images() -> None:

@@ -23,7 +23,19 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from motionrt.runtime.body.rotation import Floats, quaternion_to_matrix, rot6d_to_matrix
+from motionrt.runtime.body.rotation import (
+    Floats,
+    inverse_quaternions,
+    multiply_quaternions,
+    quaternion_about_y,
+    quaternion_to_matrix,
+    rot6d_to_matrix,
+    rotate_vectors,
+    rotation_about_y,
+    shortest_arc,
+    shortest_arc_quaternion,
+    unit,
+)
 from motionrt.runtime.body.skeleton import skeleton_asset
 from motionrt.runtime.errors import InputError
 
@@ -61,7 +73,7 @@ class Placement:
     def restore(self, joints: ArrayLike) -> Floats:
         """Turn and shift positions (..., 3) back; they keep the reference size."""
         positions = np.asarray(joints)
-        back: Floats = positions @ _rotation_y(-self.turn_rad).T + self.offset
+        back: Floats = positions @ rotation_about_y(-self.turn_rad).T + self.offset
         return back.astype(np.float32)
 
 
@@ -88,11 +100,10 @@ def root_of_features(features: ArrayLike) -> tuple[Floats, Floats]:
     before = np.zeros_like(values[..., :3])
     before[..., 1:, :] = values[..., :-1, :3]
     half = np.cumsum(before[..., 0], axis=-1)
-    quaternions = np.zeros((*half.shape, 4), values.dtype)
-    quaternions[..., 0], quaternions[..., 2] = np.cos(half), np.sin(half)
+    quaternions = quaternion_about_y(2 * half)
     steps = np.zeros((*half.shape, 3), values.dtype)
     steps[..., 0], steps[..., 2] = before[..., 1], before[..., 2]
-    positions = np.cumsum(_turn_back(quaternions, steps), axis=-2)
+    positions = np.cumsum(rotate_vectors(inverse_quaternions(quaternions), steps), axis=-2)
     positions[..., 1] = values[..., 3]
     return quaternions, positions
 
@@ -102,7 +113,7 @@ def features_to_joints(features: ArrayLike) -> Floats:
     values = _features(features)
     quaternions, root = root_of_features(values)
     local = values[..., 4:67].reshape(*values.shape[:-1], 21, 3)
-    joints = _turn_back(quaternions[..., None, :], local)
+    joints = rotate_vectors(inverse_quaternions(quaternions)[..., None, :], local)
     joints[..., 0] += root[..., None, 0]
     joints[..., 2] += root[..., None, 2]
     return np.concatenate((root[..., None, :], joints), axis=-2)
@@ -156,11 +167,11 @@ def joints_to_features(
     positions = canonical.astype(np.float64)
     heading = _headings(positions)
     following = heading[1:]
-    turn = _multiply(following, _inverse(heading[:-1]))
-    root_step = _turn(following, positions[1:, 0] - positions[:-1, 0])
+    turn = multiply_quaternions(following, inverse_quaternions(heading[:-1]))
+    root_step = rotate_vectors(following, positions[1:, 0] - positions[:-1, 0])
     local = positions - positions[:, :1] * np.array([1.0, 0.0, 1.0])
-    local = _turn(heading[:, None], local)
-    steps = _turn(heading[:-1, None], positions[1:] - positions[:-1])
+    local = rotate_vectors(heading[:, None], local)
+    steps = rotate_vectors(heading[:-1, None], positions[1:] - positions[:-1])
     feet = positions[:, CONTACT_JOINTS]
     contacts = ((feet[1:] - feet[:-1]) ** 2).sum(-1) < CONTACT_SPEED
     frames = len(positions) - 1
@@ -208,14 +219,14 @@ def canonical_joints(
     forward = np.cross([0.0, 1.0, 0.0], across)
     turn = -np.arctan2(forward[0], forward[2])
     placement = Placement(float(scale), offset.astype(np.float32), float(turn))
-    return result @ _rotation_y(turn).T, placement
+    return result @ rotation_about_y(turn).T, placement
 
 
 def _across(positions: Floats, hip_sign: float) -> Floats:
     """Return unit vectors (T, 3) from right to left, or what the data set's makers took for it."""
     hips = positions[:, _LEFT_HIP] - positions[:, _RIGHT_HIP]
     shoulders = positions[:, _RIGHT_SHOULDER] - positions[:, _LEFT_SHOULDER]
-    return _unit(hip_sign * hips + shoulders)
+    return unit(hip_sign * hips + shoulders)
 
 
 def _headings(positions: Floats) -> Floats:
@@ -230,7 +241,7 @@ def _headings(positions: Floats) -> Floats:
     smooth = np.stack(
         [np.convolve(padded[:, i], kernel / kernel.sum(), mode="valid") for i in range(3)], axis=-1
     )
-    quaternions = _between(_unit(smooth), np.array([0.0, 0.0, 1.0]))
+    quaternions = shortest_arc_quaternion(smooth, np.array([0.0, 0.0, 1.0]))
     quaternions[0] = [1.0, 0.0, 0.0, 0.0]
     return quaternions
 
@@ -242,67 +253,12 @@ def _bone_rotations(positions: Floats, heading: Floats) -> Floats:
     for chain in CHAINS:
         before = root
         for parent, child in itertools.pairwise(chain):
-            bone = _unit(positions[:, child] - positions[:, parent])
-            world = quaternion_to_matrix(_between(bone_directions()[child].astype(float), bone))
+            bone = positions[:, child] - positions[:, parent]
+            world = shortest_arc(bone_directions()[child].astype(float), bone)
             local = np.swapaxes(before, -1, -2) @ world
             result[:, child] = np.concatenate((local[..., 0], local[..., 1]), axis=-1)
             before = world
     return result[:, 1:]
-
-
-def _between(source: Floats, target: Floats) -> Floats:
-    """Return the shortest quaternions (..., 4) from unit vectors to unit vectors."""
-    source, target = np.broadcast_arrays(source, target)
-    real = 1 + (source * target).sum(-1, keepdims=True)
-    quaternion = np.concatenate((real, np.cross(source, target)), axis=-1)
-    length = np.linalg.norm(quaternion, axis=-1, keepdims=True)
-    # Opposite vectors leave the axis open: turn about one that is square to both.
-    axis = np.where(
-        np.abs(source[..., :1]) < 0.9,
-        np.cross(source, [1.0, 0.0, 0.0]),
-        np.cross(source, [0.0, 1.0, 0.0]),
-    )
-    half_turn = np.concatenate((np.zeros_like(real), _unit(axis)), axis=-1)
-    return np.where(length > 1e-8, quaternion / np.maximum(length, 1e-8), half_turn)
-
-
-def _turn(quaternions: Floats, vectors: Floats) -> Floats:
-    """Rotate vectors (..., 3) by unit quaternions (..., 4)."""
-    axis = np.broadcast_to(quaternions[..., 1:], vectors.shape)
-    twice = 2 * np.cross(axis, vectors)
-    turned: Floats = vectors + quaternions[..., :1] * twice + np.cross(axis, twice)
-    return turned
-
-
-def _turn_back(quaternions: Floats, vectors: Floats) -> Floats:
-    return _turn(_inverse(quaternions), vectors)
-
-
-def _inverse(quaternions: Floats) -> Floats:
-    return quaternions * np.array([1, -1, -1, -1], quaternions.dtype)
-
-
-def _multiply(first: Floats, second: Floats) -> Floats:
-    real = first[..., :1] * second[..., :1] - (first[..., 1:] * second[..., 1:]).sum(
-        -1, keepdims=True
-    )
-    imaginary = (
-        first[..., :1] * second[..., 1:]
-        + second[..., :1] * first[..., 1:]
-        + np.cross(first[..., 1:], second[..., 1:])
-    )
-    return np.concatenate((real, imaginary), axis=-1)
-
-
-def _rotation_y(angle_rad: float) -> Floats:
-    sin, cos = np.sin(angle_rad), np.cos(angle_rad)
-    return np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
-
-
-def _unit(vectors: Floats) -> Floats:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: Floats = vectors / np.maximum(length, 1e-12)
-    return unit
 
 
 def _features(features: ArrayLike) -> Floats:

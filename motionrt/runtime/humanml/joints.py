@@ -12,6 +12,7 @@ from motionrt.runtime.body.joint_ik import solve_joint_rotations
 from motionrt.runtime.body.joint_names import joint_roles
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.resample import resample
+from motionrt.runtime.body.rotation import rotation_about_y
 from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml.features import FPS, NUM_JOINTS, root_of_features
@@ -142,9 +143,7 @@ def _moved(
     joints: ArrayLike, pivot: ArrayLike, target: ArrayLike, turn_rad: float
 ) -> NDArray[np.float32]:
     """Turn joints about y around a pivot, then bring the pivot to a target along x and z."""
-    sin, cos = np.sin(turn_rad), np.cos(turn_rad)
-    rotation = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     ground = np.array([1.0, 0.0, 1.0])
     centre = np.asarray(pivot, np.float64) * ground
-    moved = (np.asarray(joints, np.float64) - centre) @ rotation.T
+    moved = (np.asarray(joints, np.float64) - centre) @ rotation_about_y(turn_rad).T
     return np.asarray(moved + np.asarray(target, np.float64) * ground, np.float32)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motionrt.runtime.body.rotation import rotation_about_y, unit
 from motionrt.runtime.errors import InputError
 
 # Degrees that the camera stands away from the figure's front, towards its right side: somebody who
@@ -35,8 +36,7 @@ class Camera:
         Depth is metres behind the target, seen from the eye; points behind the eye are held in
         front of it, where they land far outside the picture.
         """
-        right = np.array([self.direction[2], 0.0, -self.direction[0]])  # up × direction
-        right /= np.linalg.norm(right)
+        right = unit(np.array([self.direction[2], 0.0, -self.direction[0]]))  # up × direction
         axes = np.stack([right, np.cross(self.direction, right), -self.direction])
         x, y, depth = np.moveaxis((np.asarray(points, np.float64) - self.target) @ axes.T, -1, 0)
         zoom = self.scale * self.distance / np.maximum(self.distance + depth, 0.05 * self.distance)
@@ -51,6 +51,5 @@ def view_direction(heading: NDArray[np.float64], view: str) -> NDArray[np.float6
     if view not in VIEWS:
         raise InputError(f"view is {view!r}; choose one of {', '.join(VIEWS)}")
     azimuth, elevation = np.radians(VIEWS[view]), np.radians(ELEVATION)
-    up = np.array([0.0, 1.0, 0.0])
-    flat = np.cos(azimuth) * heading + np.sin(azimuth) * np.cross(heading, up)
-    return np.asarray(np.cos(elevation) * flat + np.sin(elevation) * up)
+    flat = rotation_about_y(-azimuth) @ heading
+    return np.asarray(np.cos(elevation) * flat + np.sin(elevation) * np.array([0.0, 1.0, 0.0]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.rotation import unit
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.viewer.camera import Camera
 from motionrt.viewer.canvas import WHITE, Canvas, Colour, mix
@@ -40,8 +41,7 @@ class Head:
     def centre(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the ball's middle; joints is (..., J, 3), the result (..., 3)."""
         neck, top = (joints[..., group, :].mean(axis=-2) for group in (self.neck, self.top))
-        length = np.maximum(np.linalg.norm(top - neck, axis=-1, keepdims=True), 1e-6)
-        return np.asarray(top + (top - neck) / length * self.beyond)
+        return np.asarray(top + unit(top - neck) * self.beyond)
 
 
 @dataclass(frozen=True)

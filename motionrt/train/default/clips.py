@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.body.rotation import multiply_quaternions, quaternion_to_matrix, slerp
+from motionrt.runtime.body.rotation import (
+    multiply_quaternions,
+    quaternion_about_y,
+    quaternion_to_matrix,
+    rotation_about_y,
+    slerp,
+    unit,
+)
 from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
 from motionrt.runtime.errors import InputError
 
@@ -76,8 +83,7 @@ def read_clips(folder: Path, splits: Sequence[str] = ("train", "val")) -> Iterat
         if split is None:
             continue
         start, stop = split["offsets"][record["index"] : record["index"] + 2]
-        rotations = split["quat"][start:stop].astype(np.float32) / QUATERNION_SCALE
-        rotations /= np.linalg.norm(rotations, axis=-1, keepdims=True)
+        rotations = unit(split["quat"][start:stop].astype(np.float32) / QUATERNION_SCALE)
         yield Clip(
             name=record["id"],
             folder=folder.name,
@@ -166,7 +172,7 @@ def lengthen(clip: Clip, skeleton: Skeleton, num_frames: int) -> Clip | None:
         return None
     # Per frame: pose without heading, and the step to the next frame seen from the heading.
     unturned = clip.rotations.copy()
-    unturned[:, 0] = multiply_quaternions(_quaternion_about_y(-heading), clip.rotations[:, 0])
+    unturned[:, 0] = multiply_quaternions(quaternion_about_y(-heading), clip.rotations[:, 0])
     steps = np.diff(ground, axis=0, append=2 * ground[-1:] - ground[-2:-1])
     steps = _about_y(steps[:, None], -heading)[:, 0]
     turns = np.diff(heading, append=2 * heading[-1:] - heading[-2:-1])
@@ -190,7 +196,7 @@ def lengthen(clip: Clip, skeleton: Skeleton, num_frames: int) -> Clip | None:
     root = ground[0] + np.concatenate([np.zeros((1, 3)), np.cumsum(travel[:-1], axis=0)])
     root[:, 1] = heights
     rotations = rotations.copy()
-    rotations[:, 0] = multiply_quaternions(_quaternion_about_y(new_heading), rotations[:, 0])
+    rotations[:, 0] = multiply_quaternions(quaternion_about_y(new_heading), rotations[:, 0])
     return replace(clip, rotations=rotations.astype(np.float32), root=root.astype(np.float32))
 
 
@@ -213,7 +219,7 @@ def bend(clip: Clip, skeleton: Skeleton, turn_rad: Array) -> Clip:
     after = _about_y(pivots[1:, None], turn_rad[1:])[:, 0]
     shift = np.concatenate([np.zeros((1, 3)), np.cumsum(before - after, axis=0)])
     rotations = clip.rotations.copy()
-    rotations[:, 0] = multiply_quaternions(_quaternion_about_y(turn_rad), rotations[:, 0])
+    rotations[:, 0] = multiply_quaternions(quaternion_about_y(turn_rad), rotations[:, 0])
     root = _about_y(clip.root[:, None], turn_rad)[:, 0] + shift
     return replace(
         clip, rotations=rotations.astype(np.float32), root=root.astype(np.float32), bent=True
@@ -222,13 +228,5 @@ def bend(clip: Clip, skeleton: Skeleton, turn_rad: Array) -> Clip:
 
 def _about_y(vectors: Array, angle: Array) -> Array:
     """Turn vectors (T, N, 3) about the vertical by angle (T,)."""
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    turned: Array = np.stack([cos * x + sin * z, y, cos * z - sin * x], axis=-1)
+    turned: Array = vectors @ np.swapaxes(rotation_about_y(angle), -1, -2)  # type: ignore[assignment]
     return turned
-
-
-def _quaternion_about_y(angle: Array) -> Array:
-    zero = np.zeros_like(angle)
-    turn: Array = np.stack([np.cos(angle / 2), zero, np.sin(angle / 2), zero], axis=-1)
-    return turn

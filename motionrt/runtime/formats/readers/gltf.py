@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from motionrt.runtime.body.joint_names import joint_groups
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import rebase
-from motionrt.runtime.body.rotation import quaternion_to_matrix, slerp
+from motionrt.runtime.body.rotation import quaternion_to_matrix, slerp, unit
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.known_skeletons import on_known_skeleton, unique_names
@@ -218,7 +218,7 @@ def _tracks(file: _File, animation: dict[str, Any]) -> dict[tuple[int, str], _Tr
         if target["path"] == "scale" and np.abs(values - 1).max() < 1e-3:
             continue
         if width == 4:
-            values = values / np.linalg.norm(values, axis=-1, keepdims=True)
+            values = unit(values)
         tracks[int(target["node"]), str(target["path"])] = _Track(times, values, interpolation)
     if not tracks:
         raise InputError("its animation moves no node")

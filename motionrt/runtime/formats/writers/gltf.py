@@ -16,7 +16,12 @@ import motionrt
 from motionrt.runtime.body.joint_names import renamed_joints
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import rebase, rest_rotations
-from motionrt.runtime.body.rotation import continuous_quaternions, matrix_to_quaternion
+from motionrt.runtime.body.rotation import (
+    continuous_quaternions,
+    matrix_to_quaternion,
+    perpendicular,
+    unit,
+)
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.files import atomic_file
 
@@ -88,8 +93,7 @@ def glb_bytes(motion: Motion, *, rest: str = "neutral", joint_names: str | None 
 
     times = (np.arange(motion.num_frames) / motion.fps).astype(np.float32)
     time_accessor = buffer.add(times[:, None], bounds=True)
-    quaternions = continuous_quaternions(matrix_to_quaternion(based.local_rot_mats))
-    quaternions = quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True)
+    quaternions = unit(continuous_quaternions(matrix_to_quaternion(based.local_rot_mats)))
     rotations = np.roll(quaternions, -1, axis=-1).swapaxes(0, 1).astype(np.float32)  # x y z w
     outputs = [(0, "translation", buffer.add(motion.root_positions))]
     outputs += [(j, "rotation", accessor) for j, accessor in enumerate(buffer.add_each(rotations))]
@@ -243,10 +247,8 @@ def _figure(skeleton: Skeleton, bind: NDArray[np.float32]) -> _Mesh:
     radius = np.array(radii, np.float32)
     normals, is_end, triangles = _unit_capsule()
     # An orthonormal frame for each bone: z along it.
-    along = (end - start) / np.linalg.norm(end - start, axis=-1, keepdims=True)
-    helper = np.where(np.abs(along[:, :1]) < 0.9, [[1.0, 0, 0]], [[0, 1.0, 0]])
-    across = np.cross(helper, along)
-    across /= np.linalg.norm(across, axis=-1, keepdims=True)
+    along = unit(end - start)
+    across = perpendicular(along)
     frames = np.stack([across, np.cross(along, across), along], axis=-1)  # (bones, 3, 3)
     world_normals = np.einsum("bij,vj->bvi", frames, normals)
     base = np.where(is_end[None, :, None], end[:, None], start[:, None])

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from motionrt.runtime.body.heading import forward_vectors, hip_heading
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.files import atomic_file
 from motionrt.runtime.kimodo.constraints import Constraint, Root2D
-from motionrt.runtime.kimodo.features import hip_heading
 from motionrt.viewer.camera import Camera, view_direction
 from motionrt.viewer.canvas import HAIRLINE, INK, MUTED, PANEL, WHITE, Canvas, Colour
 from motionrt.viewer.figure import make_figure
@@ -81,7 +81,7 @@ def draw_constraints(constraints: Sequence[Constraint], skeleton: Skeleton) -> I
         row, column = divmod(number, POSES_IN_ROW)
         x = MARGIN * 2 + MAP + (column + 0.5) * POSE_WIDTH
         y = MARGIN + 30 + row * _ROW
-        forward = np.array([np.sin(pose.heading), 0.0, np.cos(pose.heading)])
+        forward = forward_vectors(np.array(pose.heading))
         camera = Camera(
             pose.joints[0] * (1, 0, 1),
             view_direction(forward, "three-quarter"),

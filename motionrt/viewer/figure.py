@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.heading import forward_vectors, heading_across
 from motionrt.runtime.body.rotation import unit
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.viewer.camera import Camera
@@ -167,17 +168,13 @@ def facing(figure: Figure, skeleton: Skeleton, joints: NDArray[np.float64]) -> N
     for joint, parent in enumerate(skeleton.parents):
         if parent < 0 or figure.sides[parent] != figure.sides[joint]:
             firsts[figure.sides[joint]].append(joint)
-    forward = np.zeros_like(joints[:, 0])
+    across = np.zeros_like(joints[:, 0])
     if firsts["left"] and firsts["right"]:
-        across = joints[:, firsts["left"]].mean(axis=1) - joints[:, firsts["right"]].mean(axis=1)
-        forward = np.cross(across, [0.0, 1.0, 0.0])
-    lengths = np.linalg.norm(forward, axis=-1)
-    result = np.empty_like(forward)
-    last = np.array([0.0, 0.0, 1.0])
-    for frame, length in enumerate(lengths):
-        if length > 1e-4 * figure.height:
-            last = forward[frame] / length
-        result[frame] = last
+        across = joints[:, firsts["right"]].mean(axis=1) - joints[:, firsts["left"]].mean(axis=1)
+    result = forward_vectors(heading_across(across))
+    known = np.linalg.norm(across[:, ::2], axis=-1) > 1e-4 * figure.height
+    for frame in np.flatnonzero(~known):
+        result[frame] = result[frame - 1] if frame else (0.0, 0.0, 1.0)
     return result
 
 

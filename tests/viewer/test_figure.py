@@ -61,6 +61,9 @@ def test_figures_face_forward_at_rest_and_turn_with_their_joints(
     assert facing(figure, motion.skeleton, rest)[0] @ [0, 0, 1] > 0.98
     quarter = rest @ np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])  # rows: +z goes to +x
     assert facing(figure, motion.skeleton, quarter)[0] @ [1, 0, 0] > 0.98
+    nowhere = np.zeros_like(rest)
+    headings = facing(figure, motion.skeleton, np.concatenate([nowhere, quarter, nowhere, nowhere]))
+    np.testing.assert_array_equal(headings, [[0, 0, 1], headings[1], headings[1], headings[1]])
 
 
 def test_a_skeleton_without_sides_or_head_is_drawn_as_a_trunk() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.kimodo.features import hip_heading
 
 STANDING_HEIGHT_M = 0.015
 """A foot joint this close to its lowest height counts as standing, where contacts are not known.

@@ -23,6 +23,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motionrt.runtime.body.heading import heading_across
 from motionrt.runtime.body.rotation import (
     Floats,
     inverse_quaternions,
@@ -215,15 +216,18 @@ def canonical_joints(
         result[:, joint] = result[:, _PARENTS[joint]] + bone
     offset = np.array([result[0, 0, 0], result[..., 1].min(), result[0, 0, 2]])
     result -= offset
-    across = _across(result[:1], -1.0)[0]
-    forward = np.cross([0.0, 1.0, 0.0], across)
-    turn = -np.arctan2(forward[0], forward[2])
-    placement = Placement(float(scale), offset.astype(np.float32), float(turn))
+    turn = -heading_of_joints(result[0])
+    placement = Placement(float(scale), offset.astype(np.float32), turn)
     return result @ rotation_about_y(turn).T, placement
 
 
+def heading_of_joints(joints: ArrayLike) -> float:
+    """Return where one frame of joints (22, 3) faces, by hips and shoulders: radians about y."""
+    return float(heading_across(_across(np.asarray(joints, np.float64)[None], -1.0)[0]))
+
+
 def _across(positions: Floats, hip_sign: float) -> Floats:
-    """Return unit vectors (T, 3) from right to left, or what the data set's makers took for it."""
+    """Return unit vectors (T, 3) from left to right, or what the data set's makers took for it."""
     hips = positions[:, _LEFT_HIP] - positions[:, _RIGHT_HIP]
     shoulders = positions[:, _RIGHT_SHOULDER] - positions[:, _LEFT_SHOULDER]
     return unit(hip_sign * hips + shoulders)

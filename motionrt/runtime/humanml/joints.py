@@ -15,7 +15,12 @@ from motionrt.runtime.body.resample import resample
 from motionrt.runtime.body.rotation import rotation_about_y
 from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.humanml.features import FPS, NUM_JOINTS, root_of_features
+from motionrt.runtime.humanml.features import (
+    FPS,
+    NUM_JOINTS,
+    heading_of_joints,
+    root_of_features,
+)
 
 SEAM_FRAMES = 8
 """Over so many frames a joined clip gives up the pose and speed that it was joined with."""
@@ -74,13 +79,6 @@ def joints_of_motion(motion: Motion) -> NDArray[np.float32]:
         )
     order = [role for role, _ in sorted(wanted.items(), key=lambda item: item[1])]
     return resample(motion, FPS).posed_joints[:, [found[role] for role in order]]
-
-
-def heading_of_joints(joints: ArrayLike) -> float:
-    """Return where one frame of joints (22, 3) faces: radians about y, 0 is +z."""
-    frame = np.asarray(joints, np.float64)
-    across = (frame[1] - frame[2]) + (frame[16] - frame[17])
-    return float(np.arctan2(-across[2], across[0]))
 
 
 def place_after(clip: ArrayLike, before: ArrayLike) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import (
     axis_angle_to_matrix,
@@ -22,7 +23,7 @@ from motionrt.runtime.body.rotation import (
 from motionrt.runtime.body.skeleton import Skeleton, load_skeleton, reduce
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
-from motionrt.runtime.kimodo.features import MotionFeatures, hip_heading
+from motionrt.runtime.kimodo.features import MotionFeatures
 from motionrt.runtime.kimodo.motion_correction import CorrectionTargets
 from motionrt.runtime.kimodo.root_smoother import smooth_root
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.rotation import (
     Floats,
     matrix_to_rot6d,
@@ -25,20 +26,6 @@ STD_EPSILON = 1e-5
 
 CONTACT_MAX_SPEED_MPS = 0.15
 CONTACT_MAX_HEIGHT_M = 0.10
-
-
-def hip_heading(posed_joints: ArrayLike, skeleton: Skeleton) -> Floats:
-    """Find where a body faces, in radians, from its hips: (..., J, 3) gives (...).
-
-    0 faces +z; turning the body by an angle about +y adds that angle.
-    """
-    if len(skeleton.hip_joints) != 2:
-        raise InputError(f"skeleton {skeleton.name} does not say which joints are its hips")
-    joints = np.asarray(posed_joints)
-    right, left = skeleton.hip_joints
-    across = joints[..., right, :] - joints[..., left, :]
-    heading: Floats = np.arctan2(across[..., 2], -across[..., 0])
-    return heading
 
 
 def frame_differences(values: ArrayLike, lengths: ArrayLike | None = None) -> Floats:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
@@ -25,7 +26,7 @@ from motionrt.runtime.kimodo.constraints import (
     conditioning,
     crop_constraints,
 )
-from motionrt.runtime.kimodo.features import MotionFeatures, hip_heading
+from motionrt.runtime.kimodo.features import MotionFeatures
 
 NUM_TRANSITION_FRAMES = 5
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.rotation import (
     multiply_quaternions,
     quaternion_about_y,
@@ -136,10 +137,7 @@ def resample(clip: Clip, fps: float, tempo: float = 1.0) -> Clip:
 
 def headings(joints: Array, skeleton: Skeleton) -> Array:
     """Find the heading (T,) in radians from world joints (T, J, 3); unwrapped over time."""
-    right, left = skeleton.hip_joints
-    across = joints[:, right] - joints[:, left]
-    angle: Array = np.unwrap(np.arctan2(across[:, 2], -across[:, 0])).astype(np.float32)
-    return angle
+    return np.unwrap(hip_heading(joints, skeleton)).astype(np.float32)
 
 
 def lengthen(clip: Clip, skeleton: Skeleton, num_frames: int) -> Clip | None:

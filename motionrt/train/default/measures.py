@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.heading import forward_vectors
 from motionrt.runtime.body.skeleton import Skeleton
 
 Array = NDArray[np.float32]
@@ -75,7 +76,7 @@ def measure(
     heading = np.convolve(
         np.pad(heading_rad, smoothing // 2, "edge"), np.ones(smoothing) / smoothing, "valid"
     )
-    facing = np.stack([np.sin(heading_rad[:-1]), np.cos(heading_rad[:-1])], axis=-1)
+    facing = forward_vectors(heading_rad[:-1])[:, ::2]
     leftward = np.stack([facing[:, 1], -facing[:, 0]], axis=-1)
     path = speeds.sum() + 1e-6
     pelvis = joints[:, 0, 1]

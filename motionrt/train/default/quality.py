@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.kimodo.features import hip_heading
 
 Array = NDArray[np.float32]
 

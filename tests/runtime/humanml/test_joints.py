@@ -6,10 +6,9 @@ from motionrt.runtime.body.joint_names import STYLES, renamed_joints
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.humanml.features import joints_to_features
+from motionrt.runtime.humanml.features import heading_of_joints, joints_to_features
 from motionrt.runtime.humanml.joints import (
     SEAM_FRAMES,
-    heading_of_joints,
     join,
     join_between,
     joints_of_motion,

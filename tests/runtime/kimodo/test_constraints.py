@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import matrix_to_rot6d
 from motionrt.runtime.body.skeleton import load_skeleton
@@ -27,7 +28,7 @@ from motionrt.runtime.kimodo.constraints import (
     correction_targets,
     crop_constraints,
 )
-from motionrt.runtime.kimodo.features import MotionFeatures, hip_heading
+from motionrt.runtime.kimodo.features import MotionFeatures
 
 Make = Callable[..., Motion]
 FRAMES = 16

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.features import MotionFeatures, hip_heading, statistics_from_parts
+from motionrt.runtime.kimodo.features import MotionFeatures, statistics_from_parts
 
 SMPLX = load_skeleton("smplx22")
 FEATURES = MotionFeatures(SMPLX, fps=30)
@@ -136,7 +137,3 @@ def test_wrong_shapes_are_refused() -> None:
         FEATURES.encode(local, root[:3])
     with pytest.raises(InputError, match="features are"):
         FEATURES.decode(np.zeros((4, 272), np.float32))
-    with pytest.raises(InputError, match="hips"):
-        from dataclasses import replace
-
-        hip_heading(np.zeros((2, 22, 3)), replace(SMPLX, hip_joints=()))

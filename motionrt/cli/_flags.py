@@ -10,6 +10,7 @@ import click
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.families import Family, all_families
+from motionrt.runtime.formats.table import DEFAULT_FORMAT, FORMATS
 from motionrt.runtime.options import Kind, Option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -27,6 +28,22 @@ _SETTINGS: Mapping[Kind, dict[str, Any]] = {
 _GIVEN = "motionrt.given"
 
 
+def format_flags(function: Function) -> Function:
+    """Add a flag for every format that is not written anyway, as ``formats``."""
+
+    def gather(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.params.setdefault("formats", []).append(option.name)
+
+    for row in reversed(FORMATS.values()):
+        if row.name != DEFAULT_FORMAT:
+            told = f"Write {row.ending} too: {row.holds}."
+            function = click.option(
+                f"--{row.name}", is_flag=True, expose_value=False, callback=gather, help=told
+            )(function)
+    return function
+
+
 class FamilyCommand(click.Command):
     """A command that has every family's options as flags, and parses as Kimodo's command line does.
 
@@ -34,11 +51,10 @@ class FamilyCommand(click.Command):
     with a dash if there is a blank in it.
     """
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        """Add the families' flags behind the command's own."""
-        super().__init__(*args, **settings)
-        for name, option in _all_options().items():
-            self.params.append(_flag_of(name, option))
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the command's own flags, the families', and --help."""
+        *own, last = super().get_params(ctx)
+        return [*own, *(_flag_of(name, option) for name, option in _all_options().items()), last]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the arguments into what click understands."""

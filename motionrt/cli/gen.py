@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
-from motionrt.cli._flags import FamilyCommand, flag, given_options
+from motionrt.cli._flags import FamilyCommand, flag, format_flags, given_options
 
 if TYPE_CHECKING:
     from motionrt.cli._output import Outputs
@@ -53,10 +54,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where to write, without the ending.",
 )
-@flag("bvh", is_flag=True, help="Write a BVH file.")
-@flag("glb", is_flag=True, help="Write a glTF file with a figure that any viewer shows.")
-@flag("csv", is_flag=True, help="Write MuJoCo qpos (G1; written anyway for the G1 models).")
-@flag("amass", is_flag=True, help="Write AMASS .npz (SMPL-X; written anyway for its models).")
+@format_flags
 @flag("fps", type=float, help="Frame rate of the files.  [default: the model's]")
 @flag("rest", type=click.Choice(["neutral", "t-pose"]), help="Rest pose of BVH and glTF.")
 @flag(
@@ -87,10 +85,6 @@ def command(
     input_folder: Path | None,
     batch: Path | None,
     output: str,
-    bvh: bool,
-    glb: bool,
-    csv: bool,
-    amass: bool,
     fps: float | None,
     rest: str | None,
     joint_names: str | None,
@@ -100,12 +94,13 @@ def command(
     threads: int,
     quiet: bool,
     as_json: bool,
+    formats: Sequence[str] = (),
     **family_flags: Any,
 ) -> None:
     """Generate a motion of PROMPT and write it as .npz, and what else is asked for.
 
-    Every sentence of PROMPT is a part of the motion. G1 motions are written as .csv too, SMPL-X
-    motions as AMASS .npz, HumanML3D motions as positions in .npy.
+    Every sentence of PROMPT is a part of the motion. A format that is made for the model's body is
+    written unasked: .csv of G1, AMASS of SMPL-X, .npy of HumanML3D's joints.
     """
     instead = (input_folder, family_flags["continue_from"], family_flags["between"])
     if batch is not None and not all(given is None for given in (prompt, *instead)):
@@ -125,10 +120,9 @@ def command(
     loaded = time.perf_counter()
     options = given_options(ctx, family_flags, family)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
-    asked = {"bvh": bvh, "glb": glb, "csv": csv, "amass": amass}
     rig: dict[str, Any] = {"rest": rest, "joint_names": joint_names}
     settings = {"bvh": {**rig, "scale": bvh_scale}, "glb": rig}
-    outputs = _outputs(pipeline.skeleton, asked, settings, fps)
+    outputs = _outputs(pipeline.skeleton, formats, settings, fps)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
         run_batch(pipeline, items, Path(output), outputs, quiet, as_json)
@@ -164,23 +158,23 @@ def _use_text_encoder(pipeline: Pipeline, url: str | None) -> None:
 
 def _outputs(
     skeleton: Skeleton,
-    asked: dict[str, bool],
+    asked: Sequence[str],
     settings: dict[str, dict[str, Any]],
     fps: float | None,
 ) -> Outputs:
     """Settle what is written: .npz, what is asked for, and what belongs to the body."""
     from motionrt.cli._output import Outputs
+    from motionrt.runtime.formats.table import DEFAULT_FORMAT, FORMATS
 
     extra = skeleton.extra_formats
-    for name in ("csv", "amass"):
-        if asked[name] and name not in extra:
+    for name in asked:
+        if FORMATS[name].one_body and name not in extra:
             raise click.UsageError(
-                f"--csv is for G1 and --amass for SMPL-X, this model makes {skeleton.name}"
+                f"--{name} holds {FORMATS[name].holds}; this model makes {skeleton.name}"
             )
-    formats = ["npz", *(name for name, wanted in asked.items() if wanted or name in extra)]
-    formats += [name for name in extra if name not in formats]
+    wanted = {DEFAULT_FORMAT, *asked, *extra}
     given = {
         name: {key: value for key, value in options.items() if value is not None}
         for name, options in settings.items()
     }
-    return Outputs(tuple(formats), fps=fps, settings=given)
+    return Outputs(tuple(name for name in FORMATS if name in wanted), fps=fps, settings=given)

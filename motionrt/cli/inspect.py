@@ -71,9 +71,7 @@ def _text(text: Mapping[str, Any]) -> str:
 def _show_graph(name: str, graph: GraphInfo, manifest: Manifest, verbose: bool) -> None:
     size = sum(manifest.files[file].size for file in {*graph.files.values(), *graph.data})
     told = f"    {name:<14}{graph.precision:<13}{size / 1e6:9.1f} MB"
-    if graph.deviation:
-        told += f"  off torch's by {_listed(graph.deviation)}"
-    click.echo(told)
+    click.echo(told + _deviation(graph.deviation))
     if not verbose:
         return
     if graph.loop is not None:
@@ -85,6 +83,20 @@ def _show_graph(name: str, graph: GraphInfo, manifest: Manifest, verbose: bool) 
     for axis, sizes in graph.axes.items():
         most = "any" if sizes.largest is None else sizes.largest
         click.echo(f"      axis {axis:<21}{sizes.smallest} to {most}")
+
+
+def _deviation(figures: Mapping[str, float]) -> str:
+    """Say how far a graph is from the model that it was exported from."""
+    said = []
+    if "motion_joints_cm" in figures:
+        said.append(f"joints off by {figures['motion_joints_cm']:.2g} cm")
+    if "cosine" in figures:
+        said.append(f"cosine {figures['cosine']:.4f}")
+    if "relative" in figures:
+        said.append(f"{figures['relative']:.2%} relative")
+    elif "export" in figures:
+        said.append(f"at most {figures['export']:.1e} from torch's")
+    return f"  {', '.join(said)}" if said else ""
 
 
 def _listed(values: Mapping[str, Any]) -> str:

@@ -60,7 +60,11 @@ NUM_STEPS = Option(
     "Denoising steps; more follow the model more closely and take longer.  [default: the model's]",
     "diffusion-steps",
 )
-SOLVER = Option(Kind.TEXT, "How steps are taken: ddim, dpmpp-2m or, for MotionGPT3, ancestral.")
+SOLVER = Option(
+    Kind.TEXT,
+    "How steps are taken: ddim, dpmpp-2m (fewer steps) or ancestral, of which a family has some.  "
+    "[default: the model's]",
+)
 PRESET = Option(Kind.TEXT, "Solver and steps: fast, balanced, or exact (as upstream).")
 GUIDANCE_TYPE = Option(Kind.TEXT, "Guidance: nocfg, regular or separated.", "cfg-type")
 GUIDANCE_WEIGHTS = Option(

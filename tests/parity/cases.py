@@ -1,8 +1,11 @@
 """Golden cases on disk, and the functions that run them.
 
 A case is a folder inside a family's folder. What runs it is every function ``run_<kind>`` of the
-family's modules, where kind is the case's own ("kind" in case.json) or what its folder's name
-begins with. A case that nothing runs is a failure: it is listed with no runners.
+modules beside this one that name the family in ``FAMILIES``, where kind is the case's own ("kind"
+in case.json) or what its folder's name begins with. A case that nothing runs is a failure: it is
+listed with no runners.
+
+``python tests/parity/cases.py DIR`` lists the families' folders below DIR that are run.
 """
 
 from __future__ import annotations
@@ -10,18 +13,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 OWN = Path(__file__).parents[1] / "golden"
-MODULES = {
-    "kimodo": ("kimodo", "kimodo_motion", "kimodo_controls", "text_encoders"),
-    "kimodo-cli": ("kimodo_controls",),
-    "text-encoders": ("text_encoders",),
-    "motiongpt3": ("motiongpt3",),
-}
-"""Family (its folder's name) -> modules beside this one."""
 NO_CASES = {"checkpoints", "__pycache__"}
 
 Runner = Callable[[Path], None]
@@ -36,6 +36,19 @@ class Case:
     @property
     def id(self) -> str:
         return f"{self.family}/{self.folder.name}"
+
+
+@cache
+def modules() -> dict[str, tuple[ModuleType, ...]]:
+    """Return the modules that run cases, by the families that they name."""
+    found: dict[str, list[ModuleType]] = {}
+    for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if info.name.startswith("test_") or info.name == "cases":
+            continue
+        module = importlib.import_module(f"parity.{info.name}")
+        for family in getattr(module, "FAMILIES", ()):
+            found.setdefault(family, []).append(module)
+    return {family: tuple(found[family]) for family in sorted(found)}
 
 
 def find_cases(root: Path) -> Iterator[Case]:
@@ -59,19 +72,17 @@ def find_cases(root: Path) -> Iterator[Case]:
 
 
 def family_of(folder: Path) -> str | None:
-    """Name the family of a folder: by its name, or by the kinds of the cases in it."""
-    names = sorted(MODULES, key=len, reverse=True)
-    for name in names:
-        if (
-            folder.name == name
-            or folder.name.startswith(f"{name}-")
-            or folder.name.startswith(f"{name}_")
-        ):
+    """Name the family of a folder: by its name, or as the one that runs the kinds of its cases."""
+    for name in sorted(modules(), key=len, reverse=True):
+        if folder.name == name or folder.name.startswith((f"{name}-", f"{name}_")):
             return name
     kinds = {kind_of(case) for case in folder.glob("*/") if (case / "case.json").is_file()}
     if not kinds:
         return None
-    return "kimodo-cli" if kinds == {"kimodo_cli"} else "kimodo"
+    able = [
+        name for name, found in modules().items() if kinds <= set().union(*map(kinds_of, found))
+    ]
+    return able[0] if able else None
 
 
 def kind_of(case: Path) -> str:
@@ -80,22 +91,31 @@ def kind_of(case: Path) -> str:
     return str(content.get("kind", "") if isinstance(content, dict) else "")
 
 
+def kinds_of(module: ModuleType) -> dict[str, Runner]:
+    """Return the functions of a module that run cases, by the kinds that they run."""
+    return {
+        name.removeprefix("run_"): function
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if name.startswith("run_") and function.__module__ == module.__name__
+    }
+
+
 def runners(family: str, case: Path) -> tuple[Runner, ...]:
     """Return what runs a case: of all kinds that fit, the most specific in each module."""
     folder_name = case.name.replace("-", "_")
     found: list[Runner] = []
-    for name in MODULES[family]:
-        if not Path(__file__).with_name(f"{name}.py").is_file():
-            continue
-        module = importlib.import_module(f"parity.{name}")
-        kinds = {
-            function_name.removeprefix("run_"): function
-            for function_name, function in inspect.getmembers(module, inspect.isfunction)
-            if function_name.startswith("run_") and function.__module__ == module.__name__
-        }
+    for module in modules()[family]:
+        kinds = kinds_of(module)
         by_name = [kind for kind in kinds if f"{folder_name}_".startswith(f"{kind}_")]
         if by_name:
             found.append(kinds[max(by_name, key=len)])
         elif kind_of(case) in kinds:
             found.append(kinds[kind_of(case)])
     return tuple(found)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    for place in sorted(Path(sys.argv[1]).iterdir()):
+        if place.is_dir() and place.name in modules():
+            print(place)

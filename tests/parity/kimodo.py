@@ -15,6 +15,9 @@ from motionrt.export.readers.kimodo import read_kimodo
 from motionrt.runtime.kimodo.guidance import Guidance
 from motionrt.runtime.sampling import schedule
 
+FAMILIES = ("kimodo",)
+"""Golden folders whose cases are run here (see ``cases``)."""
+
 NETWORK = {"atol": 2e-4, "rtol": 2e-4}
 """The forward cases' README: one pass through the network."""
 SAMPLED = {"atol": 3e-3, "rtol": 1e-3}

@@ -30,6 +30,9 @@ from motionrt.runtime.kimodo.motion_correction import correct_motion
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 from motionrt.runtime.sampling.noise import TorchGenerator
 
+FAMILIES = ("kimodo", "kimodo-cli")
+"""Golden folders whose cases are run here (see ``cases``)."""
+
 CONDITIONING = 1e-4
 """Masks and observed motion, by the constraints cases' README."""
 FEATURES = {"atol": 3e-3, "rtol": 1e-3}

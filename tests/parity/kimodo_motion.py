@@ -20,6 +20,9 @@ from motionrt.runtime.body.skeleton import expand, load_skeleton
 from motionrt.runtime.kimodo.features import MotionFeatures, statistics_from_parts
 from motionrt.runtime.kimodo.root_smoother import smooth_root
 
+FAMILIES = ("kimodo",)
+"""Golden folders whose cases are run here (see ``cases``)."""
+
 GEOMETRY = 2e-5  # float32 sums over a few joints; upstream suggests 1e-4
 FEATURES = 1e-4  # velocities are positions times 30 frames a second
 BVH_DEGREES = 5e-4  # angles of float32 rotations; upstream suggests 2e-3

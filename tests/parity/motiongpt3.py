@@ -38,6 +38,9 @@ from motionrt.runtime.motiongpt3.prompt import (
 from motionrt.runtime.motiongpt3.schedule import NUM_BASE_STEPS, latent_schedule
 from motionrt.runtime.pipeline import load
 
+FAMILIES = ("motiongpt3",)
+"""Golden folders whose cases are run here (see ``cases``)."""
+
 CLOSE = 1e-4  # of max(1, largest value): float32 through a few layers; the fixtures' own advice
 SAMPLED = 1e-3  # the same after a whole guided sampling loop
 TABLE = 2e-6  # float64 tables, rounded once to the loop's float32

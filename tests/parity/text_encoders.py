@@ -33,6 +33,9 @@ from motionrt.runtime.kimodo.model_names import resolve_model_name
 from motionrt.runtime.request import num_frames
 from motionrt.runtime.text.prompt import clean_prompt, split_prompt
 
+FAMILIES = ("kimodo", "text-encoders")
+"""Golden folders whose cases are run here (see ``cases``)."""
+
 ENCODER = 2e-5  # float32 through a few layers; the fixtures' own advice
 PROJECTOR = 2e-5  # one or two float32 products
 ATTENTION = 5e-5  # inputs have large outliers; the fixtures' own advice

@@ -34,6 +34,8 @@ class Format:
     reader: str
     """Its function, as module:name."""
     writer: str
+    one_body: bool = False
+    """It holds one body alone: only skeletons that list it (`extra_formats`) can be written."""
 
 
 FORMATS = {
@@ -66,6 +68,7 @@ FORMATS = {
             "the robot Unitree G1; MuJoCo's qpos",
             f"{_READERS}.csv:read_csv",
             f"{_WRITERS}.csv:write_csv",
+            one_body=True,
         ),
         Format(
             "amass",
@@ -73,6 +76,7 @@ FORMATS = {
             "SMPL-X bodies, as AMASS has them",
             f"{_READERS}.amass:read_amass",
             f"{_WRITERS}.amass:write_amass",
+            one_body=True,
         ),
         Format(
             "npy",
@@ -80,10 +84,15 @@ FORMATS = {
             "HumanML3D's joint positions; features are read too",
             f"{_READERS}.npy:read_npy",
             f"{_WRITERS}.npy:write_npy",
+            one_body=True,
         ),
     )
 }
 """By name; of several with one suffix the first is taken."""
+
+
+DEFAULT_FORMAT = "npz"
+"""What is always written of a generated motion."""
 
 
 def format_of(path: str | os.PathLike[str]) -> str:

@@ -1,0 +1,1 @@
+"""A third family, to see that one is new files and one row: bodies that bob up and down."""

@@ -72,17 +72,17 @@ def find_cases(root: Path) -> Iterator[Case]:
 
 
 def family_of(folder: Path) -> str | None:
-    """Name the family of a folder: by its name, or as the one that runs the kinds of its cases."""
+    """Name the family of a folder: by its name, or as the one that runs most kinds of its cases."""
     for name in sorted(modules(), key=len, reverse=True):
         if folder.name == name or folder.name.startswith((f"{name}-", f"{name}_")):
             return name
     kinds = {kind_of(case) for case in folder.glob("*/") if (case / "case.json").is_file()}
-    if not kinds:
-        return None
-    able = [
-        name for name, found in modules().items() if kinds <= set().union(*map(kinds_of, found))
-    ]
-    return able[0] if able else None
+    shared = {
+        name: len(kinds & {kind for module in found for kind in kinds_of(module)})
+        for name, found in modules().items()
+    }
+    best = max(shared, key=shared.__getitem__)
+    return best if shared[best] else None
 
 
 def kind_of(case: Path) -> str:

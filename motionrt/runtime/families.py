@@ -8,13 +8,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from motionrt.runtime.errors import BundleError
 from motionrt.runtime.options import Option
-
-if TYPE_CHECKING:
-    from motionrt.runtime.pipeline import Pipeline
 
 FAMILIES: dict[str, str] = {
     "kimodo": "motionrt.runtime.kimodo.family:FAMILY",
@@ -44,12 +41,6 @@ class Family:
     """It describes motions in words (`Pipeline.caption`)."""
     model_key: Callable[[str], str | None] = lambda name: None
     """Brings the many spellings of a published model's name to one; None for other names."""
-
-    def load_pipeline(self) -> type[Pipeline]:
-        """Import its pipeline."""
-        module, _, name = self.pipeline.partition(":")
-        found: type[Pipeline] = getattr(importlib.import_module(module), name)
-        return found
 
 
 def find_family(name: str, place: str = "") -> Family:

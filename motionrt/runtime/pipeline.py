@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import secrets
 import threading
 from abc import ABC, abstractmethod
@@ -291,4 +292,11 @@ def load(
     """
     bundle = Bundle(embedded_bundle() if path is None else path)
     family = find_family(bundle.manifest.family, str(bundle.folder))
-    return family.load_pipeline()(bundle, choose_backend(backend, threads))
+    return pipeline_class(family)(bundle, choose_backend(backend, threads))
+
+
+def pipeline_class(family: Family) -> type[Pipeline]:
+    """Import a family's pipeline."""
+    module, _, name = family.pipeline.partition(":")
+    found: type[Pipeline] = getattr(importlib.import_module(module), name)
+    return found

@@ -27,6 +27,7 @@ from motionrt.runtime.bundle.manifest import (
 from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.families import FAMILIES, all_families, find_family
 from motionrt.runtime.options import options_of
+from motionrt.runtime.pipeline import pipeline_class
 from motionrt.runtime.request import request_schema
 
 
@@ -166,5 +167,5 @@ def test_an_option_that_says_nothing_of_itself_is_refused() -> None:
 def test_every_row_is_a_family_of_its_name() -> None:
     assert [family.name for family in all_families()] == list(FAMILIES)
     for family in all_families():
-        assert family.load_pipeline().__name__.lower().startswith(family.name)
+        assert pipeline_class(family).__name__.lower().startswith(family.name)
         assert set(family.motion_graphs)

@@ -31,7 +31,7 @@ _FILES = "motionrt.runtime.formats.table"
 """Looked up by name when a file is asked for: formats stand above the motions that they hold."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Motion:
     """One clip: world metres, y up, +z forward; matrices for column vectors.
 
@@ -83,6 +83,12 @@ class Motion:
             if contacts.ndim != 2 or len(contacts) != frames:
                 raise InputError(f"foot_contacts is {contacts.shape}, it must be ({frames}, C)")
             self.foot_contacts = np.ascontiguousarray(contacts > 0.5)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Motion of {self.num_frames} frames ({self.seconds:.1f} s at {self.fps:g} fps) on "
+            f"{self.skeleton.name}, {self.skeleton.num_joints} joints>"
+        )
 
     @classmethod
     def from_local(

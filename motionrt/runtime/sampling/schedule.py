@@ -29,7 +29,8 @@ class Schedule:
     timesteps: NDArray[np.int64]
     """(N,) steps of the base schedule, falling."""
     coefficients: NDArray[np.float32]
-    """(N, 3): a, b, c of each step."""
+    """(N, C): what each step weighs its terms by. Here C is 3 (a, b, c); a head that predicts noise
+    takes 6 (``motiongpt3.schedule``)."""
 
 
 def cosine_betas(num_base_steps: int) -> NDArray[np.float32]:

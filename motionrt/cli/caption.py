@@ -10,6 +10,7 @@ import click
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import flag
+from motionrt.cli._reading import Reading, reading_options
 
 
 @click.command("caption")
@@ -23,6 +24,7 @@ from motionrt.cli._flags import flag
 @flag("max-tokens", type=int, default=40, show_default=True, help="Longest answer.")
 @flag("sample", is_flag=True, help="Draw the words instead of taking the likeliest.")
 @flag("seed", type=int, help="With --sample: the same seed gives the same words.")
+@reading_options
 @backend_options
 @flag("json", "as_json", is_flag=True, help="Print a machine-readable list.")
 def command(
@@ -36,6 +38,7 @@ def command(
     backend: str,
     threads: int,
     as_json: bool,
+    reading: Reading,
 ) -> None:
     """Describe MOTIONS: files of any motion format, or .npy with features or joint positions.
 
@@ -44,7 +47,6 @@ def command(
     """
     if seed is not None and not sample:
         raise click.UsageError("--seed goes with --sample")
-    from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.formats.readers.npy import read_npy_array
     from motionrt.runtime.pipeline import load
 
@@ -52,7 +54,7 @@ def command(
     clips: list[Any] = []
     for path in motions:
         npy = path.suffix.lower() == ".npy" and path.is_file()
-        clips.append(read_npy_array(path) if npy else Motion.load(path))
+        clips.append(read_npy_array(path) if npy else reading.read(path))
     texts = pipeline.caption_many(clips, question, max_tokens=max_tokens, sample=sample, seed=seed)
     if as_json:
         rows = [{"file": str(p), "text": t} for p, t in zip(motions, texts, strict=True)]

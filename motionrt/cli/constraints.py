@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motionrt.cli._reading import Reading, reading_options
 from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def check(
     type=click.FloatRange(0, min_open=True),
     help="Frame rate of the model they are for; frames are moved to it.  [default: the motion's]",
 )
+@reading_options
 @click.option("--append", is_flag=True, help="Add to the constraints that the file has already.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to.")
 def from_motion(
@@ -120,16 +122,16 @@ def from_motion(
     fps: float | None,
     append: bool,
     output: Path,
+    reading: Reading,
 ) -> None:
     """Make constraints out of a MOTION file.
 
     They hold what the motion does at some frames, to chain clips and to edit them.
     """
-    from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.kimodo.constraint_files import read_constraints, write_constraints
     from motionrt.runtime.kimodo.constraints import constraint_from_motion
 
-    clip = Motion.load(motion)
+    clip = reading.read(motion)
     names = [name.strip() for name in joint_names.split(",")] if joint_names else []
     made = constraint_from_motion(
         clip, _frame_list(frames, clip.num_frames), kind, names, first_frame, fps

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from motionrt.runtime.body.motion import Motion
+from motionrt.cli._reading import Reading, reading_options
 
 AMASS_ENDING = "_amass.npz"
 """Files with this ending are written as AMASS, as Kimodo names them."""
@@ -40,10 +39,7 @@ motionrt convert walk.npz walk.bvh --fps 60 --bvh-scale 1
 @click.option(
     "--rest-zero", is_flag=True, help="Angles of the CSV, IN or OUT, count from G1's rest pose."
 )
-@click.option("--input-fps", type=float, help="Frame rate of an IN that does not state its own.")
-@click.option(
-    "--input-scale", type=float, help="Units per metre of a .bvh IN.  [default: 100, centimetres]"
-)
+@reading_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     source: Path,
@@ -55,9 +51,8 @@ def command(
     amass: bool,
     y_up: bool,
     rest_zero: bool,
-    input_fps: float | None,
-    input_scale: float | None,
     quiet: bool,
+    reading: Reading,
 ) -> None:
     """Convert the motion file IN to OUT; the suffixes say from what to what.
 
@@ -65,7 +60,7 @@ def command(
     bodies, .npy HumanML3D's joint positions; an OUT that ends in _amass.npz is AMASS.
     """
     from motionrt.runtime.body.resample import resample
-    from motionrt.runtime.formats.table import format_of
+    from motionrt.runtime.formats.table import format_of, reader_options
 
     target_format = format_of(target)
     if target_format == "npz" and (amass or target.name.endswith(AMASS_ENDING)):
@@ -92,7 +87,9 @@ def command(
     if target_format == "csv":
         options["rest_zero"] = rest_zero
 
-    motion = read_motion(source, input_fps, input_scale, z_up=not y_up, rest_zero=rest_zero)
+    own = reader_options(reading.format or format_of(source))
+    more = {"z_up": not y_up, "rest_zero": rest_zero}
+    motion = reading.read(source, **{name: more[name] for name in more if name in own})
     if fps is not None:
         motion = resample(motion, fps)
     motion.save(target, format=target_format, **options)
@@ -100,32 +97,3 @@ def command(
         click.echo(
             f"{target}: {motion.num_frames} frames, {motion.fps:g} fps, {motion.skeleton.name}"
         )
-
-
-def read_motion(
-    path: Path,
-    fps: float | None = None,
-    scale: float | None = None,
-    z_up: bool = True,
-    rest_zero: bool = False,
-) -> Motion:
-    """Read a motion file with those of the options that its format has."""
-    from motionrt.runtime.body.motion import Motion
-    from motionrt.runtime.errors import InputError
-    from motionrt.runtime.formats.table import format_of
-
-    options: dict[str, Any] = {}
-    name = format_of(path)
-    if fps is not None:
-        if name == "bvh":
-            raise InputError(f"{path}: BVH states its frame rate; leave the option away")
-        options["fps"] = fps
-    if scale is not None:
-        if name != "bvh":
-            raise InputError(f"{path}: only BVH has units of its own; leave the scale away")
-        options["scale"] = scale
-    if name == "npz" and not z_up:
-        options["z_up"] = False
-    if name == "csv":
-        options["rest_zero"] = rest_zero
-    return Motion.load(path, **options)

@@ -11,9 +11,11 @@ import click
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import FamilyCommand, flag, format_flags, given_options
+from motionrt.cli._reading import Reading, reading_options
 
 if TYPE_CHECKING:
     from motionrt.cli._output import Outputs
+    from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.body.skeleton import Skeleton
     from motionrt.runtime.pipeline import Pipeline
 
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     help="Where to write, without the ending.",
 )
 @format_flags
+@reading_options
 @flag("fps", type=float, help="Frame rate of the files.  [default: the model's]")
 @flag("rest", type=click.Choice(["neutral", "t-pose"]), help="Rest pose of BVH and glTF.")
 @flag(
@@ -94,6 +97,7 @@ def command(
     threads: int,
     quiet: bool,
     as_json: bool,
+    reading: Reading,
     formats: Sequence[str] = (),
     **family_flags: Any,
 ) -> None:
@@ -119,6 +123,9 @@ def command(
     _use_text_encoder(pipeline, text_encoder_url)
     loaded = time.perf_counter()
     options = given_options(ctx, family_flags, family)
+    for name in ("continue_from", "between"):
+        if name in options:
+            options[name] = _read(options[name], reading)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
     rig: dict[str, Any] = {"rest": rest, "joint_names": joint_names}
     settings = {"bvh": {**rig, "scale": bvh_scale}, "glb": rig}
@@ -145,6 +152,11 @@ def command(
         "write": time.perf_counter() - generated,
     }
     report(request, motions, files, seconds, quiet, as_json)
+
+
+def _read(given: Path | Sequence[Path], reading: Reading) -> Motion | list[Motion]:
+    """Read the motion files of an option."""
+    return reading.read(given) if isinstance(given, Path) else reading.read_all(given)
 
 
 def _use_text_encoder(pipeline: Pipeline, url: str | None) -> None:

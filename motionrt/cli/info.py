@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from motionrt.cli._reading import Reading, reading_options
+
 EXAMPLES = """\b
 motionrt info walk.npz
 motionrt info --json *.bvh
@@ -18,19 +20,18 @@ motionrt info --json *.bvh
 @click.argument(
     "motions", metavar="MOTION...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("--fps", type=float, help="Frame rate of files that do not state theirs.")
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file.")
-def command(motions: tuple[Path, ...], fps: float | None, as_json: bool) -> None:
+def command(motions: tuple[Path, ...], as_json: bool, reading: Reading) -> None:
     """Measure MOTION files (.npz, .bvh, .glb, .csv).
 
     Foot-skate is the mean speed of feet that stand (0: they do not slide), jitter the mean jerk of
     the joints (lower: steadier).
     """
-    from motionrt.cli.convert import read_motion
     from motionrt.runtime.body.metrics import measure
 
-    for number, path in enumerate(motions):
-        measures = measure(read_motion(path, fps))
+    for number, (path, motion) in enumerate(zip(motions, reading.read_all(motions), strict=True)):
+        measures = measure(motion)
         if as_json:
             click.echo(json.dumps({"file": str(path), **measures}))
             continue

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from motionrt.cli._reading import Reading, reading_options
+
 SUFFIXES = (".png", ".gif", ".html")
 
 
@@ -47,6 +49,7 @@ SUFFIXES = (".png", ".gif", ".html")
     type=click.FloatRange(1, 50),
     help="Pictures a second in the GIF; the speed of the motion does not change.",
 )
+@reading_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     motions: tuple[Path, ...],
@@ -56,6 +59,7 @@ def command(
     width: int | None,
     fps: float,
     quiet: bool,
+    reading: Reading,
 ) -> None:
     """Draw MOTION files (.npz, .bvh, .glb, .csv) as stick figures.
 
@@ -73,10 +77,9 @@ def command(
             f"choose one of {', '.join(SUFFIXES)}"
         )
 
-    from motionrt.runtime.body.motion import Motion
     from motionrt.viewer import write_gif, write_html, write_sheet
 
-    loaded = [Motion.load(path) for path in motions]
+    loaded = reading.read_all(motions)
     names = [path.stem for path in motions]
     if suffix == ".png":
         options = {} if width is None else {"width": width}

@@ -93,7 +93,7 @@ def test_rates_scales_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["a.npz", "b.bvh", "--bvh-scale", "-1"], 1, "scale is -1.0"),
         (["a.npz", "b.bvh", "--amass"], 2, "AMASS is written as .npz"),
         (["a.npz", "b.bvh", "--rest-zero"], 2, "--rest-zero is for CSV"),
-        (["a.npz", "b.bvh", "--input-scale", "1"], 1, "only BVH"),
+        (["a.npz", "b.bvh", "--input-scale", "1"], 1, "--input-scale is for bvh"),
         (["a.npz", "here/"], 1, "unknown suffix"),
         (["a.npz"], 2, "OUT"),
     ],

@@ -57,6 +57,8 @@ class Motion:
     """(T, 2), cosine and sine of the heading; (1, 0) faces +z."""
     info: dict[str, Any] = field(default_factory=dict)
     """Where the clip comes from: prompt, seed, backend, what ran."""
+    notes: list[str] = field(default_factory=list)
+    """What its reader had to choose or leave away, a line each; files do not keep it."""
 
     def __post_init__(self) -> None:
         self.fps = float(self.fps)

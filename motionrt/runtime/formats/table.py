@@ -95,6 +95,10 @@ DEFAULT_FORMAT = "npz"
 """What is always written of a generated motion."""
 
 
+SMALLEST_BODY_M, LARGEST_BODY_M = 0.2, 20.0
+"""A body of another size is read, with a note: its units may be others than was said."""
+
+
 def format_of(path: str | os.PathLike[str]) -> str:
     """Tell a file's format by its suffix; InputError if it is none of a motion."""
     suffix = Path(path).suffix.lower()
@@ -103,6 +107,11 @@ def format_of(path: str | os.PathLike[str]) -> str:
             return row.name
     known = ", ".join(row.ending for row in FORMATS.values() if row.ending.startswith("."))
     raise InputError(f"{path}: unknown suffix {suffix or '(none)'}; motions are {known}")
+
+
+def reader_options(name: str) -> list[str]:
+    """Return the keywords that a format's reader takes; InputError if there is no such format."""
+    return list(inspect.signature(_function(name, "reader")).parameters)[1:]
 
 
 def read_motion(
@@ -115,7 +124,13 @@ def read_motion(
         raise InputError(f"{path}: {reason}")
     function = _function(name, "reader")
     _check_options(name, path, function, 1, options)
-    return cast("Motion", function(path, **options))
+    motion = cast("Motion", function(path, **options))
+    rest = motion.skeleton.rest_positions
+    extent = float((rest.max(axis=0) - rest.min(axis=0)).max())
+    if motion.skeleton.num_joints > 1 and not SMALLEST_BODY_M <= extent <= LARGEST_BODY_M:
+        told = f"{extent * 100:.2g} cm" if extent < 1 else f"{extent:.3g} m"
+        motion.notes.append(f"the body is {told} large; are its units metres?")
+    return motion
 
 
 def write_motion(

@@ -253,7 +253,7 @@ class KimodoModel(Pipeline):
 
     def to_motion(self, arrays: Arrays, row: int, length: int, info: dict[str, Any]) -> Motion:
         """Cut one motion out of a decoded batch."""
-        clip = {name: arrays[name][row, :length] for name in _MOTION_ARRAYS}
+        clip: dict[str, Any] = {name: arrays[name][row, :length] for name in _MOTION_ARRAYS}
         return Motion(fps=self.fps, skeleton=self.skeleton, info=info, **clip)
 
     @property

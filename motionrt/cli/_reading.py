@@ -1,0 +1,99 @@
+"""How motion files are read: one set of options for every command that reads any."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.formats.table import FORMATS, format_of, reader_options
+
+if TYPE_CHECKING:
+    from motionrt.runtime.body.motion import Motion
+
+_FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "fps": (
+        "--input-fps",
+        {"type": float, "help": "Frame rate of a file that does not state its own."},
+    ),
+    "scale": (
+        "--input-scale",
+        {"help": "Units per metre of a .bvh.  [default: 100, centimetres]", "type": float},
+    ),
+}
+"""Keyword of a reader -> the flag that sets it; a format without the keyword refuses it."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was said of the files that a command reads."""
+
+    format: str | None = None
+    """None: by suffix."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword of a reader -> value, those that were given."""
+
+    def read(self, path: Path, **more: Any) -> Motion:
+        """Read one file, with further keywords of its reader; say on stderr what it notes.
+
+        InputError names an option that the file's format does not have.
+        """
+        return self._read(path, {**self.options, **more})
+
+    def read_all(self, paths: Iterable[Path]) -> list[Motion]:
+        """Read several files, each with those of the options that its format has.
+
+        InputError names an option that none of them has.
+        """
+        places = list(paths)
+        known = {path: set(self._known(path)) for path in places}
+        for name in self.options:
+            if not any(name in names for names in known.values()):
+                raise InputError(self._refusal(places[0], name))
+        return [
+            self._read(path, {k: v for k, v in self.options.items() if k in known[path]})
+            for path in places
+        ]
+
+    def _read(self, path: Path, options: Mapping[str, Any]) -> Motion:
+        from motionrt.runtime.body.motion import Motion
+
+        known = self._known(path)
+        for name in options:
+            if name not in known:
+                raise InputError(self._refusal(path, name))
+        motion = Motion.load(path, self.format, **options)
+        for note in motion.notes:
+            click.echo(f"note: {path}: {note}", err=True)
+        return motion
+
+    def _known(self, path: Path) -> list[str]:
+        return reader_options(self.format or format_of(path))
+
+    def _refusal(self, path: Path, name: str) -> str:
+        able = [row.name for row in FORMATS.values() if name in reader_options(row.name)]
+        flag = _FLAGS[name][0] if name in _FLAGS else name
+        return f"{path}: {flag} is for {', '.join(able)}; leave it away"
+
+
+def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of reading to a command, which gets them as ``reading``."""
+
+    @functools.wraps(function)
+    def command(*args: Any, input_format: str | None, **values: Any) -> Any:
+        given = {name: values.pop(f"reading_{name}") for name in _FLAGS}
+        given = {name: value for name, value in given.items() if value is not None}
+        return function(*args, reading=Reading(input_format, given), **values)
+
+    for name, (flag, settings) in reversed(_FLAGS.items()):
+        command = click.option(flag, f"reading_{name}", **settings)(command)
+    return click.option(
+        "--input-format",
+        type=click.Choice(list(FORMATS)),
+        help="Format of a file whose suffix does not say it.",
+    )(command)

@@ -21,6 +21,14 @@ from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skelet
 _OFFSET_TOLERANCE_M = 5e-4
 
 
+def skeleton_with_names(joint_names: tuple[str, ...]) -> Skeleton | None:
+    """Find the skeleton that the joint names alone stand for: the first one that has them."""
+    for name in SKELETON_NAMES:
+        if load_skeleton(name).joint_names == joint_names:
+            return load_skeleton(name)
+    return None
+
+
 def on_known_skeleton(motion: Motion) -> Motion:
     """Bring a motion onto the skeleton of motionrt whose joints and bones it has, if there is one.
 

@@ -14,6 +14,7 @@ from motionrt.runtime.body.joint_names import joint_groups
 from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.formats.known_skeletons import skeleton_with_names
 from motionrt.runtime.formats.readers.amass import is_amass, motion_from_amass
 from motionrt.runtime.formats.readers.arrays import read_arrays
 
@@ -89,14 +90,6 @@ def _skeleton(arrays: dict[str, NDArray[Any]]) -> Skeleton:
     if found is not None:
         return found
     raise InputError(f"no skeleton has its {len(names)} joint names, and it has no rest_positions")
-
-
-def skeleton_with_names(joint_names: tuple[str, ...]) -> Skeleton | None:
-    """Find the skeleton that the joint names alone stand for: the first one that has them."""
-    for name in SKELETON_NAMES:
-        if load_skeleton(name).joint_names == joint_names:
-            return load_skeleton(name)
-    return None
 
 
 def _number(value: NDArray[Any]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.formats.readers.npz import skeleton_with_names
+from motionrt.runtime.formats.known_skeletons import skeleton_with_names
 
 
 def write_npz(motion: Motion, path: str | os.PathLike[str]) -> None:

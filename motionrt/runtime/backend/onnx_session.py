@@ -36,9 +36,10 @@ class OnnxSession:
         self.name = name
         self.info: GraphInfo = find_graph(bundle, name, "onnx")
         self.backend = backend
-        path = bundle.path(self.info.files["onnx"])
+        file = self.info.files["onnx"]
+        path = bundle.path(file)
         with ThreadPoolExecutor(max_workers=1) as pool:
-            hashes = pool.submit(bundle.check_hashes, (path.name, *self.info.data))
+            hashes = pool.submit(bundle.check_hashes, (file, *self.info.data))
             try:
                 self._session = onnxruntime_session(str(path), backend)
             except Exception as error:  # onnxruntime raises many kinds of its own

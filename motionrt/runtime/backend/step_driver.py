@@ -66,8 +66,9 @@ class StepDriver:
         self._step = find_graph(bundle, self._loop.step, "onnx")
         self._device, self._bucket = device, bucket_frames
         self._records = record and PROVIDERS["cuda"] == backend.providers[0][0]
-        path = bundle.path(self._step.files["onnx"])
-        bundle.check_hashes((path.name, *self._step.data))
+        file = self._step.files["onnx"]
+        path = bundle.path(file)
+        bundle.check_hashes((file, *self._step.data))
         options = {"enable_cuda_graph": "1"} if self._records else {}
         try:
             self._session = onnxruntime_session(str(path), backend, options)

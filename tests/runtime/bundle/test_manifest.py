@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -96,3 +97,17 @@ def test_refuses_an_altered_weight_before_it_is_used(own_bundle: Path) -> None:
     weights.write_bytes(content)
     with pytest.raises(BundleError, match=r"step\.weights: altered since export"):
         load(own_bundle).generate("")
+
+
+def test_refuses_an_altered_graph_in_a_folder_of_the_bundle(own_bundle: Path) -> None:
+    (own_bundle / "graphs").mkdir()
+    shutil.copy(own_bundle / "decoder.onnx", own_bundle / "graphs" / "decoder.onnx")
+
+    def move(document: dict[str, Any]) -> None:
+        info = {**document["files"]["decoder.onnx"], "sha256": "0" * 64}
+        document["files"]["graphs/decoder.onnx"] = info
+        document["graphs"]["decoder"]["files"]["onnx"] = "graphs/decoder.onnx"
+
+    edit(own_bundle, move)
+    with pytest.raises(BundleError, match=r"graphs.decoder\.onnx: altered since export"):
+        load(own_bundle).graph("decoder")

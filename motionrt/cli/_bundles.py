@@ -15,6 +15,7 @@ from motionrt.runtime.errors import InputError
 Function = TypeVar("Function", bound=Callable[..., Any])
 BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
 """Environment variable: the folder in which ``--model NAME`` looks for bundles."""
+_MANIFESTS = "*/manifest.json"
 
 
 def bundle_options(function: Function) -> Function:
@@ -55,7 +56,7 @@ def find_bundle(bundle: Path | None, model: str | None) -> Path | None:
     folder = os.environ.get(BUNDLE_DIR_VARIABLE)
     if not folder:
         raise click.UsageError(f"--model {model} needs {BUNDLE_DIR_VARIABLE}, or use --bundle DIR")
-    entries = {entry.name: entry for entry in sorted(Path(folder).glob("*/"))}
+    entries = {place.parent.name: place.parent for place in sorted(Path(folder).glob(_MANIFESTS))}
     for name, entry in entries.items():
         if name.lower() == model.lower():
             return entry

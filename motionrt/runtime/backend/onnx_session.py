@@ -94,6 +94,7 @@ def _run_interruptibly(session: Any, outputs: list[str], feed: Arrays) -> Any:
     import onnxruntime as ort
 
     options = ort.RunOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, and being stopped is no error
     with ThreadPoolExecutor(max_workers=1) as runner:
         future = runner.submit(session.run, outputs, feed, options)
         try:

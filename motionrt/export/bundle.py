@@ -22,7 +22,8 @@ from torch import Tensor
 import motionrt
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.parity import check_graph
-from motionrt.export.quantise import DENOISER_RECIPES, Recipe, quantise
+from motionrt.export.quantise.recipes import DENOISER_RECIPES, Recipe
+from motionrt.export.quantise.rewrite import quantise
 from motionrt.export.sampling import LoopSpec, compile_loop
 from motionrt.export.to_onnx import to_onnx
 from motionrt.runtime.body.skeleton import Skeleton

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
-from motionrt.export.quantise import FP32, Recipe, measure_deviation, recipe
+from motionrt.export.quantise.deviation import measure_deviation
+from motionrt.export.quantise.recipes import FP32, Recipe, recipe
 from motionrt.export.readers.kimodo import KimodoCheckpoint
 from motionrt.export.sampling import LoopSpec
 from motionrt.export.text_encoder import GRAPH_NAME as TEXT_GRAPH
@@ -137,7 +138,7 @@ def export_kimodo(
         checkpoint: what is exported.
         text_encoder: None makes a bundle that takes text embeddings, or prompts of its book.
         licence: of the weights.
-        precision: of the denoiser, a key of ``quantise.DENOISER_RECIPES``.
+        precision: of the denoiser, a key of ``recipes.DENOISER_RECIPES``.
         text_recipe: precision of the text encoder; None is fp32.
         max_text_deviation: largest relative deviation of its embeddings that passes.
         prompt_book: stored embeddings that go into the bundle.

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
-from motionrt.export.quantise import INT8, Recipe
-from motionrt.export.quantise import recipe as named_recipe
+from motionrt.export.quantise.recipes import INT8, Recipe
+from motionrt.export.quantise.recipes import recipe as named_recipe
 from motionrt.export.readers.motiongpt3 import MotionGpt3Checkpoint
 from motionrt.export.sampling import LoopSpec
 from motionrt.models.motion_vae import MotionVae

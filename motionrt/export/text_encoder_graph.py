@@ -14,13 +14,9 @@ from torch import Tensor, nn
 
 from motionrt.export.bundle import BundleWriter, save_model
 from motionrt.export.parity import check_graph
-from motionrt.export.quantise import (
-    LANGUAGE_MODEL_RECIPES,
-    Recipe,
-    check_deviation,
-    measure_deviation,
-    quantise,
-)
+from motionrt.export.quantise.deviation import check_deviation, measure_deviation
+from motionrt.export.quantise.recipes import LANGUAGE_MODEL_RECIPES, Recipe
+from motionrt.export.quantise.rewrite import quantise
 from motionrt.export.streaming import LARGE_BYTES, weights_bytes
 from motionrt.export.text_encoder import (
     TextEncoderSource,

@@ -9,7 +9,8 @@ from text_checkpoints import write_decoder, write_llm2vec
 from motionrt.export import text_encoder
 from motionrt.export.bundle import save_model
 from motionrt.export.parity import check_graph
-from motionrt.export.quantise import quantise, recipe
+from motionrt.export.quantise.recipes import recipe
+from motionrt.export.quantise.rewrite import quantise
 from motionrt.export.streaming import attach_streamed, hollow, weights_bytes
 from motionrt.export.text_encoder import (
     CHECK_PROMPTS,

@@ -5,7 +5,7 @@ import pytest
 from text_checkpoints import write_decoder
 
 from motionrt.export.bundle import BundleWriter
-from motionrt.export.quantise import recipe
+from motionrt.export.quantise.recipes import recipe
 from motionrt.export.text_encoder import TextEncoderSource, read_text_encoder
 from motionrt.export.text_encoder_graph import BOOK_FILE, add_prompt_book, add_text_encoder
 from motionrt.runtime.errors import ExportError

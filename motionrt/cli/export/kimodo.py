@@ -43,7 +43,7 @@ def command(
     with write_bundle(output, force, quiet) as writer:
         writer.progress("reading the checkpoint")
         from motionrt.export.kimodo import export_kimodo
-        from motionrt.export.quantise import recipe
+        from motionrt.export.quantise.recipes import recipe
         from motionrt.export.readers.kimodo import read_kimodo
         from motionrt.export.text_encoder import TextEncoderOptions, read_text_encoder
         from motionrt.runtime.text.prompt_book import PromptBook

@@ -207,7 +207,7 @@ def make_bundle(
     """Export the denoiser with its text encoder to a bundle at output, replacing an older one."""
     from motionrt.export.bundle import BundleWriter
     from motionrt.export.kimodo import export_kimodo
-    from motionrt.export.quantise import recipe
+    from motionrt.export.quantise.recipes import recipe
     from motionrt.export.readers.kimodo import read_kimodo
     from motionrt.export.text_encoder import read_text_encoder
 

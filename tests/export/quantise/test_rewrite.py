@@ -10,20 +10,13 @@ from text_checkpoints import write_decoder
 from torch import Tensor, nn
 
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
-from motionrt.export.quantise import (
-    DENOISER_RECIPES,
-    LANGUAGE_MODEL_RECIPES,
-    check_deviation,
-    dequantise_blockwise,
-    measure_deviation,
-    quantise,
-    quantise_blockwise,
-    recipe,
-)
+from motionrt.export.quantise.deviation import measure_deviation
+from motionrt.export.quantise.recipes import DENOISER_RECIPES, LANGUAGE_MODEL_RECIPES, recipe
+from motionrt.export.quantise.rewrite import quantise
+from motionrt.export.quantise.rounding import dequantise_blockwise, quantise_blockwise
 from motionrt.export.sampling import LoopSpec, compile_loop
 from motionrt.export.text_encoder import CHECK_PROMPTS, read_text_encoder, trace_text_encoder
 from motionrt.export.to_onnx import to_onnx
-from motionrt.runtime.errors import ExportError, InputError
 
 
 class Step(nn.Module):
@@ -47,21 +40,6 @@ def _run(model: ir.Model, **feed: NDArray[np.float32]) -> NDArray[np.float32]:
     data = ir.to_proto(model).SerializeToString()
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, feed)[0])
-
-
-@pytest.mark.parametrize(("bits", "error"), [(4, 0.09), (8, 0.006)])
-@pytest.mark.parametrize("columns", [64, 100])
-def test_blockwise_rounding_is_small(bits: int, error: float, columns: int) -> None:
-    weight = torch.randn(17, columns, generator=torch.Generator().manual_seed(1))
-    packed, scales = quantise_blockwise(weight, bits, 32)
-    found = dequantise_blockwise(packed, scales, bits, columns)
-    assert np.linalg.norm(found - weight.numpy()) / np.linalg.norm(weight.numpy()) < error
-
-
-def test_blockwise_keeps_zero_blocks_zero() -> None:
-    for bits in (4, 8):
-        packed, scales = quantise_blockwise(torch.zeros(2, 32), bits, 32)
-        assert not dequantise_blockwise(packed, scales, bits, 32).any()
 
 
 @pytest.mark.parametrize("name", [name for name in LANGUAGE_MODEL_RECIPES if name != "fp32"])
@@ -171,34 +149,3 @@ def test_blockwise_rows_do_not_depend_on_each_other(tmp_path: Path) -> None:
 
     texts = list(CHECK_PROMPTS[:3])
     np.testing.assert_allclose(run(texts)[2:], run(texts[2:]), rtol=0, atol=1e-5)
-
-
-def test_deviation_above_the_limit_fails_the_export() -> None:
-    reference = np.ones((2, 4), np.float32)
-    deviation = measure_deviation(reference * 1.1, reference)
-    assert deviation.cosine == pytest.approx(1)
-    assert deviation.relative == pytest.approx(0.1, rel=1e-5)
-    check_deviation("text_encoder", deviation, 0.2)
-    with pytest.raises(ExportError, match=r"deviates from fp32 by 0\.1000"):
-        check_deviation("text_encoder", deviation, 0.05)
-    broken = measure_deviation(reference * np.nan, reference)
-    with pytest.raises(ExportError, match="not finite"):
-        check_deviation("text_encoder", broken, None)
-
-
-def test_joint_error_is_the_worst_prompts_mean_in_centimetres() -> None:
-    still = np.zeros((2, 5, 3, 3), np.float32)
-    moved = still.copy()
-    moved[1, ..., 0] = 0.02
-    embedding = np.ones((2, 4), np.float32)
-    deviation = measure_deviation(embedding, embedding, (moved, still))
-    assert deviation.to_dict()["joints_cm"] == pytest.approx(2, rel=1e-5)
-
-
-def test_unknown_precisions_are_refused() -> None:
-    with pytest.raises(InputError, match="precision 'int3'"):
-        recipe("int3", language_model=True)
-    with pytest.raises(InputError, match="block size 48"):
-        recipe("int4", language_model=True, block_size=48)
-    with pytest.raises(InputError, match="fp16 has no block_size"):
-        recipe("fp16", language_model=True, block_size=32)

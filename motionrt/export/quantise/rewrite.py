@@ -1,25 +1,14 @@
-"""Fewer bits for a graph's weights: fp16, dynamic int8, blockwise int8 and int4.
+"""A graph's weights brought into a recipe's formats, in place.
 
 Works on a model in memory or on one whose weights are loaded one by one while it is saved: new
 weights are computed when they are asked for. Weights in the body of a ``Loop`` are found too.
-What a precision costs is measured, not assumed: see ``Deviation``.
-
-- ``fp16``: products with weights in half precision; norms, softmax and sums stay in float32.
-- dynamic int8 (denoisers): weights with one scale per output, activations rounded at run time. All
-  rows of a batch share one activation scale, so a row's last digits depend on the others.
-- blockwise int8 and int4 (language models): weights with one scale for each block of inputs, and
-  activations rounded in blocks of their own row, so a row does not depend on the others.
-- stored int8: weights alone, with one scale for each block of inputs; plain operators bring them
-  back to float32, which every backend does once, when it loads the graph.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,115 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionrt.runtime.errors import ExportError, InputError
+from motionrt.export.quantise.recipes import Recipe, WeightFormat
+from motionrt.export.quantise.rounding import quantise_blockwise, round_rows
+from motionrt.runtime.errors import ExportError
 
-FORMATS = ("fp32", "fp16", "dynamic-int8", "blockwise", "stored-int8")
 CONTRIB = "com.microsoft"
-CHUNK_ELEMENTS = 1 << 17
-"""Weights are worked on in runs of rows of about so many numbers: they stay in the cache."""
 DYNAMIC_LARGEST = 63
 """Largest weight of dynamic int8, 7 bits. Processors without VNNI instructions add two products of
 a weight and an activation (up to 255) in 16 bits: with 8 bits these overflow, and a step was a
 quarter (trained weights) to several times (random ones) further off; with 7 it is the same."""
-INT4_TRIALS = 7
-"""Scales tried for each block of 4-bit weights; the one of least squared error is kept."""
-
-
-@dataclass(frozen=True)
-class WeightFormat:
-    """How one weight is stored."""
-
-    kind: str = "fp32"
-    """One of ``FORMATS``."""
-    bits: int = 8
-    """blockwise: 4 or 8."""
-    block_size: int = 32
-    """blockwise, stored-int8: inputs that share a scale; a power of two from 16 to 256. Fewer is
-    more exact."""
-    accuracy_level: int = 0
-    """blockwise: onnxruntime's; 0 computes in float32, 4 rounds activations to int8 as well."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A precision by its name: the format of weights, and of those that are more sensitive."""
-
-    name: str
-    weights: WeightFormat
-    embeddings: WeightFormat = WeightFormat()
-    """Format of lookup tables: blockwise (8 bits) or fp16 or fp32."""
-    exceptions: tuple[tuple[str, WeightFormat], ...] = ()
-    """Regular expressions searched in a weight's name; the first that matches decides."""
-    min_elements: int = 1 << 12
-    """Smaller weights stay in float32."""
-
-    def format_of(self, name: str) -> WeightFormat:
-        """Return the format of the weight of a name."""
-        for pattern, format_ in self.exceptions:
-            if re.search(pattern, name):
-                return format_
-        return self.weights
-
-
-FP32 = WeightFormat()
-FP16 = WeightFormat("fp16")
-INT8_DYNAMIC = WeightFormat("dynamic-int8")
-# Activations rounded to int8 in blocks of their own row (accuracy level 4) add next to nothing to
-# the error of 4-bit weights and half as much again to that of 8-bit ones (0.5 % to 0.8 % of a
-# product), but a product of 15 tokens takes 7 ms instead of 16, and 8 ms instead of 261.
-INT8 = WeightFormat("blockwise", bits=8, block_size=32, accuracy_level=4)
-INT4 = WeightFormat("blockwise", bits=4, block_size=32, accuracy_level=4)
-INT8_WEIGHTS = WeightFormat("stored-int8", block_size=32)
-DENOISER_RECIPES = {
-    "fp32": Recipe("fp32", FP32),
-    "fp16": Recipe("fp16", FP16),
-    "int8": Recipe("int8", INT8_DYNAMIC),
-    "int8-weights": Recipe("int8-weights", INT8_WEIGHTS),
-}
-"""Precisions of a network that is run many times a motion.
-
-int8 rounds activations too, which is fastest but differs from frame to frame: a small model's poses
-tremble. int8-weights rounds weights alone and computes in float32: as small, and smooth.
-"""
-LANGUAGE_MODEL_RECIPES = {
-    "fp32": Recipe("fp32", FP32),
-    "fp16": Recipe("fp16", FP16, embeddings=FP16),
-    "int8": Recipe("int8", INT8, embeddings=INT8),
-    "int4": Recipe("int4", INT4, embeddings=INT8, exceptions=((r"^projector\.", INT8),)),
-    "int4-mixed": Recipe(
-        "int4-mixed",
-        INT4,
-        embeddings=INT8,
-        # The maps whose rounding reaches the output most directly.
-        exceptions=((r"^projector\.", INT8), (r"\.(v_proj|o_proj|down_proj)\.", INT8)),
-    ),
-}
-"""Precisions of a text encoder, run once a prompt."""
-
-
-def recipe(name: str, language_model: bool, **changes: Any) -> Recipe:
-    """Return a precision by name, with changes to the format of its weights.
-
-    changes are fields of ``WeightFormat`` such as block_size; None leaves one as it is.
-    InputError if there is no such precision or a change does not fit.
-    """
-    known = LANGUAGE_MODEL_RECIPES if language_model else DENOISER_RECIPES
-    if name not in known:
-        raise InputError(f"precision {name!r}: none of {', '.join(known)}")
-    found = known[name]
-    wanted = {key: value for key, value in changes.items() if value is not None}
-    if not wanted:
-        return found
-    if found.weights.kind not in ("blockwise", "dynamic-int8", "stored-int8"):
-        raise InputError(f"precision {name} has no {', '.join(wanted)}")
-    size = wanted.get("block_size", 32)
-    if size not in (16, 32, 64, 128, 256):
-        raise InputError(f"block size {size}: none of 16, 32, 64, 128, 256")
-    changed = [
-        (pattern, replace(format_, **wanted) if format_.kind == "blockwise" else format_)
-        for pattern, format_ in found.exceptions
-    ]
-    return replace(found, weights=replace(found.weights, **wanted), exceptions=tuple(changed))
 
 
 @dataclass
@@ -208,153 +97,6 @@ def fold_transposes(model: ir.Model) -> None:
         value.shape = ir.Shape((columns, rows))
         ir.convenience.replace_all_uses_with(node.outputs[0], value)
         model.graph.remove(node, safe=True)
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """How far a result is from its float32 reference; one row per prompt."""
-
-    cosine: float
-    """Smallest cosine of a row with its reference."""
-    relative: float
-    """Largest |row - reference| / |reference|."""
-    joints_cm: float | None = None
-    """Mean distance of joints of the final motion in centimetres, the worst prompt's."""
-
-    def to_dict(self) -> dict[str, float]:
-        """Return it as a manifest states it."""
-        figures = {"cosine": self.cosine, "relative": self.relative}
-        return figures if self.joints_cm is None else {**figures, "joints_cm": self.joints_cm}
-
-
-def measure_deviation(
-    found: NDArray[np.float32],
-    reference: NDArray[np.float32],
-    joints: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
-) -> Deviation:
-    """Compare rows (B, ...) with their references; joints are (B, T, J, 3) of both, metres."""
-    a = found.reshape(len(found), -1).astype(np.float64)
-    b = reference.reshape(len(reference), -1).astype(np.float64)
-    lengths = np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-30)
-    relative = np.linalg.norm(a - b, axis=1) / np.maximum(np.linalg.norm(b, axis=1), 1e-30)
-    distance = None
-    if joints is not None:
-        apart = np.linalg.norm(joints[0].astype(np.float64) - joints[1], axis=-1)
-        distance = float(apart.reshape(len(apart), -1).mean(1).max() * 100)
-    return Deviation(float((np.sum(a * b, 1) / lengths).min()), float(relative.max()), distance)
-
-
-def check_deviation(graph: str, deviation: Deviation, largest: float | None) -> None:
-    """Raise ExportError if the relative deviation is not finite or above largest."""
-    found = deviation.relative
-    if not np.isfinite(found):
-        raise ExportError(f"{graph}: gives values that are not finite; keep it in fp32")
-    if largest is not None and found > largest:
-        raise ExportError(
-            f"{graph}: deviates from fp32 by {found:.4f} (relative), allowed is {largest:.4f}; "
-            "take more bits, smaller blocks or a higher --max-deviation"
-        )
-
-
-def quantise_blockwise(
-    weight: Tensor, bits: int, block_size: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Round a matrix (N, K) to blocks of its rows, as the MatMulNBits operator takes them.
-
-    Returns the packed values (N, ceil(K / block_size), block_size · bits / 8) and the scales
-    (N, ceil(K / block_size)); a value is (q - 2^(bits-1)) · scale.
-    """
-    rows, columns = weight.shape
-    num_blocks = -(-columns // block_size)
-    packed = torch.empty(rows, num_blocks, block_size * bits // 8, dtype=torch.uint8)
-    scales = torch.empty(rows, num_blocks, dtype=torch.float32)
-
-    def work(start: int, stop: int) -> None:
-        part = weight[start:stop].to(torch.float32)
-        part = torch.nn.functional.pad(part, (0, num_blocks * block_size - columns))
-        blocks = part.reshape(stop - start, num_blocks, block_size)
-        values, scale = _round_int4(blocks) if bits == 4 else _round_int8(blocks)
-        if bits == 4:
-            values = values[..., 0::2] | (values[..., 1::2] << 4)
-        packed[start:stop], scales[start:stop] = values, scale
-
-    _in_chunks(work, rows, columns)
-    return packed.numpy(), scales.numpy()
-
-
-def dequantise_blockwise(
-    packed: NDArray[np.uint8], scales: NDArray[np.float32], bits: int, columns: int
-) -> NDArray[np.float32]:
-    """Undo ``quantise_blockwise`` as far as its rounding allows."""
-    values = packed
-    if bits == 4:
-        values = np.stack((packed & 15, packed >> 4), axis=-1).reshape(*packed.shape[:2], -1)
-    full = (values.astype(np.float32) - (1 << (bits - 1))) * scales[..., None]
-    return np.ascontiguousarray(full.reshape(len(full), -1)[:, :columns])
-
-
-def _round_int8(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    scale = blocks.abs().amax(-1) / 127
-    inverse = torch.where(scale > 0, 1 / scale.clamp(min=1e-30), 0.0)
-    values = (blocks * inverse.unsqueeze(-1)).round().clamp(-127, 127) + 128
-    return values.to(torch.uint8), scale
-
-
-def _round_int4(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    """Map each block's extreme to -8 or near it, whichever leaves the least squared error."""
-    extreme = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True))
-    safe = torch.where(extreme.abs() > 1e-30, extreme, 1.0)
-    best_gain = torch.full_like(extreme, -1.0)
-    best_inverse = torch.zeros_like(extreme)
-    best_scale = torch.zeros_like(extreme)
-    values, product = torch.empty_like(blocks), torch.empty_like(blocks)
-    for trial in range(INT4_TRIALS):
-        inverse = -(8.0 + 0.25 * (trial - INT4_TRIALS // 2)) / safe
-        torch.mul(blocks, inverse, out=values).round_().clamp_(-8, 7)
-        weighted = torch.mul(values, blocks, out=product).sum(-1, keepdim=True)
-        squares = values.square_().sum(-1, keepdim=True).clamp_(min=1e-30)
-        scale = weighted / squares
-        gain = weighted * scale
-        better = gain > best_gain
-        best_gain = torch.where(better, gain, best_gain)
-        best_inverse = torch.where(better, inverse, best_inverse)
-        best_scale = torch.where(better, scale, best_scale)
-    torch.mul(blocks, best_inverse, out=values).round_().clamp_(-8, 7)
-    return values.add_(8).to(torch.uint8), best_scale.squeeze(-1)
-
-
-def _round_rows(weight: Tensor, largest: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round a matrix (N, K) with one scale a row; transposed, (K, N), as MatMulInteger takes it."""
-    rows, columns = weight.shape
-    values = torch.empty(columns, rows, dtype=torch.int8)
-    scales = torch.empty(rows)
-
-    def work(start: int, stop: int) -> None:
-        part = weight[start:stop].to(torch.float32)
-        scale = part.abs().amax(1) / largest
-        inverse = torch.where(scale > 0, 1 / scale.clamp(min=1e-30), 0.0)
-        rounded = (part * inverse.unsqueeze(1)).round().clamp(-largest, largest)
-        values[:, start:stop] = rounded.to(torch.int8).T
-        scales[start:stop] = scale
-
-    _in_chunks(work, rows, columns)
-    return values.numpy(), scales.numpy()
-
-
-def _in_chunks(work: Callable[[int, int], None], rows: int, columns: int) -> None:
-    """Call work for runs of rows, one thread a processor and each of its own.
-
-    A chunk is too small to be split further: torch's threads would wait for each other.
-    """
-    step = max(CHUNK_ELEMENTS // max(columns, 1), 1)
-    starts = range(0, rows, step)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(min(threads, len(starts))) as pool:
-            list(pool.map(lambda start: work(start, min(start + step, rows)), starts))
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Parts:
@@ -482,7 +224,7 @@ class _Worker:
         k, n = weight.shape
 
         def compute() -> tuple[NDArray[Any], ...]:
-            return (*_round_rows(weight.load(), DYNAMIC_LARGEST), np.zeros(n, np.int8))
+            return (*round_rows(weight.load(), DYNAMIC_LARGEST), np.zeros(n, np.int8))
 
         values, scales, zeros = self._constants(
             weight.name,
@@ -694,20 +436,3 @@ def _as_torch(value: ir.Value) -> Tensor:
         # The array may be read-only; nothing writes to it, and a copy could be gigabytes.
         warnings.simplefilter("ignore")
         return torch.from_numpy(value.const_value.numpy())
-
-
-__all__ = [
-    "DENOISER_RECIPES",
-    "LANGUAGE_MODEL_RECIPES",
-    "Deviation",
-    "Quantised",
-    "Recipe",
-    "WeightFormat",
-    "check_deviation",
-    "dequantise_blockwise",
-    "fold_transposes",
-    "measure_deviation",
-    "quantise",
-    "quantise_blockwise",
-    "recipe",
-]

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motionrt.cli._progress import StageProgress
+from motionrt.export.framings import FRAMINGS
+from motionrt.export.quantise.recipes import (
+    BLOCK_SIZES,
+    DENOISER_RECIPES,
+    LANGUAGE_MODEL_RECIPES,
+)
 from motionrt.runtime.errors import ExportError, InputError
 
 if TYPE_CHECKING:
@@ -109,7 +115,7 @@ def precision_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --precision, for the networks that are run many times a motion."""
     return click.option(
         "--precision",
-        type=click.Choice(("fp32", "fp16", "int8", "int8-weights")),
+        type=click.Choice(list(DENOISER_RECIPES)),
         default="fp32",
         show_default=True,
         help="int8 is a quarter of the size and faster on CPUs, a little less exact (motionrt "
@@ -128,19 +134,19 @@ def text_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--text-block-size",
-            type=click.Choice(("16", "32", "64", "128", "256")),
+            type=click.Choice([str(size) for size in BLOCK_SIZES]),
             help="Weights that share a scale; fewer are more exact.  [default: 32]",
         ),
         click.option(
             "--text-precision",
-            type=click.Choice(("fp32", "fp16", "int8", "int4", "int4-mixed")),
+            type=click.Choice(list(LANGUAGE_MODEL_RECIPES)),
             default="fp32",
             show_default=True,
             help="Of the text encoder's weights; int4-mixed keeps the sensitive ones in int8.",
         ),
         click.option(
             "--text-framing",
-            type=click.Choice(("auto", "plain", "llama3-user", "chatml-user")),
+            type=click.Choice(FRAMINGS),
             default="auto",
             show_default=True,
             help="What is written around a prompt; auto is what the encoder is used with.",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from motionrt.export.quantise.recipes import DENOISER_RECIPES
+
 
 @click.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -35,7 +37,7 @@ import click
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8", "int8-weights"]),
+    type=click.Choice(list(DENOISER_RECIPES)),
     default="int8-weights",
     show_default=True,
     help="Precision of the bundle.",

@@ -17,6 +17,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from motionrt.export.framings import FRAME_TOKENS, FRAMES, FRAMINGS
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.readers.bert import read_bert
 from motionrt.export.readers.llm2vec import read_llm2vec
@@ -41,17 +42,6 @@ from motionrt.runtime.text.tokenizer import TextRules, TextTokenizer
 
 LLM2VEC_FOLDERS = ("base", "mntp", "supervised")
 """Folders of an LLM2Vec that is given as one directory."""
-FRAMINGS = ("auto", "plain", "llama3-user", "chatml-user")
-"""What may be written around a text; auto is what the encoder's kind is used with."""
-FRAMES = {
-    "plain": ("", ""),
-    "llama3-user": ("<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|>"),
-    "chatml-user": ("<|im_start|>user\n", "<|im_end|>\n"),
-}
-FRAME_TOKENS = {
-    "llama3-user": ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-    "chatml-user": ("<|im_start|>", "<|im_end|>"),
-}
 LLM2VEC_SEPARATOR = "!@#$%^&*()"
 GRAPH_NAME = "text_encoder"
 CHECK_PROMPTS = (

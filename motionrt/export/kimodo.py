@@ -160,8 +160,6 @@ def export_kimodo(
     spec = _step_spec(checkpoint)
     random_inputs = spec.random_inputs({"batch": 2, "frames": 9, "branches": 3, "tokens": 2}, 0)
     random_inputs["text_features"] *= 0.1
-    if config.num_text_tokens == 1:
-        random_inputs = spec.random_inputs({"batch": 2, "frames": 9, "branches": 3, "tokens": 1}, 0)
     real_inputs, whole_run, features = _real_inputs(step, checkpoint)
     wanted = recipe(precision, language_model=False)
     wanted = replace(wanted, exceptions=SENSITIVE, min_elements=1 << 10)

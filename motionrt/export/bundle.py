@@ -44,6 +44,14 @@ ALIGNMENT = 1 << 12
 FP32_RECIPE = DENOISER_RECIPES["fp32"]
 MAX_DEVIATION = 0.25
 """Relative difference above which a graph with fewer bits is no longer the same model."""
+NUM_NUDGES = 8
+VERIFY_MARGIN = 1.5
+"""Where a bundle is verified, a graph with fewer bits may be so many times as far from torch as it
+was at export and as another rounding moved it, both together; ``parity.check_graph`` nudges it so
+often. Of int8 runs on inputs nudged anew (random weights, loops of a few steps, which magnify)
+5.5 % were further off than the margin alone allows, 0.15 % with 4 nudges, 0.025 % with 8. The half
+is for arithmetic that was not tried, such as a GPU's, and for text encoders: they take integers, so
+they are not nudged (without AVX2 they came nearer to torch by up to a third, never further)."""
 _FP32_FOLDER = ".fp32"
 Progress = Callable[[str], None]
 """Told in a few words what is being done."""
@@ -76,8 +84,8 @@ class BundleWriter:
         a row a step; None repeats the graph's own checks); ParityError if one differs. With fewer
         bits the fp32 graph is held to that first and kept until ``finish``, for comparisons. What
         the bits cost is not an error but stated: the manifest has the largest difference from
-        torch, and allows half as much again where the bundle is verified. ExportError if it is
-        more than ``MAX_DEVIATION``.
+        torch, what another rounding changes, and allows both with a margin (``VERIFY_MARGIN``)
+        where the bundle is verified. ExportError if it is more than ``MAX_DEVIATION``.
         """
         spec = graph.spec
         self.progress(f"tracing {spec.name}")
@@ -209,18 +217,20 @@ class BundleWriter:
         exact = recipe.name == "fp32"
         # Only what is not finite, or of another shape, is wrong with fewer bits.
         allowed = spec if exact else replace(spec, atol=math.inf)
-        compared = check_graph(path, allowed, reference, checks)
+        compared = check_graph(path, allowed, reference, checks, 0 if exact else NUM_NUDGES)
         for side, arrays in (("in", compared.inputs), ("out", compared.expected)):
             for key, array in arrays.items():
                 self._references[f"{spec.name}/{side}/{key}"] = array
         deviation = {"export": compared.largest}
+        if compared.moved:
+            deviation["rounding"] = compared.moved
         if not exact:
             deviation["relative"] = compared.relative
         self._graphs[spec.name] = GraphInfo(
             files={"onnx": path.name},
             inputs=tuple(TensorInfo(t.name, t.axes, t.dtype) for t in spec.inputs),
             outputs=tuple(TensorInfo(t.name, t.axes, t.dtype) for t in spec.outputs),
-            atol=spec.atol if exact else spec.atol + 1.5 * compared.largest,
+            atol=spec.atol + (0 if exact else VERIFY_MARGIN * (compared.largest + compared.moved)),
             rtol=spec.rtol,
             precision=recipe.name,
             data=data,

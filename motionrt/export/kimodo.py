@@ -16,6 +16,7 @@ from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.quantise.deviation import measure_deviation
 from motionrt.export.quantise.recipes import FP32, Recipe, recipe
 from motionrt.export.readers.kimodo import KimodoCheckpoint
+from motionrt.export.running import run_graph
 from motionrt.export.sampling import LoopSpec
 from motionrt.export.text_encoder import GRAPH_NAME as TEXT_GRAPH
 from motionrt.export.text_encoder import TextEncoderSource
@@ -379,8 +380,6 @@ def _sample(
     texts: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Sample a motion of each text (B, W), zero for none; return features and joints."""
-    import onnxruntime as ort
-
     config = checkpoint.model.config
     count = len(texts)
     shape = (count, _MEASURED_FRAMES, config.num_features)
@@ -402,17 +401,9 @@ def _sample(
         "branch_constraints": np.zeros(2, np.float32),
         "branch_weights": np.array([2, 0], np.float32),
     }
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-
-    def run(path: Path, name: str, feed: dict[str, Any]) -> NDArray[np.float32]:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        result: NDArray[np.float32] = session.run([name], feed)[0]
-        return result
-
-    features = run(sampler, "x_next", inputs)
-    joints = run(writer.folder / "decoder.onnx", "posed_joints", {"features": features})
-    return features, joints
+    features = run_graph(sampler, inputs, ["x_next"])["x_next"]
+    decoded = run_graph(writer.folder / "decoder.onnx", {"features": features}, ["posed_joints"])
+    return features, decoded["posed_joints"]
 
 
 def _generator(seed: int) -> torch.Generator:

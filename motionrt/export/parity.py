@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionrt.export.graphs import GraphSpec
+from motionrt.export.running import cpu_session
 from motionrt.runtime.errors import ParityError
 
 Arrays = dict[str, NDArray[Any]]
 Reference = Callable[..., Tensor | tuple[Tensor, ...]]
 """What a graph must equal: called with its inputs as keywords, returns its outputs in order."""
+NUDGE = 1e-6
+"""Relative change of inputs that stands for another processor, whose products and functions round
+otherwise: some ten roundings of float32, which is what is left of them after a few layers."""
 
 
 @dataclass
@@ -28,6 +32,8 @@ class Compared:
     """Largest |graph - reference|."""
     relative: float = 0.0
     """Largest |graph - reference| / |reference| of an output as a whole (Euclidean norms)."""
+    moved: float = 0.0
+    """Largest |graph on nudged inputs - graph|; 0 if it was not nudged."""
     inputs: Arrays = field(default_factory=dict)
     """The last set."""
     expected: Arrays = field(default_factory=dict)
@@ -35,17 +41,20 @@ class Compared:
 
 
 def check_graph(
-    path: Path, spec: GraphSpec, reference: Reference, checks: Sequence[Mapping[str, Tensor]]
+    path: Path,
+    spec: GraphSpec,
+    reference: Reference,
+    checks: Sequence[Mapping[str, Tensor]],
+    num_nudges: int = 0,
 ) -> Compared:
     """Compare a graph on disk with its reference on every set of inputs.
 
-    ParityError names the first tensor that differs by more than the spec allows.
+    The graph also runs num_nudges times on each set with every float changed by ``NUDGE``: where
+    activations are rounded, a little tips some of them over, and what that does to the output is
+    what another processor may do. ParityError names the first tensor that differs by more than the
+    spec allows.
     """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = cpu_session(path)
     compared = Compared()
     for check in checks:
         with torch.no_grad():
@@ -62,7 +71,26 @@ def check_graph(
             size = float(np.linalg.norm(want.astype(np.float64)))
             apart = float(np.linalg.norm(array.astype(np.float64) - want))
             compared.relative = max(compared.relative, apart / size if size else 0.0)
+        for seed in range(num_nudges if _has_floats(compared.inputs) else 0):
+            nudged = session.run(names, _nudge(compared.inputs, seed))
+            for name, array, other in zip(names, found, nudged, strict=True):
+                moved = compare(f"{spec.name}/{name}", other, array, spec, " (inputs nudged)")
+                compared.moved = max(compared.moved, moved)
     return compared
+
+
+def _has_floats(inputs: Arrays) -> bool:
+    return any(array.dtype == np.float32 for array in inputs.values())
+
+
+def _nudge(inputs: Arrays, seed: int) -> Arrays:
+    generator = np.random.default_rng(seed)
+    nudged = dict(inputs)
+    for name, array in inputs.items():
+        if array.dtype == np.float32:
+            factors = 1 + NUDGE * generator.standard_normal(array.shape)
+            nudged[name] = np.asarray(array * factors, np.float32)
+    return nudged
 
 
 def compare(

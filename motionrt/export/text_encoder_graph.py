@@ -17,6 +17,7 @@ from motionrt.export.parity import check_graph
 from motionrt.export.quantise.deviation import check_deviation, measure_deviation
 from motionrt.export.quantise.recipes import LANGUAGE_MODEL_RECIPES, Recipe
 from motionrt.export.quantise.rewrite import quantise
+from motionrt.export.running import run_graph
 from motionrt.export.streaming import LARGE_BYTES, weights_bytes
 from motionrt.export.text_encoder import (
     TextEncoderSource,
@@ -110,11 +111,6 @@ class _Recorded:
 
 
 def _run(writer: BundleWriter, inputs: Mapping[str, Tensor]) -> NDArray[np.float32]:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    path = str(writer.folder / "text_encoder.onnx")
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     feed = {name: tensor.numpy() for name, tensor in inputs.items()}
-    return np.asarray(session.run(None, feed)[0], np.float32)
+    result = run_graph(writer.folder / "text_encoder.onnx", feed)
+    return np.asarray(result["text_features"], np.float32)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 from parity import exported
+from safetensors.numpy import load_file
 
 from motionrt.export import bundle as bundle_module
 from motionrt.runtime.backend.backends import choose_backend
+from motionrt.runtime.backend.onnx_session import open_session
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.verification import verify
@@ -31,6 +34,25 @@ def test_states_precision_and_what_it_costs(reduced: Bundle) -> None:
 
 def test_verifies_within_its_own_tolerance(reduced: Bundle) -> None:
     assert all(result.passed for result in verify(reduced, choose_backend("cpu")))
+
+
+def test_runs_here_as_it_was_checked_at_export(reduced: Bundle) -> None:
+    stored = load_file(reduced.path("reference.safetensors"))
+    graph = reduced.manifest.graphs["sampler"]
+    inputs = {t.name: stored[f"sampler/in/{t.name}"] for t in graph.inputs}
+    found = open_session(reduced, "sampler", choose_backend("cpu")).run(inputs)
+    largest = max(
+        np.abs(found[t.name].astype(np.float64) - stored[f"sampler/out/{t.name}"]).max()
+        for t in graph.outputs
+    )
+    assert largest == graph.deviation["export"]  # the loop is checked on this one set of inputs
+
+
+def test_allows_what_another_rounding_may_do(reduced: Bundle) -> None:
+    for name in ("step", "sampler"):
+        graph = reduced.manifest.graphs[name]
+        assert graph.deviation["rounding"] > 0
+        assert graph.atol > 1.5 * (graph.deviation["export"] + graph.deviation["rounding"])
 
 
 def test_loop_holds_its_weights_in_the_body_and_shares_the_file(reduced: Bundle) -> None:

@@ -96,7 +96,7 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --output, --force, --licence, --quiet and the options of engines to a command."""
     function = engine_options(required=False)(function)
     for option in (
-        click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+        click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings."),
         click.option("--licence", default="", help="Licence of the weights, kept in the bundle."),
         click.option("--force", is_flag=True, help="Replace an output that exists."),
         click.option(
@@ -196,7 +196,8 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
     except ImportError as error:
         raise ExportError(f"export needs {error.name}; pip install 'motionrt[export]'") from error
     with atomic_folder(output, replace=force) as folder:
-        yield BundleWriter(folder, progress)
+        writer = BundleWriter(folder, progress)
+        yield writer
         meta = click.get_current_context().meta
         if meta.get("motionrt.engine"):
             add_engines(
@@ -207,6 +208,8 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
                 quiet,
             )
     seconds = progress.finish()
+    for warning in writer.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if not quiet:
         size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
         click.echo(f"{output}: {size / 1e6:.1f} MB in {seconds:.0f} s")

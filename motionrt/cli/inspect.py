@@ -69,9 +69,13 @@ def _text(text: Mapping[str, Any]) -> str:
 
 
 def _show_graph(name: str, graph: GraphInfo, manifest: Manifest, verbose: bool) -> None:
+    from motionrt.export.quantise.deviation import concerns
+
     size = sum(manifest.files[file].size for file in {*graph.files.values(), *graph.data})
     told = f"    {name:<14}{graph.precision:<13}{size / 1e6:9.1f} MB"
     click.echo(told + _deviation(graph.deviation))
+    for concern in concerns(graph.deviation):
+        click.echo(f"      bad: {concern}")
     if not verbose:
         return
     if graph.loop is not None:

@@ -22,6 +22,7 @@ from torch import Tensor
 import motionrt
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.parity import check_graph
+from motionrt.export.quantise.deviation import concerns
 from motionrt.export.quantise.recipes import DENOISER_RECIPES, Recipe
 from motionrt.export.quantise.rewrite import quantise
 from motionrt.export.sampling import LoopSpec, compile_loop
@@ -67,6 +68,8 @@ class BundleWriter:
         """Write into an empty folder, telling progress of each step."""
         self.folder = folder
         self.progress = progress
+        self.warnings: list[str] = []
+        """What whoever asked for the bundle must know of it, a line each."""
         self._graphs: dict[str, GraphInfo] = {}
         self._references: dict[str, NDArray[Any]] = {}
 
@@ -112,7 +115,7 @@ class BundleWriter:
         if not relative <= MAX_DEVIATION:
             raise ExportError(
                 f"{spec.name}: deviates from fp32 by {relative:.3f} (relative), allowed is "
-                f"{MAX_DEVIATION}; export it with a higher --precision"
+                f"{MAX_DEVIATION}; use --precision {' or '.join(recipe.better)}"
             )
         if loop_graph is not None:
             self.progress(f"compiling {loop_spec.name}")
@@ -137,6 +140,22 @@ class BundleWriter:
         self._graphs[name] = msgspec.structs.replace(
             graph, deviation={**graph.deviation, **figures}
         )
+
+    def judge(self, what: str, names: Sequence[str], recipe: Recipe, option: str) -> None:
+        """Warn once if what was measured of graphs is bad, by the worst of each figure.
+
+        what names them for the reader, option is the command line's that a better precision of the
+        recipe is given to.
+        """
+        worst: dict[str, float] = {}
+        for name in names:
+            for key, value in self._graphs[name].deviation.items():
+                worst[key] = max(value, worst.get(key, value))
+        if found := concerns(worst):
+            self.warnings.append(
+                f"{what} in {recipe.name}: {', '.join(found)}; "
+                f"use {option} {' or '.join(recipe.better)}"
+            )
 
     def add_model(
         self,

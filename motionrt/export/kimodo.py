@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
-from motionrt.export.quantise.deviation import measure_deviation
+from motionrt.export.quantise.deviation import measure_motions
 from motionrt.export.quantise.recipes import FP32, Recipe, recipe
 from motionrt.export.readers.kimodo import KimodoCheckpoint
 from motionrt.export.running import run_graph
@@ -185,12 +185,14 @@ def export_kimodo(
         if text_recipe is not None and text_recipe.name != "fp32":
             figures = _text_deviation(writer, checkpoint, added)
             writer.note_deviation(TEXT_GRAPH, figures)
+            writer.judge("text encoder", [TEXT_GRAPH], text_recipe, "--text-precision")
     if prompt_book is not None:
         text |= add_prompt_book(writer, prompt_book, config.text_width)
     if precision != "fp32":
         figures = _motion_deviation(writer, checkpoint)
         for name in ("step", LOOP.name):
             writer.note_deviation(name, figures)
+        writer.judge("denoiser", ["step"], wanted, "--precision")
     parts = {"global_root": checkpoint.stats.global_root, "body": checkpoint.stats.body}
     mean, std = statistics_from_parts(
         {name: (mean.numpy(), std.numpy()) for name, (mean, std) in parts.items()}
@@ -355,8 +357,7 @@ def _motion_deviation(writer: BundleWriter, checkpoint: KimodoCheckpoint) -> dic
     texts = np.concatenate((text, np.zeros_like(text)))
     found = _sample(writer, checkpoint, writer.folder / f"{LOOP.name}.onnx", texts)
     exact = _sample(writer, checkpoint, writer.fp32_path(LOOP.name), texts)
-    measured = measure_deviation(found[0], exact[0], (found[1], exact[1])).to_dict()
-    return {f"motion_{name}": value for name, value in measured.items()}
+    return measure_motions(LOOP.name, found, exact)
 
 
 def _text_deviation(
@@ -369,8 +370,7 @@ def _text_deviation(
         _sample(writer, checkpoint, sampler, rows[:_MEASURED_TEXTS])
         for rows in (text.found, text.exact)
     )
-    measured = measure_deviation(found[0], exact[0], (found[1], exact[1])).to_dict()
-    return {f"motion_{name}": value for name, value in measured.items()}
+    return measure_motions(TEXT_GRAPH, found, exact)
 
 
 def _sample(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,13 @@ from torch import Tensor, nn
 
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.quantise.deviation import measure_motions
 from motionrt.export.quantise.recipes import INT8, Recipe
 from motionrt.export.quantise.recipes import recipe as named_recipe
 from motionrt.export.readers.motiongpt3 import MotionGpt3Checkpoint
+from motionrt.export.running import run_graph
 from motionrt.export.sampling import LoopSpec
+from motionrt.export.text_encoder import CHECK_PROMPTS
 from motionrt.models.motion_vae import MotionVae
 from motionrt.models.motiongpt3 import DiffusionHead, LanguageMotionModel, MotionGpt3Config
 from motionrt.runtime.body.skeleton import load_skeleton
@@ -27,6 +32,9 @@ from motionrt.runtime.motiongpt3.prompt import (
     MAX_PROMPT_TOKENS,
     NUM_MOTION_TOKENS,
     OUTPUT_HOLDER,
+    HolderRules,
+    PromptTokens,
+    caption_prompt,
 )
 from motionrt.runtime.motiongpt3.schedule import NUM_BASE_STEPS, latent_schedule
 
@@ -41,6 +49,7 @@ VAE_ATOL, VAE_RTOL = 2e-4, 2e-4
 
 MAX_FRAMES = 498
 """The VAE's position tables have 500 rows, of which its encoder uses two for itself."""
+_MEASURED_FRAMES, _MEASURED_TEXTS = 60, 4
 
 LOOP = LoopSpec(
     name="sampler",
@@ -253,7 +262,8 @@ def export_motiongpt3(
         vae, scale = model.vae, config.latent_scale
         parameters = _count(model)
         _add_language_model(writer, model.lm, config, recipe)
-        writer.add_file("tokenizer.json", _tokenizer(checkpoint, config).to_str().encode())
+        tokenizer = _tokenizer(checkpoint, config)
+        writer.add_file("tokenizer.json", tokenizer.to_str().encode())
         text = {
             "encoder": "gpt2",
             "name": "the model's own text branch",
@@ -274,6 +284,12 @@ def export_motiongpt3(
             "has_null_condition": config.has_null_condition,
         }
     _add_vae(writer, vae, checkpoint, scale)
+    if config is not None and precision != "fp32":
+        reduced = ("backbone", "conditions", "step", LOOP.name)
+        figures = _motion_deviation(writer, checkpoint, config, tokenizer)
+        for name in reduced:
+            writer.note_deviation(name, figures)
+        writer.judge("language model and head", reduced[:-1], recipe, "--precision")
     skeleton = load_skeleton("humanml22")
     writer.finish(
         family="motiongpt3",
@@ -343,6 +359,69 @@ def _add_language_model(
     writer.add_graph(
         Graph(_step_spec(config, branches), step, (first, last)), LOOP, (whole_run,), recipe
     )
+
+
+def _motion_deviation(
+    writer: BundleWriter,
+    checkpoint: MotionGpt3Checkpoint,
+    config: MotionGpt3Config,
+    tokenizer: Tokenizer,
+) -> dict[str, float]:
+    """Generate motions with the fp32 graphs and with the bundle's, from the same noise."""
+    writer.progress("measuring motions")
+    prompts = _measured_prompts(checkpoint, config, tokenizer)
+    batch = len(prompts["text_ids"])
+    schedule = latent_schedule(checkpoint.num_steps)
+    generator = torch.Generator().manual_seed(3)
+    draw = (1 + checkpoint.num_steps, batch, config.vae.latent_dim)
+    noise = torch.randn(draw, generator=generator).numpy()
+    scale = checkpoint.guidance_scale
+    weights = [scale, 1 - scale] if config.has_null_condition else [1.0]
+
+    def generate(place: Callable[[str], Path]) -> tuple[NDArray[Any], NDArray[Any]]:
+        found = run_graph(place("backbone"), prompts, ["motion_hidden"])["motion_hidden"]
+        conditions = {
+            "hidden": np.ascontiguousarray(found[:, -config.num_output_holders :]),
+            "branches": np.arange(len(weights)),
+            "timesteps": schedule.timesteps,
+        }
+        run = {
+            "x": noise[0],
+            "x0_previous": np.zeros_like(noise[0]),
+            "modulations": run_graph(place("conditions"), conditions)["modulations"],
+            "schedule": schedule.coefficients,
+            "noise": noise[1:],
+            "guidance_weights": np.array(weights, np.float32),
+        }
+        latents = run_graph(place(LOOP.name), run, ["x_next"])["x_next"]
+        clip = {"latents": latents, "frame_mask": np.ones((batch, _MEASURED_FRAMES), np.bool_)}
+        return latents, run_graph(writer.folder / "decoder.onnx", clip, ["joints"])["joints"]
+
+    found = generate(lambda name: writer.folder / f"{name}.onnx")
+    return measure_motions(LOOP.name, found, generate(writer.fp32_path))
+
+
+def _measured_prompts(
+    checkpoint: MotionGpt3Checkpoint, config: MotionGpt3Config, tokenizer: Tokenizer
+) -> dict[str, NDArray[Any]]:
+    """Return the backbone's inputs for prompts that ask for motions, as the runtime makes them."""
+    rules = HolderRules(
+        config.num_output_holders, config.num_input_holders, checkpoint.wraps_holders
+    )
+    texts = [rules.motion_request(caption_prompt(text)) for text in CHECK_PROMPTS]
+    rows = [
+        tokenizer.encode(text, add_special_tokens=False).ids for text in texts[:_MEASURED_TEXTS]
+    ]
+    tokens = PromptTokens.split(rows, config.vocab_size, config.num_positions, asks_for_motion=True)
+    batch = len(rows)
+    keys = (config.num_layers, 2, batch, config.num_heads, 0, config.width // config.num_heads)
+    return {
+        **tokens.to_inputs(),
+        "motion_latents": np.zeros((batch, 0, config.vae.latent_dim), np.float32),
+        "past": np.zeros(keys, np.float32),
+        "past_positions": np.zeros((batch, 0), np.int64),
+        "logit_rows": np.zeros((batch, 0), np.int64),
+    }
 
 
 def _prompt_inputs(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from parity import exported
 from safetensors.numpy import load_file
 
+from motionrt.cli.main import main
 from motionrt.export import bundle as bundle_module
 from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.backend.onnx_session import open_session
@@ -74,6 +76,26 @@ def test_maps_from_and_to_features_stay_exact(reduced: Bundle) -> None:
         if "put_linear.weight" in name and value.const_value.dtype == ir.DataType.FLOAT  # type: ignore[union-attr]
     ]
     assert len(kept) == 4, list(model.graph.initializers)
+
+
+def test_warns_of_motions_that_are_far_off(
+    smplx_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(tmp_path / "bundle")
+    arguments = ["export", "kimodo", str(smplx_checkpoint), "--no-text-encoder", "-o", bundle]
+    main([*arguments, "--precision", "int8", "--quiet"])
+    found = capsys.readouterr()
+    assert found.out == ""
+    # The weights are random: in few bits they are another model.
+    wanted = (
+        r"Warning: denoiser in int8: joints are [0-9.]+ cm from where fp32 puts them "
+        r"\(above 5 is bad\).*; use --precision int8-weights or fp32\n"
+    )
+    assert re.fullmatch(wanted, found.err), found.err
+    main(["inspect", bundle])
+    assert "      bad: joints are " in capsys.readouterr().out
+    main([*arguments, "--precision", "fp16", "--quiet", "--force"])
+    assert capsys.readouterr().err == ""
 
 
 def test_refuses_a_precision_that_loses_the_model(

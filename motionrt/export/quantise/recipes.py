@@ -52,6 +52,8 @@ class Recipe:
     """Regular expressions searched in a weight's name; the first that matches decides."""
     min_elements: int = 1 << 12
     """Smaller weights stay in float32."""
+    better: tuple[str, ...] = ()
+    """Precisions that are more exact, the smallest first."""
 
     def format_of(self, name: str) -> WeightFormat:
         """Return the format of the weight of a name."""
@@ -72,9 +74,9 @@ INT4 = WeightFormat("blockwise", bits=4, block_size=32, accuracy_level=4)
 INT8_WEIGHTS = WeightFormat("stored-int8", block_size=32)
 DENOISER_RECIPES = {
     "fp32": Recipe("fp32", FP32),
-    "fp16": Recipe("fp16", FP16),
-    "int8": Recipe("int8", INT8_DYNAMIC),
-    "int8-weights": Recipe("int8-weights", INT8_WEIGHTS),
+    "fp16": Recipe("fp16", FP16, better=("fp32",)),
+    "int8": Recipe("int8", INT8_DYNAMIC, better=("int8-weights", "fp32")),
+    "int8-weights": Recipe("int8-weights", INT8_WEIGHTS, better=("fp32",)),
 }
 """Precisions of a network that is run many times a motion.
 
@@ -83,15 +85,22 @@ tremble. int8-weights rounds weights alone and computes in float32: as small, an
 """
 LANGUAGE_MODEL_RECIPES = {
     "fp32": Recipe("fp32", FP32),
-    "fp16": Recipe("fp16", FP16, embeddings=FP16),
-    "int8": Recipe("int8", INT8, embeddings=INT8),
-    "int4": Recipe("int4", INT4, embeddings=INT8, exceptions=((r"^projector\.", INT8),)),
+    "fp16": Recipe("fp16", FP16, embeddings=FP16, better=("fp32",)),
+    "int8": Recipe("int8", INT8, embeddings=INT8, better=("fp16", "fp32")),
+    "int4": Recipe(
+        "int4",
+        INT4,
+        embeddings=INT8,
+        exceptions=((r"^projector\.", INT8),),
+        better=("int4-mixed", "int8"),
+    ),
     "int4-mixed": Recipe(
         "int4-mixed",
         INT4,
         embeddings=INT8,
         # The maps whose rounding reaches the output most directly.
         exceptions=((r"^projector\.", INT8), (r"\.(v_proj|o_proj|down_proj)\.", INT8)),
+        better=("int8",),
     ),
 }
 """Precisions of a text encoder, run once a prompt."""

@@ -214,8 +214,9 @@ def make_bundle(
     checkpoint = replace(read_kimodo(work / DENOISER_FOLDER), name=MODEL_NAME)
     encoder = read_text_encoder(work / ENCODER_FOLDER, work / PROJECTOR_FILE)
     with atomic_folder(output, replace=True) as folder:
+        writer = BundleWriter(folder, echo)
         export_kimodo(
-            BundleWriter(folder, echo),
+            writer,
             checkpoint,
             encoder,
             LICENCE,
@@ -223,6 +224,8 @@ def make_bundle(
             text_recipe=recipe(TEXT_PRECISIONS.get(precision, precision), language_model=True),
         )
         _complete(folder, load_file(work / KNOWN_PROMPTS_FILE))
+    for warning in writer.warnings:
+        echo(f"Warning: {warning}")
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     echo(f"{output}: {size / 1e6:.1f} MB")
 

@@ -5,7 +5,12 @@ import sys
 
 import pytest
 
-from motionrt.export.quantise.recipes import recipe
+from motionrt.export.quantise.recipes import (
+    DENOISER_RECIPES,
+    LANGUAGE_MODEL_RECIPES,
+    Recipe,
+    recipe,
+)
 from motionrt.runtime.errors import InputError
 
 PROBE = """
@@ -20,6 +25,14 @@ assert FRAMINGS and DENOISER_RECIPES and recipe("int4", language_model=True).wei
 
 def test_names_load_without_torch() -> None:
     subprocess.run([sys.executable, "-c", PROBE], check=True)
+
+
+@pytest.mark.parametrize("table", [DENOISER_RECIPES, LANGUAGE_MODEL_RECIPES])
+def test_every_precision_but_fp32_names_better_ones(table: dict[str, Recipe]) -> None:
+    for name, wanted in table.items():
+        assert wanted.name == name
+        assert bool(wanted.better) == (name != "fp32")
+        assert set(wanted.better) <= set(table) - {name}
 
 
 def test_unknown_precisions_are_refused() -> None:

@@ -13,8 +13,8 @@ from motionrt.runtime.errors import ExportError
 LARGE_JOINTS_CM = 5.0
 """Mean distance of joints from the motion in fp32, in centimetres, that is worth a warning. It is
 what else is taken for the same motion: 20 steps for all 1000 move joints by 2 cm, constraints are
-met within 3 to 6. The embedded default is 0.1 off in fp16 and 1.3 in int8-weights; in int8, where
-poses tremble, it is 6.5."""
+met within 3 to 6. The embedded default is 1.3 off in int8-weights; what its bundle holds is 0.1 off
+again in fp16, and 6.5 in int8, where poses tremble."""
 LARGE_RELATIVE = 0.1
 """The same of a network's output, relative to its length, since a motion may be near by luck. The
 default's step is off by 0.001, 0.02 and 0.10 in these precisions. Of random weights in int8 motions

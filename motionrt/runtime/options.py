@@ -5,15 +5,17 @@ From it come the keywords that editors complete, the flags of the command line, 
 request with its schema, and the check that refuses a misspelt name.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed here: `options_of` reads those of `DiffusionOptions`.
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
 from motionrt.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Value = TypeVar("Value")
 
@@ -73,6 +75,21 @@ GUIDANCE_WEIGHTS = Option(
     "text more and varies less.",
     "cfg-weight",
 )
+
+
+class DiffusionOptions(TypedDict, total=False):
+    """Options of every family that denoises; None is the bundle's."""
+
+    num_steps: Annotated[int | None, NUM_STEPS]
+    solver: Annotated[str | None, SOLVER]
+    preset: Annotated[str | None, PRESET]
+    """Solver and steps, where these are not given; names are the family's (``Family.presets``)."""
+    guidance_type: Annotated[str | None, GUIDANCE_TYPE]
+    """None: the bundle's, or what the weights imply."""
+    guidance_weights: Annotated["Sequence[float] | None", GUIDANCE_WEIGHTS]
+    """Unitless; higher follows the text (and constraints) more and varies less."""
+
+
 CONTINUE_FROM = Option(
     Kind.FILE, "Motion file that the result begins with and goes on from.", objects=True
 )

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Self
+from typing import Self, TypedDict
 
 from numpy.typing import ArrayLike
 
@@ -27,6 +27,22 @@ from motionrt.runtime.sampling.noise import MAX_SEED
 
 Progress = Callable[[str, int, int], None]
 """Called as (stage, steps done, steps in all) between steps; an exception it raises cancels."""
+
+
+class GenerateKeywords(TypedDict, total=False):
+    """Keywords of every family's ``generate``, beside its options."""
+
+    num_frames: int | Sequence[int] | None
+    seed: int | None
+    progress: Progress | None
+
+
+class GenerateManyKeywords(GenerateKeywords, total=False):
+    """Keywords of every family's ``generate_many``, beside its options."""
+
+    num_samples: int
+    sample_seeds: bool
+    multi_prompt: bool
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,9 @@
 """What Kimodo can be asked for, declared once: keywords, flags, JSON form and presets."""
 
 # Annotations are not postponed here: `options_of` reads them without importing what is quoted.
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
-from motionrt.runtime.options import (
-    CONTINUE_FROM,
-    GUIDANCE_TYPE,
-    GUIDANCE_WEIGHTS,
-    NUM_STEPS,
-    PRESET,
-    SOLVER,
-    Kind,
-    Option,
-)
+from motionrt.runtime.options import CONTINUE_FROM, DiffusionOptions, Kind, Option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,19 +20,9 @@ if TYPE_CHECKING:
     GivenConstraints: TypeAlias = str | PathLike[str] | ConstraintList | Sequence[ConstraintList]
 
 
-class KimodoOptions(TypedDict, total=False):
+class KimodoOptions(DiffusionOptions, total=False):
     """Options of a Kimodo pipeline's ``generate`` and ``generate_many``; None is the default."""
 
-    num_steps: Annotated[int | None, NUM_STEPS]
-    """None: the bundle's."""
-    solver: Annotated[str | None, SOLVER]
-    """A name of ``schedule.SOLVERS``. None: the bundle's."""
-    preset: Annotated[str | None, PRESET]
-    """A name of `PRESETS`: solver and steps where these are not given."""
-    guidance_type: Annotated[str | None, GUIDANCE_TYPE]
-    """A mode of ``guidance.NUM_WEIGHTS``. None: the bundle's, or what the weights imply."""
-    guidance_weights: Annotated["Sequence[float] | None", GUIDANCE_WEIGHTS]
-    """Unitless; higher follows text (and constraints) more and varies less."""
     first_heading_rad: Annotated[
         "ArrayLike | None",
         Option(

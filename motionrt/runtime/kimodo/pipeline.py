@@ -9,8 +9,16 @@ from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.kimodo.generation import Generation
 from motionrt.runtime.kimodo.model import KimodoModel
 from motionrt.runtime.kimodo.options import KimodoOptions
-from motionrt.runtime.pipeline import Progress
+from motionrt.runtime.pipeline import GenerateKeywords, GenerateManyKeywords, Progress
 from motionrt.runtime.request import DEFAULT_SECONDS, Request
+
+
+class _Generate(KimodoOptions, GenerateKeywords, total=False):
+    pass
+
+
+class _GenerateMany(KimodoOptions, GenerateManyKeywords, total=False):
+    pass
 
 
 class KimodoPipeline(KimodoModel):
@@ -24,45 +32,22 @@ class KimodoPipeline(KimodoModel):
         self,
         prompt: str | Sequence[str],
         seconds: float | Sequence[float] = DEFAULT_SECONDS,
-        *,
-        num_frames: int | Sequence[int] | None = None,
-        seed: int | None = None,
-        progress: Progress | None = None,
-        **options: Unpack[KimodoOptions],
+        **options: Unpack[_Generate],
     ) -> Motion:
         """Generate one motion as `Pipeline.generate` says; options are `KimodoOptions`.
 
         Several prompts, or a clip to continue, make one motion of as many parts.
         """
-        return super().generate(
-            prompt, seconds, num_frames=num_frames, seed=seed, progress=progress, **options
-        )
+        return super().generate(prompt, seconds, **options)
 
-    def generate_many(  # type: ignore[override]  # narrower on purpose: it names its options
+    def generate_many(  # type: ignore[override]  # as above
         self,
         prompts: str | Sequence[str],
         seconds: float | Sequence[float] = DEFAULT_SECONDS,
-        *,
-        num_frames: int | Sequence[int] | None = None,
-        seed: int | None = None,
-        num_samples: int = 1,
-        sample_seeds: bool = False,
-        multi_prompt: bool = False,
-        progress: Progress | None = None,
-        **options: Unpack[KimodoOptions],
+        **options: Unpack[_GenerateMany],
     ) -> list[Motion]:
         """Generate motions as `Pipeline.generate_many` says; options are `KimodoOptions`."""
-        return super().generate_many(
-            prompts,
-            seconds,
-            num_frames=num_frames,
-            seed=seed,
-            num_samples=num_samples,
-            sample_seeds=sample_seeds,
-            multi_prompt=multi_prompt,
-            progress=progress,
-            **options,
-        )
+        return super().generate_many(prompts, seconds, **options)
 
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None

@@ -1,18 +1,9 @@
 """What MotionGPT3 can be asked for, declared once: keywords, flags, JSON form and presets."""
 
 # Annotations are not postponed here: `options_of` reads them without importing what is quoted.
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
-from motionrt.runtime.options import (
-    CONTINUE_FROM,
-    GUIDANCE_TYPE,
-    GUIDANCE_WEIGHTS,
-    NUM_STEPS,
-    PRESET,
-    SOLVER,
-    Kind,
-    Option,
-)
+from motionrt.runtime.options import CONTINUE_FROM, DiffusionOptions, Kind, Option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,22 +17,12 @@ if TYPE_CHECKING:
     AnyMotion: TypeAlias = Motion | str | PathLike[str] | ArrayLike
 
 
-class MotionGpt3Options(TypedDict, total=False):
+class MotionGpt3Options(DiffusionOptions, total=False):
     """Options of a MotionGPT3 pipeline's ``generate`` and ``generate_many``; None is the default.
 
     A motion is a Motion, its file, features (T, 263) or joints (T, 22, 3) at 20 frames a second.
     """
 
-    num_steps: Annotated[int | None, NUM_STEPS]
-    """None: the bundle's."""
-    solver: Annotated[str | None, SOLVER]
-    """A name of ``schedule.SOLVER_NAMES``. None: the bundle's."""
-    preset: Annotated[str | None, PRESET]
-    """A name of `PRESETS`: solver and steps where these are not given."""
-    guidance_type: Annotated[str | None, GUIDANCE_TYPE]
-    """nocfg or regular. None: regular, with the bundle's weight."""
-    guidance_weights: Annotated["Sequence[float] | None", GUIDANCE_WEIGHTS]
-    """One, unitless: 1 is off, higher follows the text more and varies less."""
     temperature: Annotated[
         float | None,
         Option(

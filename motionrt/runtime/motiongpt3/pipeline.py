@@ -26,7 +26,7 @@ from motionrt.runtime.motiongpt3.prompt import (
 )
 from motionrt.runtime.motiongpt3.schedule import latent_schedule
 from motionrt.runtime.options import either
-from motionrt.runtime.pipeline import Progress
+from motionrt.runtime.pipeline import GenerateKeywords, GenerateManyKeywords, Progress
 from motionrt.runtime.request import DEFAULT_SECONDS, Request
 
 Floats = NDArray[np.float32]
@@ -49,6 +49,14 @@ class _Task:
     """Frames of given motions that the generated clip covers."""
 
 
+class _Generate(MotionGpt3Options, GenerateKeywords, total=False):
+    pass
+
+
+class _GenerateMany(MotionGpt3Options, GenerateManyKeywords, total=False):
+    pass
+
+
 class MotionGpt3Pipeline(MotionGpt3Model):
     """A MotionGPT3 bundle, loaded.
 
@@ -60,42 +68,19 @@ class MotionGpt3Pipeline(MotionGpt3Model):
         self,
         prompt: str | Sequence[str],
         seconds: float | Sequence[float] = DEFAULT_SECONDS,
-        *,
-        num_frames: int | Sequence[int] | None = None,
-        seed: int | None = None,
-        progress: Progress | None = None,
-        **options: Unpack[MotionGpt3Options],
+        **options: Unpack[_Generate],
     ) -> Motion:
         """Generate one motion as `Pipeline.generate` says; options are `MotionGpt3Options`."""
-        return super().generate(
-            prompt, seconds, num_frames=num_frames, seed=seed, progress=progress, **options
-        )
+        return super().generate(prompt, seconds, **options)
 
-    def generate_many(  # type: ignore[override]  # narrower on purpose: it names its options
+    def generate_many(  # type: ignore[override]  # as above
         self,
         prompts: str | Sequence[str],
         seconds: float | Sequence[float] = DEFAULT_SECONDS,
-        *,
-        num_frames: int | Sequence[int] | None = None,
-        seed: int | None = None,
-        num_samples: int = 1,
-        sample_seeds: bool = False,
-        multi_prompt: bool = False,
-        progress: Progress | None = None,
-        **options: Unpack[MotionGpt3Options],
+        **options: Unpack[_GenerateMany],
     ) -> list[Motion]:
         """Generate motions as `Pipeline.generate_many` says; options are `MotionGpt3Options`."""
-        return super().generate_many(
-            prompts,
-            seconds,
-            num_frames=num_frames,
-            seed=seed,
-            num_samples=num_samples,
-            sample_seeds=sample_seeds,
-            multi_prompt=multi_prompt,
-            progress=progress,
-            **options,
-        )
+        return super().generate_many(prompts, seconds, **options)
 
     def caption_many(
         self,

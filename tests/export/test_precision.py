@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from motionrt.cli.main import main
 from motionrt.export import bundle as bundle_module
 from motionrt.runtime.backend.backends import choose_backend
-from motionrt.runtime.backend.onnx_session import open_session
+from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.verification import verify
@@ -42,7 +42,7 @@ def test_runs_here_as_it_was_checked_at_export(reduced: Bundle) -> None:
     stored = load_file(reduced.path("reference.safetensors"))
     graph = reduced.manifest.graphs["sampler"]
     inputs = {t.name: stored[f"sampler/in/{t.name}"] for t in graph.inputs}
-    found = open_session(reduced, "sampler", choose_backend("cpu")).run(inputs)
+    found = open_graph(reduced, "sampler", choose_backend("cpu")).run(inputs)
     largest = max(
         np.abs(found[t.name].astype(np.float64) - stored[f"sampler/out/{t.name}"]).max()
         for t in graph.outputs

@@ -71,4 +71,4 @@ for name in ("torch", "onnx", "onnx_ir", "onnxruntime"):
 from motionrt.cli.main import main
 main(["inspect"])"""
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert "motion_joints_cm" in done.stdout
+    assert "joints off by" in done.stdout

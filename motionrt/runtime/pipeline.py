@@ -45,6 +45,9 @@ class GenerateManyKeywords(GenerateKeywords, total=False):
     multi_prompt: bool
 
 
+_OF_SEVERAL = GenerateManyKeywords.__annotations__.keys() - GenerateKeywords.__annotations__.keys()
+
+
 @dataclass(frozen=True)
 class BenchmarkCase:
     """One motion in the parts that are timed apart, its graphs loaded and its text encoded."""
@@ -121,6 +124,8 @@ class Pipeline(ABC):
         Raises:
             InputError: an option that the family does not have, or a value that does not fit.
         """
+        if several := sorted(set(options) & set(_OF_SEVERAL)):
+            raise InputError(f"generate makes one motion: {several[0]} is for generate_many")
         request = Request.make(
             self.family,
             prompt,

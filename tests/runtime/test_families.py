@@ -92,6 +92,8 @@ def test_it_is_loaded_and_generates(bundle: Path) -> None:
     assert [made.info["sample"] for made in several] == [0, 1, 0, 1]
     with pytest.raises(InputError, match=r"no option bobheight; did you mean bob_height\?"):
         pipeline.generate("bob", bobheight=2)
+    with pytest.raises(InputError, match="num_samples is for generate_many"):
+        pipeline.generate("bob", num_samples=2)
     with pytest.raises(InputError, match=r"20\.1 s: 201 frames at 10 fps, this model allows 200"):
         pipeline.generate("bob", 20.1)
     with pytest.raises(InputError, match="toy cannot describe motions; use a bundle of motiongpt3"):

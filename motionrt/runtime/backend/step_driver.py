@@ -108,7 +108,8 @@ class StepDriver:
                     f"graph {self._loop.step} failed on {self.backend.name}: {reason}"
                 ) from error
         found = {
-            result: np.ascontiguousarray(array[tuple(slice(0, size) for size in shapes[state])])
+            # A copy: on the CPU, where it is tested, onnxruntime gives views of the buffers.
+            result: np.array(array[tuple(slice(0, size) for size in shapes[state])], order="C")
             for (state, result), array in zip(self._loop.carried.items(), results, strict=True)
         }
         return {name: found[name] for name in wanted}

@@ -1,4 +1,8 @@
-"""Options and fixtures for all tests."""
+"""Options and fixtures for all tests.
+
+The runtime's tests run without torch, on the embedded default. Only the fixtures that export a
+checkpoint import it, when a slow test asks for them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from pathlib import Path
 import pytest
 from places import GOLDEN
 
+from motionrt.runtime.bundle.embedded import embedded_bundle
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -16,6 +22,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="Directory of golden cases to run, instead of the ones that come with the tests.",
     )
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """The embedded default, which every installation has: tests must leave it as it is."""
+    return embedded_bundle()
+
+
+@pytest.fixture
+def own_copy(bundle: Path, tmp_path: Path) -> Path:
+    """A copy of the embedded default that a test may damage."""
+    return Path(shutil.copytree(bundle, tmp_path / "bundle"))
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +58,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def tiny_bundle(smplx_checkpoint: Path, tiny_encoder: tuple[Path, Path]) -> Path:
-    """A whole bundle: real graphs with small random weights, text to motion."""
+    """A whole SMPL-X bundle with small random weights, exported here: for slow tests."""
     from parity import exported
 
     model, projection = tiny_encoder
@@ -56,7 +74,9 @@ def tiny_bundle(smplx_checkpoint: Path, tiny_encoder: tuple[Path, Path]) -> Path
     )
 
 
-@pytest.fixture
-def own_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """A copy of the bundle that a test may damage."""
-    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+@pytest.fixture(scope="session")
+def motiongpt3_bundle() -> Path:
+    """A MotionGPT3 bundle with small random weights, exported here: for slow tests."""
+    from motiongpt3_checkpoint import tiny_bundle
+
+    return tiny_bundle()

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from byte_tokenizer import make_tokenizer
 from parity.exported import export, scratch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from motionrt.models.motion_vae import MotionVaeConfig
 from motionrt.models.motiongpt3 import MotionGpt3, MotionGpt3Config
-from motionrt.runtime.motiongpt3.pipeline import MotionGpt3Pipeline
-from motionrt.runtime.pipeline import load
 
 CONFIG = MotionGpt3Config(
     vocab_size=259,
@@ -118,15 +116,6 @@ def make_settings(**changes: Any) -> dict[str, Any]:
     return settings
 
 
-def make_tokenizer() -> Tokenizer:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({char: i for i, char in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|endoftext|>"])
-    return tokenizer
-
-
 def write_checkpoint(folder: Path, state: dict[str, Any] | None = None, **changes: Any) -> Path:
     """Write model.ckpt, config.yaml and deps into a folder; return the checkpoint's path."""
     language = folder / "deps" / "mot-gpt2"
@@ -144,7 +133,7 @@ def write_checkpoint(folder: Path, state: dict[str, Any] | None = None, **change
         '"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "eos_token_id": 256}'
     )
     (language / "config.json").write_text(language_config)
-    make_tokenizer().save(str(language / "tokenizer.json"))
+    make_tokenizer("gpt2").save(str(language / "tokenizer.json"))
     generator = np.random.default_rng(0)
     np.save(folder / "deps" / "Mean.npy", generator.normal(size=263).astype(np.float32) * 0.1)
     np.save(folder / "deps" / "Std.npy", np.full(263, 0.2, np.float32))
@@ -156,10 +145,3 @@ def tiny_bundle() -> Path:
     """Export the small checkpoint, once a test run."""
     folder = scratch() / "motiongpt3-checkpoint"
     return export("motiongpt3", str(write_checkpoint(folder)), "--quiet")
-
-
-@lru_cache(maxsize=1)
-def tiny_pipeline() -> MotionGpt3Pipeline:
-    pipeline = load(tiny_bundle(), backend="cpu")
-    assert isinstance(pipeline, MotionGpt3Pipeline)
-    return pipeline

@@ -5,45 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from byte_tokenizer import tokenizer_json
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from tokenizers.processors import TemplateProcessing
 
 from motionrt.export.readers.decoder_lm import decoder_config, expected_shapes
 from motionrt.models.bert import Bert, BertConfig
-
-SPECIAL = {
-    "llama": (
-        "<|begin_of_text|>",
-        "<|end_of_text|>",
-        "<|start_header_id|>",
-        "<|end_header_id|>",
-        "<|eot_id|>",
-    ),
-    "qwen3": ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
-    "bert": ("[PAD]", "[CLS]", "[SEP]"),
-}
-
-
-def tokenizer_json(kind: str) -> str:
-    """Return a byte-level tokenizer with the special tokens of a kind of model."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({char: i for i, char in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(list(SPECIAL[kind]))
-    if kind == "llama":
-        begin = SPECIAL[kind][0]
-        tokenizer.post_processor = TemplateProcessing(
-            single=f"{begin} $A", special_tokens=[(begin, tokenizer.token_to_id(begin))]
-        )
-    if kind == "bert":
-        tokenizer.post_processor = TemplateProcessing(
-            single="[CLS] $A [SEP]",
-            special_tokens=[(t, tokenizer.token_to_id(t)) for t in ("[CLS]", "[SEP]")],
-        )
-    text: str = tokenizer.to_str()
-    return text
 
 
 def write_decoder(

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import run
 
-from motionrt.cli.main import main
 from motionrt.constraints import Root2D, write_constraints
-from motionrt.runtime.kimodo.options import PRESETS
 from motionrt.runtime.pipeline import Pipeline
 from motionrt.runtime.request import Request
 
@@ -21,13 +20,7 @@ LIST = [
 
 
 def gen(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = 0
-    try:
-        main(["gen", *(str(argument) for argument in arguments), "--diffusion-steps", "2"])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+    return run(capsys, "gen", *arguments, "--diffusion-steps", "2")
 
 
 @pytest.fixture
@@ -38,18 +31,18 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def test_generates_the_shortest_first_and_each_as_gen_would(
-    tiny_bundle: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "out"
-    common = ("--bundle", tiny_bundle, "--duration", "1", "--seed", "10")
+    common = ("--bundle", bundle, "--duration", "1", "--seed", "10")
     code, out, err = gen(capsys, "--batch", prompts, "-o", folder, *common)
     assert code == 0, err
     lines = out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["1/3 0002", "2/3 sit", "3/3 0000"]
-    assert "21 frames" in lines[1]
+    assert "14 frames" in lines[1]
     assert "seed 12" in lines[0]
     results = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-    assert results[2]["files"] == ["0000.npz", "0000_amass.npz"]
+    assert results[2]["files"] == ["0000.npz"]
     code, _, err = gen(capsys, "a person walks", "-o", tmp_path / "one", *common)
     assert code == 0, err
     with np.load(folder / "0000.npz") as batch, np.load(tmp_path / "one.npz") as alone:
@@ -57,14 +50,14 @@ def test_generates_the_shortest_first_and_each_as_gen_would(
 
 
 def test_goes_on_after_a_kill(
-    tiny_bundle: Path,
+    bundle: Path,
     prompts: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "out"
-    arguments = ("--batch", prompts, "--output", folder, "--bundle", tiny_bundle, "--json")
+    arguments = ("--batch", prompts, "--output", folder, "--bundle", bundle, "--json")
     run = Pipeline.run
     asked: list[Request] = []
 
@@ -97,18 +90,18 @@ def test_goes_on_after_a_kill(
 
 
 def test_an_edited_constraint_file_is_run_again(
-    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = Root2D([0], [[0, 0]])
     write_constraints(tmp_path / "c.json", [held])
     (tmp_path / "list.jsonl").write_text('{"prompt": "walk", "constraints": "c.json"}')
     arguments = ("--batch", tmp_path / "list.jsonl", "-o", tmp_path / "out", "--duration", "0.5")
-    assert gen(capsys, *arguments, "--bundle", tiny_bundle)[0] == 0
-    assert "all 1 were done" in gen(capsys, *arguments, "--bundle", tiny_bundle)[1]
+    assert gen(capsys, *arguments, "--bundle", bundle)[0] == 0
+    assert "all 1 were done" in gen(capsys, *arguments, "--bundle", bundle)[1]
     write_constraints(tmp_path / "c.json", [Root2D([0], [[0, 1]])])
-    assert "1/1 0000: 15 frames" in gen(capsys, *arguments, "--bundle", tiny_bundle)[1]
+    assert "1/1 0000: 10 frames" in gen(capsys, *arguments, "--bundle", bundle)[1]
     # Other files of the same motion are another result.
-    assert "1/1 0000" in gen(capsys, *arguments, "--bundle", tiny_bundle, "--bvh")[1]
+    assert "1/1 0000" in gen(capsys, *arguments, "--bundle", bundle, "--bvh")[1]
     assert (tmp_path / "out" / "0000.bvh").is_file()
 
 
@@ -129,7 +122,7 @@ def test_an_edited_constraint_file_is_run_again(
     ],
 )
 def test_refuses_a_bad_list_before_anything_is_made(
-    tiny_bundle: Path,
+    bundle: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     line: str,
@@ -138,21 +131,7 @@ def test_refuses_a_bad_list_before_anything_is_made(
     path = tmp_path / "prompts.jsonl"
     path.write_text(line)
     folder = tmp_path / "out"
-    code, _, err = gen(capsys, "--batch", path, "-o", folder, "--bundle", tiny_bundle)
+    code, _, err = gen(capsys, "--batch", path, "-o", folder, "--bundle", bundle)
     assert code == 1
     assert message in err
     assert not folder.exists()
-
-
-def test_presets_choose_solver_and_steps(
-    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    common = ["gen", "walk", "--bundle", str(tiny_bundle), "--json", "-o", str(tmp_path / "a")]
-    main([*common, "--preset", "fast", "--duration", "0.5"])
-    summary = json.loads(capsys.readouterr().out)
-    fast = PRESETS["fast"]
-    assert {key: summary[key] for key in fast} == fast
-    main([*common, "--preset", "exact", "--duration", "0.5", "--diffusion-steps", "3"])
-    summary = json.loads(capsys.readouterr().out)
-    assert (summary["solver"], summary["num_steps"]) == ("ddim", 3)
-    assert gen(capsys, *common[1:], "--preset", "quick")[0] == 1

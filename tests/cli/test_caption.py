@@ -1,23 +1,14 @@
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from motiongpt3_checkpoint import tiny_bundle
+from command_line import run
 from walking import walking
 
-from motionrt.cli.main import main
 from motionrt.runtime.humanml.joints import motion_from_joints
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 @pytest.fixture
@@ -26,10 +17,13 @@ def motion_file(tmp_path: Path) -> Path:
     return tmp_path / "walk.npz"
 
 
-def test_motions_are_described(motion_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow
+def test_motions_are_described(
+    motiongpt3_bundle: Path, motion_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     joints = motion_file.with_name("joints.npy")
     np.save(joints, walking(30).astype(np.float32))
-    options = ("--bundle", tiny_bundle(), "--max-tokens", 5, "--backend", "cpu")
+    options = ("--bundle", motiongpt3_bundle, "--max-tokens", 5, "--backend", "cpu")
     code, out, _ = run(capsys, "caption", motion_file, *options)
     assert code == 0
     code, both, _ = run(capsys, "caption", motion_file, joints, *options, "--json")
@@ -38,10 +32,11 @@ def test_motions_are_described(motion_file: Path, capsys: pytest.CaptureFixture[
     assert {row["text"] for row in rows} == {out.rstrip("\n")}
 
 
+@pytest.mark.slow
 def test_motions_are_generated_carried_on_and_joined(
-    motion_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    motiongpt3_bundle: Path, motion_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--bundle", tiny_bundle(), "--duration", 1, "--seed", 1, "--backend", "cpu")
+    options = ("--bundle", motiongpt3_bundle, "--duration", 1, "--seed", 1, "--backend", "cpu")
     stem = tmp_path / "out"
     code, out, _ = run(capsys, "gen", "a walk", *options, "--output", stem, "--bvh")
     assert code == 0, out
@@ -57,33 +52,43 @@ def test_motions_are_generated_carried_on_and_joined(
     assert np.load(f"{stem}.npy").shape[1] == 30 + 20 + 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("arguments", "message"),
     [
-        (("none.npy",), 1, "no such file"),
-        (("WALK", "--question", "What?"), 1, "once"),
-        (("WALK", "--seed", "1"), 2, "--sample"),
-        (("WALK", "--max-tokens", "0"), 1, "tokens"),
-        ((), 2, "MOTIONS"),
+        (("none.npy",), "no such file"),
+        (("WALK", "--question", "What?"), "once"),
+        (("WALK", "--max-tokens", "0"), "tokens"),
     ],
 )
 def test_bad_input_is_one_line(
+    motiongpt3_bundle: Path,
     motion_file: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
-    code: int,
     message: str,
 ) -> None:
     words = [motion_file if word == "WALK" else word for word in arguments]
-    found, _, err = run(capsys, "caption", *words, "--bundle", tiny_bundle())
-    assert found == code
+    code, _, err = run(capsys, "caption", *words, "--bundle", motiongpt3_bundle)
+    assert code == 1
     assert message in err
     assert "Traceback" not in err
 
 
-def test_a_model_that_cannot_describe_says_so(
-    motion_file: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(("a.npz", "--seed", "1"), "--sample"), ((), "MOTIONS")]
+)
+def test_bad_usage_is_told_before_anything_is_loaded(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
-    code, _, err = run(capsys, "caption", motion_file, "--bundle", tiny_bundle)
+    code, _, err = run(capsys, "caption", *arguments, "--bundle", "nowhere")
+    assert code == 2
+    assert message in err
+
+
+def test_a_model_that_cannot_describe_says_so(
+    motion_file: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "caption", motion_file, "--bundle", bundle)
     assert code == 1
-    assert "cannot describe motions" in err
+    assert "cannot describe motions" in err and "use a bundle of motiongpt3" in err

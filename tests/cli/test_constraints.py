@@ -6,24 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import run
 from PIL import Image
 
-from motionrt.cli.main import main
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import axis_angle_to_matrix
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.kimodo.constraint_files import read_constraints, write_constraints
 from motionrt.runtime.kimodo.constraints import Root2D
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 @pytest.fixture
@@ -80,12 +70,12 @@ def test_check_lists_every_problem_and_fails(
 
 
 def test_check_knows_a_bundles_skeleton_and_length(
-    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     item = Root2D(np.array([0, 9999]), np.zeros((2, 2), np.float32))
     write_constraints(tmp_path / "c.json", [item])
-    code, out, _ = run(capsys, "constraints", "check", tmp_path / "c.json", "--bundle", tiny_bundle)
-    assert code == 1 and "frame 9999 is beyond" in out and "for smplx22" in out
+    code, out, _ = run(capsys, "constraints", "check", tmp_path / "c.json", "--bundle", bundle)
+    assert code == 1 and "frame 9999 is beyond" in out and "for cmu22" in out
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -112,17 +111,3 @@ def test_mistakes_are_one_clear_line(
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz"]
-
-
-def test_info_prints_lines_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clip("cmu22").save(tmp_path / "a.npz")
-    clip("cmu22", frames=1).save(tmp_path / "b.bvh")
-    assert run("info", tmp_path / "a.npz", tmp_path / "b.bvh") == 0
-    out = capsys.readouterr().out
-    assert "13 frames, 30 fps" in out and "cmu22, 22 joints" in out and "not known" in out
-    assert run("info", "--json", tmp_path / "a.npz", tmp_path / "b.bvh") == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["frames"] for line in lines] == [13, 1]
-    assert lines[1]["mean_speed_mps"] is None and lines[0]["file"].endswith("a.npz")
-    assert run("info", tmp_path / "none.npz") == 1
-    assert "no such file" in capsys.readouterr().err

@@ -8,13 +8,13 @@ from motionrt.cli.main import cli, main
 from motionrt.runtime.text.prompt_book import PromptBook
 
 
-def test_prompts_are_embedded_and_added_to(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_prompts_are_embedded_and_added_to(bundle: Path, tmp_path: Path) -> None:
     prompts, book = tmp_path / "prompts.txt", tmp_path / "book.safetensors"
     prompts.write_text("walk\nrun\n")
-    arguments = ["embed", str(prompts), "-b", str(tiny_bundle), "-o", str(book)]
+    arguments = ["embed", str(prompts), "-b", str(bundle), "-o", str(book)]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
-    assert "2 prompts of 32 numbers" in result.output
+    assert "2 prompts of 128 numbers" in result.output
     first = PromptBook.load(book)
     prompts.write_text("run\njump\n")
     result = CliRunner().invoke(cli, [*arguments, "--add"])
@@ -26,13 +26,13 @@ def test_prompts_are_embedded_and_added_to(tiny_bundle: Path, tmp_path: Path) ->
 
 
 def test_books_of_two_encoders_are_not_mixed(
-    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts, book = tmp_path / "prompts.txt", tmp_path / "book.safetensors"
     prompts.write_text("walk\n")
-    PromptBook(["Run."], np.ones((1, 32), np.float32), {"name": "other"}).save(book)
+    PromptBook(["Run."], np.ones((1, 128), np.float32), {"name": "other"}).save(book)
     with pytest.raises(SystemExit) as caught:
-        main(["embed", str(prompts), "-b", str(tiny_bundle), "-o", str(book), "--add"])
+        main(["embed", str(prompts), "-b", str(bundle), "-o", str(book), "--add"])
     assert caught.value.code == 1
     assert "made by another encoder" in capsys.readouterr().err
 

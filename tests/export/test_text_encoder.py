@@ -6,15 +6,10 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import torch
+from byte_tokenizer import tokenizer_json
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from text_checkpoints import (
-    tokenizer_json,
-    write_adapter,
-    write_bert,
-    write_decoder,
-    write_llm2vec,
-)
+from text_checkpoints import write_adapter, write_bert, write_decoder, write_llm2vec
 
 from motionrt.export.text_encoder import (
     TextEncoderOptions,
@@ -42,6 +37,7 @@ def _write(kind: str, folder: Path) -> Path:
     return write_bert(folder) if kind == "bert" else write_decoder(folder, kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["qwen3", "llm2vec", "bert"])
 def test_exported_graph_gives_single_prompts_and_batches_the_same(
     kind: str, tmp_path: Path
@@ -61,6 +57,7 @@ def test_exported_graph_gives_single_prompts_and_batches_the_same(
     assert text_encoder_graph(source).spec.outputs[0].axes == ("batch", source.text_width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["qwen3", "llama"])
 def test_decoder_matches_transformers(kind: str, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
@@ -126,6 +123,7 @@ def test_projector_is_fused(tmp_path: Path) -> None:
     np.testing.assert_allclose(_encode(source, TEXTS), wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

@@ -1,25 +1,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from motionrt.runtime.backend.backends import Backend, choose_backend
+from motionrt.runtime.backend import step_driver
+from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.backend.onnx_session import OnnxSession
-from motionrt.runtime.backend.opening import open_graph
-from motionrt.runtime.backend.step_driver import StepDriver, drives
+from motionrt.runtime.backend.step_driver import StepDriver
 from motionrt.runtime.bundle.manifest import Bundle
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.sampling.schedule import cosine_schedule
 
 
-def inputs(bundle: Bundle, frames: int, steps: int, batch: int = 1) -> dict[str, np.ndarray]:
+def inputs(opened: Bundle, frames: int, steps: int, batch: int = 1) -> dict[str, NDArray[Any]]:
     rng = np.random.default_rng(frames)
     schedule = cosine_schedule(1000, steps)
-    width = bundle.manifest.graphs["step"].inputs[0].axes[-1]
+    width = opened.manifest.graphs["step"].inputs[0].axes[-1]
     x = rng.standard_normal((batch, frames, int(width)), dtype=np.float32)
-    text = rng.standard_normal((batch, 1, int(bundle.manifest.sampler["text_width"])))
+    text = rng.standard_normal((batch, 1, int(opened.manifest.sampler["text_width"])))
     return {
         "x": x,
         "x0_previous": np.zeros_like(x),
@@ -39,14 +41,12 @@ def inputs(bundle: Bundle, frames: int, steps: int, batch: int = 1) -> dict[str,
 
 @pytest.mark.parametrize("bucket_frames", [1, 8])
 @pytest.mark.parametrize("steps", [1, 4, 5])
-def test_gives_what_the_compiled_loop_gives(
-    tiny_bundle: Path, steps: int, bucket_frames: int
-) -> None:
-    bundle, backend = Bundle(tiny_bundle), choose_backend("cpu")
-    driver = StepDriver(bundle, "sampler", backend, device="cpu", bucket_frames=bucket_frames)
-    loop = OnnxSession(bundle, "sampler", backend)
+def test_gives_what_the_compiled_loop_gives(bundle: Path, steps: int, bucket_frames: int) -> None:
+    opened, backend = Bundle(bundle), choose_backend("cpu")
+    driver = StepDriver(opened, "sampler", backend, device="cpu", bucket_frames=bucket_frames)
+    loop = OnnxSession(opened, "sampler", backend)
     for frames in (13, 16, 13):
-        feed = inputs(bundle, frames, steps)
+        feed = inputs(opened, frames, steps)
         expected, found = loop.run(feed), driver.run(feed)
         assert list(found) == list(expected)
         for name, array in expected.items():
@@ -54,10 +54,10 @@ def test_gives_what_the_compiled_loop_gives(
     assert list(driver.run(feed, ["x0"])) == ["x0"]
 
 
-def test_takes_a_run_in_slices(tiny_bundle: Path) -> None:
-    bundle = Bundle(tiny_bundle)
-    driver = StepDriver(bundle, "sampler", choose_backend("cpu"), device="cpu", bucket_frames=8)
-    feed = inputs(bundle, 9, 5, batch=2)
+def test_takes_a_run_in_slices(bundle: Path) -> None:
+    opened = Bundle(bundle)
+    driver = StepDriver(opened, "sampler", choose_backend("cpu"), device="cpu", bucket_frames=8)
+    feed = inputs(opened, 9, 5, batch=2)
     whole = driver.run(feed)
     state = {"x": feed["x"], "x0_previous": feed["x0_previous"]}
     for rows in (slice(0, 2), slice(2, 5)):
@@ -67,26 +67,31 @@ def test_takes_a_run_in_slices(tiny_bundle: Path) -> None:
     np.testing.assert_array_equal(state["x"], whole["x_next"])
 
 
-def test_refuses_what_the_loop_refuses(tiny_bundle: Path) -> None:
-    bundle = Bundle(tiny_bundle)
-    driver = StepDriver(bundle, "sampler", choose_backend("cpu"), device="cpu")
-    feed = inputs(bundle, 9, 2)
+def test_refuses_what_the_loop_refuses(bundle: Path) -> None:
+    opened = Bundle(bundle)
+    driver = StepDriver(opened, "sampler", choose_backend("cpu"), device="cpu")
+    feed = inputs(opened, 9, 2)
     with pytest.raises(InputError, match="schedule"):
         driver.run({**feed, "schedule": feed["schedule"][:1]})
     with pytest.raises(InputError, match="no output y"):
         driver.run(feed, ["y"])
 
 
-def test_only_cuda_drives_the_loop(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = Bundle(tiny_bundle)
-    assert drives(bundle.manifest.graphs["sampler"])
-    assert not drives(bundle.manifest.graphs["decoder"])
-    assert isinstance(open_graph(bundle, "sampler", choose_backend("cpu")), OnnxSession)
-    opened = []
-    monkeypatch.setattr(
-        "motionrt.runtime.backend.opening.StepDriver",
-        lambda *arguments: opened.append(arguments),
+def test_keeps_no_more_than_a_few_sets_of_buffers(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_driver, "MAX_RECORDINGS", 2)
+    opened = Bundle(bundle)
+    driver = StepDriver(
+        opened, "sampler", choose_backend("cpu"), device="cpu", bucket_frames=1, record=False
     )
-    cuda = Backend("cuda", (("CUDAExecutionProvider", {}),), 0)
-    open_graph(bundle, "sampler", cuda)
-    assert len(opened) == 1
+    first = driver.run(inputs(opened, 3, 1))["x0"]
+    for frames in (4, 5, 3):
+        again = driver.run(inputs(opened, frames, 1))["x0"]
+        assert len(driver._buffers) <= 2
+    np.testing.assert_array_equal(again, first)  # not a view of buffers that were given up
+
+
+def test_refuses_a_graph_that_is_no_loop(bundle: Path) -> None:
+    with pytest.raises(BundleError, match="graph decoder is no loop over a step"):
+        StepDriver(Bundle(bundle), "decoder", choose_backend("cpu"), device="cpu")

@@ -33,7 +33,7 @@ def test_stays_within_the_margin_and_keeps_the_height() -> None:
 def test_long_paths_use_the_banded_inverse_and_give_the_dense_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = walk(900)
+    path = walk(500)
     banded = smooth_root(path)
     monkeypatch.setattr(root_smoother, "_DENSE_LIMIT", 10_000)
     root_smoother._Solver.of_length.cache_clear()

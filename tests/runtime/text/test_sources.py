@@ -15,7 +15,7 @@ from motionrt.runtime.text.prompt_book import PromptBook
 from motionrt.runtime.text.server import TextEncoderServer
 from motionrt.runtime.text.sources import BundleTextEncoder
 
-WIDTH = 32
+WIDTH = 128
 PROMPTS = ["A person walks forward.", "Someone jumps."]
 
 
@@ -40,8 +40,8 @@ def _with_book(folder: Path, keep_encoder: bool) -> KimodoPipeline:
     return pipeline
 
 
-def test_a_book_alone_serves_known_prompts_and_refuses_others(own_bundle: Path) -> None:
-    pipeline = _with_book(own_bundle, keep_encoder=False)
+def test_a_book_alone_serves_known_prompts_and_refuses_others(own_copy: Path) -> None:
+    pipeline = _with_book(own_copy, keep_encoder=False)
     features, mask = pipeline.encode_text(["a person walks forward", ""])
     np.testing.assert_array_equal(features[0, 0], _rows()[0])
     assert not features[1].any()
@@ -52,16 +52,16 @@ def test_a_book_alone_serves_known_prompts_and_refuses_others(own_bundle: Path) 
         pipeline.encode_text(["a person hops"])
 
 
-def test_an_encoder_serves_what_the_book_does_not_know(own_bundle: Path) -> None:
-    encoder = BundleTextEncoder(Bundle(own_bundle), choose_backend("cpu"))
-    pipeline = _with_book(own_bundle, keep_encoder=True)
+def test_an_encoder_serves_what_the_book_does_not_know(own_copy: Path) -> None:
+    encoder = BundleTextEncoder(Bundle(own_copy), choose_backend("cpu"))
+    pipeline = _with_book(own_copy, keep_encoder=True)
     features, _ = pipeline.encode_text(["someone jumps", "someone hops"])
     np.testing.assert_array_equal(features[0, 0], _rows()[1])
     np.testing.assert_array_equal(features[1, 0], encoder.encode(["Someone hops."])[0])
 
 
-def test_a_server_is_asked_for_everything(own_bundle: Path) -> None:
-    pipeline = _with_book(own_bundle, keep_encoder=True)
+def test_a_server_is_asked_for_everything(own_copy: Path) -> None:
+    pipeline = _with_book(own_copy, keep_encoder=True)
     asked: list[str] = []
 
     def encode(prompt: str) -> NDArray[np.float32]:
@@ -81,22 +81,22 @@ def test_a_server_is_asked_for_everything(own_bundle: Path) -> None:
         pipeline.encode_text(["another"])
 
 
-def test_single_prompts_and_batches_agree(tiny_bundle: Path) -> None:
-    encoder = BundleTextEncoder(Bundle(tiny_bundle), choose_backend("cpu"))
+def test_single_prompts_and_batches_agree(bundle: Path) -> None:
+    encoder = BundleTextEncoder(Bundle(bundle), choose_backend("cpu"))
     together = encoder.encode([*PROMPTS, "Jump!"])
     alone = np.concatenate([encoder.encode([prompt]) for prompt in (*PROMPTS, "Jump!")])
     np.testing.assert_allclose(together, alone, rtol=0, atol=3e-6)
     assert encoder.description["text_width"] == WIDTH
 
 
-def test_a_bundle_without_any_source_says_so(own_bundle: Path) -> None:
-    manifest = json.loads((own_bundle / FILE_NAME).read_text())
+def test_a_bundle_without_any_source_says_so(own_copy: Path) -> None:
+    manifest = json.loads((own_copy / FILE_NAME).read_text())
     del manifest["graphs"]["text_encoder"]
     manifest["text"] = {}
-    (own_bundle / FILE_NAME).write_text(json.dumps(manifest))
-    pipeline = load(own_bundle, "cpu")
+    (own_copy / FILE_NAME).write_text(json.dumps(manifest))
+    pipeline = load(own_copy, "cpu")
     assert isinstance(pipeline, KimodoPipeline)
     with pytest.raises(InputError, match="neither text encoder nor prompt book"):
         pipeline.encode_text(["walk"])
     with pytest.raises(InputError, match="holds no text encoder"):
-        BundleTextEncoder(Bundle(own_bundle), choose_backend("cpu"))
+        BundleTextEncoder(Bundle(own_copy), choose_backend("cpu"))

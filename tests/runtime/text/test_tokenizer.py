@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
+from byte_tokenizer import tokenizer_json
 from hypothesis import given
 from hypothesis import strategies as st
-from text_checkpoints import tokenizer_json
 
 from motionrt.runtime.errors import BundleError
 from motionrt.runtime.text.tokenizer import TextRules, TextTokenizer

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import run
+
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.kimodo.constraint_files import write_constraints
+from motionrt.runtime.kimodo.constraints import Root2D
+from motionrt.runtime.kimodo.options import PRESETS
+
+QUICK = ("--diffusion_steps", "3", "--backend", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is empty and the current one: output goes there without --output."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def gen(capsys: pytest.CaptureFixture[str], bundle: Path, *arguments: object) -> dict[str, Any]:
+    """Generate; return the summary that --json prints."""
+    code, out, err = run(capsys, "gen", *arguments, "--bundle", bundle, "--json", *QUICK)
+    assert code == 0, err
+    summary: dict[str, Any] = json.loads(out)
+    return summary
+
+
+def test_writes_files_and_says_so(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stem = tmp_path / "clips" / "walk"
+    arguments: tuple[object, ...] = ("gen", "A person walks forward", "--bundle", bundle)
+    arguments += ("--duration", "1.0", "--seed", "5", "--bvh", "--output", stem, *QUICK)
+    code, out, err = run(capsys, *arguments)
+    assert code == 0, err
+    assert f"wrote {stem}.bvh" in out
+    assert "seed 5" in out
+    with np.load(f"{stem}.npz") as stored:
+        assert stored["posed_joints"].shape == (20, 22, 3)
+        assert float(stored["fps"]) == 20
+        assert stored["joint_names"][0] == "Hips"
+        read_back = Motion.load(f"{stem}.bvh")
+        np.testing.assert_allclose(read_back.posed_joints, stored["posed_joints"], atol=1e-4)
+    code, out, _ = run(capsys, *arguments, "--json")
+    summary = json.loads(out)
+    assert summary["seed"] == 5
+    assert summary["files"] == [f"{stem}.npz", f"{stem}.bvh"]
+    assert summary["backend"] == "cpu"
+    code, out, _ = run(capsys, *arguments, "--quiet")
+    assert (code, out) == (0, "")
+
+
+@pytest.mark.slow
+def test_bodies_of_smplx_are_written_as_amass_too(
+    tiny_bundle: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gen(capsys, tiny_bundle, "walk", "--duration", "0.5")["files"] == [
+        "output.npz",
+        "output_amass.npz",
+    ]
+    gen(capsys, tiny_bundle, "walk", "--duration", "0.5", "--num-samples", "2", "-o", "walk")
+    names = sorted(path.name for path in (elsewhere / "walk").iterdir())
+    assert names == ["amass_00.npz", "amass_01.npz", "walk_00.npz", "walk_01.npz"]
+    with np.load("output_amass.npz") as stored:
+        assert stored["pose_body"].shape == (15, 63)
+
+
+def test_several_samples_make_a_folder(
+    bundle: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--duration", "0.5", "--num_samples", "3", "--seed", "1", "--output", "walk.npz")
+    gen(capsys, bundle, "walk", *options)
+    names = sorted(path.name for path in (elsewhere / "walk").iterdir())
+    assert names == ["walk_00.npz", "walk_01.npz", "walk_02.npz"]
+
+
+def test_each_sample_can_be_that_of_a_run_of_its_own(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("walk", "--duration", "0.5")
+    gen(capsys, bundle, *common, "--seed", 4, "--num-samples", 2, "--sample-seeds", "-o", "both")
+    for sample in range(2):
+        gen(capsys, bundle, *common, "--seed", 4 + sample, "-o", "one")
+        both = Motion.load(f"both/both_{sample:02d}.npz")
+        np.testing.assert_array_equal(both.posed_joints, Motion.load("one.npz").posed_joints)
+
+
+def test_upstreams_weights_and_dashed_prompts_are_taken(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--duration", "0.5", "--seed", "1")
+    summary = gen(capsys, bundle, "walk", "--cfg_weight", "2.0", "1.5", *common)
+    assert summary["guidance_type"] == "separated"
+    assert summary["guidance_weights"] == [2.0, 1.5]
+    summary = gen(capsys, bundle, "walk", "--cfg-weight", "3", *common)
+    assert summary["guidance_type"] == "regular"
+    summary = gen(capsys, bundle, "- walk there", "--cfg_type", "nocfg", *common)
+    assert "- walk there" in str(summary["prompt"])
+
+
+def test_rate_rest_pose_and_names_of_the_files_are_chosen(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig = ("--fps", "40", "--bvh", "--glb", "--rest", "t-pose", "--joint-names", "mixamo")
+    summary = gen(capsys, bundle, "walk", "--duration", "0.5", *rig, "--bvh-scale", "1")
+    assert summary["files"] == ["output.npz", "output.bvh", "output.glb"]
+    text = Path("output.bvh").read_text()
+    assert "Frames: 19" in text and "mixamorig:Hips" in text
+    assert Motion.load("output.npz").fps == 40
+
+
+def test_presets_choose_solver_and_steps(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ("gen", "walk", "--bundle", bundle, "--json", "--duration", "0.5")
+    summary = json.loads(run(capsys, *common, "--preset", "fast")[1])
+    fast = PRESETS["fast"]
+    assert {key: summary[key] for key in fast} == fast
+    out = run(capsys, *common, "--preset", "exact", "--diffusion-steps", "3")[1]
+    summary = json.loads(out)
+    assert (summary["solver"], summary["num_steps"]) == ("ddim", 3)
+    assert run(capsys, *common, "--preset", "quick")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "prompt"),
+        (("walk", "--bundle", "{b}", "--duration", "-1"), 1, "duration"),
+        (("walk", "--bundle", "{b}", "--duration", "nan"), 1, "duration"),
+        (("walk", "--bundle", "{b}", "--duration", "1e9"), 1, "frames"),
+        (("walk", "--bundle", "{b}", "--duration", "soon"), 1, "duration"),
+        (("walk", "--bundle", "{b}", "--speed", "9"), 2, "No such option"),
+        (("walk", "--bundle", "{b}", "--cfg-type", "odd"), 1, "odd"),
+        (("walk", "--bundle", "{b}", "--seed", "x"), 2, "seed"),
+        (("walk", "--bundle", "nowhere"), 1, "no such bundle"),
+        (("walk " * 10_000, "--bundle", "{b}"), 1, "10000 words"),
+        (("walk", "--bundle", "{b}", "--backend", "cuda"), 1, "cuda"),
+        (("walk", "--bundle", "{b}", "--output", "/proc/walk"), 1, "/proc"),
+        (("walk", "--bundle", "{b}", "--csv"), 2, "--csv is for G1"),
+        (("walk", "--bundle", "{b}", "--temperature", "1"), 1, "kimodo has no such option"),
+        (("walk", "--batch", "list.jsonl"), 2, "takes its prompts from the list"),
+    ],
+)
+def test_refuses_in_one_line(
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+    bundle: Path,
+    elsewhere: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [word.format(b=bundle) for word in arguments]
+    if words and "--diffusion-steps" not in words:
+        words += ["--diffusion-steps", "2"]
+    found, _, err = run(capsys, "gen", *words)
+    assert found == code, err
+    assert message in err
+    assert "Traceback" not in err
+    assert err.strip().splitlines()[-1].startswith("Error: ")
+    assert os.listdir(elsewhere) == []
+
+
+# Kimodo's controls as flags
+
+
+def test_sentences_have_their_durations(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--duration", "1 0.7", "--seed", 1, "--num_transition_frames", 3]
+    summary = gen(capsys, bundle, "Walks. Then jumps", *flags)
+    assert summary["prompt"] == ["Walks.", "Then jumps."]
+    assert [part["num_frames"] for part in summary["segments"]] == [20, 14]
+    assert summary["num_transition_frames"] == 3 and summary["frames"] == [34]
+    assert summary["files"] == ["output.npz"]
+    info = Motion.load("output.npz").info
+    assert info["compat"] == "2026-03" and info["seed"] == 1 and info["postprocess"] is True
+
+
+def test_a_clip_is_continued_with_the_latest_rules(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gen(capsys, bundle, "Walks", "--duration", "1", "--output", "walk", "--no-postprocess")
+    more = ["--continue-from", "walk.npz", "--compat", "latest", "--output", "more"]
+    summary = gen(capsys, bundle, "then jumps", "--duration", "1", *more)
+    assert summary["frames"] == [40] and summary["compat"] == "latest"
+    before, after = Motion.load("walk.npz"), Motion.load("more.npz")
+    np.testing.assert_array_equal(after.posed_joints[:15], before.posed_joints[:15])
+
+
+def test_constraints_and_heading(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    item = Root2D(np.array([0, 19, 40]), np.array([[0, 0], [1, 0], [9, 9]], np.float32))
+    write_constraints("c.json", [item])
+    flags = ["--duration", "1", "--constraints", "c.json", "--first-heading", "1.57"]
+    code, _, err = run(capsys, "gen", "Walks", *flags, "--bundle", bundle, *QUICK)
+    assert code == 0 and "warning: 1 constrained frames lie beyond the clip's end" in err
+    motion = Motion.load("output.npz")
+    assert np.linalg.norm(motion.root_positions[19, ::2] - [1, 0]) < 0.06
+
+
+def test_a_folder_wins_over_flags_but_for_guidance_and_constraints(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    meta: dict[str, Any] = {
+        "texts": ["walk. on", "sit"],
+        "durations": [1, 0.5],
+        "num_samples": 2,
+        "diffusion_steps": 2,
+        "seed": 5,
+        "cfg": {"text_weight": 3},
+    }
+    (folder / "meta.json").write_text(json.dumps(meta))
+    item = Root2D(np.array([0]), np.zeros((1, 2), np.float32))
+    write_constraints(folder / "constraints.json", [item])
+    write_constraints("other.json", [item, item])
+    flags: list[object] = ["--input_folder", folder, "--num_samples", 1, "--seed", 7]
+    summary = gen(capsys, bundle, *flags)
+    assert summary["prompt"] == ["walk. on", "sit"]
+    assert summary["seed"] == 5 and summary["num_steps"] == 2 and len(summary["frames"]) == 2
+    assert summary["guidance_weights"] == [3.0, 2.0] and summary["num_constraints"] == 1
+    flags += ["--cfg_weight", 1.5, "--constraints", "other.json"]
+    summary = gen(capsys, bundle, *flags)
+    assert summary["guidance_type"] == "regular" and summary["num_constraints"] == 2
+    meta["seed"] = None
+    (folder / "meta.json").write_text(json.dumps(meta))
+    seeds = {gen(capsys, bundle, *flags)["seed"] for _ in range(3)}
+    assert len(seeds) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["x", "--constraints", "no.json"], 1, "no.json: cannot be read"),
+        (["x", "--compat", "2020"], 1, "compat '2020': there are 2026-03, latest"),
+        (["x", "--continue-from", "no.npz"], 1, "no.npz: no such file"),
+        (["x. y", "--duration", "1 2 3"], 1, "3 durations for 2 sentences"),
+        (["x. y", "--num-transition-frames", "0"], 1, "0 transition frames"),
+        (["x. y", "--num-transition-frames", "99", "--duration", "1"], 1, "takes 101 frames"),
+        (["x", "--first-heading", "nan"], 1, "first heading nan: must be finite"),
+        (["x", "--cfg_type", "regular"], 1, "guidance regular needs 1 weight"),
+        (["x", "--cfg_type", "nocfg", "--cfg_weight", "1"], 1, "nocfg takes 0"),
+        (["--input-folder", "no"], 1, "meta.json: cannot be read"),
+    ],
+)
+def test_wrong_controls_are_one_line(
+    bundle: Path,
+    elsewhere: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    code: int,
+    message: str,
+) -> None:
+    found, out, err = run(capsys, "gen", *flags, "--bundle", bundle, *QUICK)
+    assert found == code and message in err and not out
+    assert "Traceback" not in err
+    assert os.listdir(elsewhere) == []

@@ -1,0 +1,167 @@
+"""Engines without a GPU: TensorRT and CUDA are stand-ins, onnxruntime does the numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from msgspec import structs
+from numpy.typing import NDArray
+
+from motionrt.runtime.backend.backends import Backend
+from motionrt.runtime.backend.cuda import CudaDevice, CudaRuntime
+from motionrt.runtime.backend.engines import EngineInfo, EngineSet
+from motionrt.runtime.backend.tensorrt_session import TensorRTSession
+from motionrt.runtime.bundle.manifest import Bundle, FileInfo, sha256
+
+TARGET = "tensorrt-rtx-sm89"
+BACKEND = Backend("tensorrt-rtx", (("CPUExecutionProvider", {}),), 1, CudaDevice("a GPU", "89"))
+DTYPES = {"tensor(float)": np.float32, "tensor(bool)": np.bool_, "tensor(int64)": np.int64}
+
+
+class FakeCudart:
+    """libcudart over host memory, with what is allocated and not given back."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.blocks: dict[int, Any] = {}
+        self.streams = 0
+        self.failing = failing
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self.failing:
+            return lambda *arguments: 2
+        raise AttributeError(name)
+
+    def cudaGetDeviceCount(self, count: Any) -> int:
+        count._obj.value = 1
+        return 0
+
+    def cudaGetDevice(self, index: Any) -> int:
+        index._obj.value = 0
+        return 0
+
+    def cudaDeviceGetAttribute(self, value: Any, attribute: int, index: Any) -> int:
+        value._obj.value = {75: 8, 76: 9}[attribute]
+        return 0
+
+    def cudaMalloc(self, address: Any, size: Any) -> int:
+        block = ctypes.create_string_buffer(size.value)
+        address._obj.value = ctypes.addressof(block)
+        self.blocks[address._obj.value] = block
+        return 0
+
+    def cudaFree(self, address: Any) -> int:
+        del self.blocks[address.value]
+        return 0
+
+    def cudaMemcpyAsync(self, target: Any, source: Any, size: Any, kind: Any, stream: Any) -> int:
+        ctypes.memmove(target, source, size.value)
+        return 0
+
+    def cudaStreamCreate(self, stream: Any) -> int:
+        self.streams += 1
+        stream._obj.value = 7
+        return 0
+
+    def cudaStreamDestroy(self, stream: Any) -> int:
+        self.streams -= 1
+        return 0
+
+    def cudaStreamSynchronize(self, stream: Any) -> int:
+        return 0
+
+    class cudaGetErrorString:
+        restype: Any = None
+
+        def __new__(cls, code: int) -> bytes:  # type: ignore[misc]
+            return b"out of memory"
+
+
+class FakeContext:
+    def __init__(self, path: Path) -> None:
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.addresses: dict[str, int] = {}
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self.shapes[name] = tuple(shape)
+        return True
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        feed = {}
+        for tensor in self.session.get_inputs():
+            array: NDArray[Any] = np.zeros(self.shapes[tensor.name], DTYPES[tensor.type])
+            ctypes.memmove(array.ctypes.data, self.addresses[tensor.name], array.nbytes)
+            feed[tensor.name] = array
+        names = [tensor.name for tensor in self.session.get_outputs()]
+        for name, array in zip(names, self.session.run(names, feed), strict=True):
+            ctypes.memmove(self.addresses[name], array.ctypes.data, array.nbytes)
+        return True
+
+
+class FakeTensorRT:
+    __version__ = "1.7.1.116"
+
+    class Logger:
+        ERROR = 1
+
+        def __init__(self, severity: int) -> None:
+            pass
+
+    class Runtime:
+        def __init__(self, logger: Any) -> None:
+            pass
+
+        def deserialize_cuda_engine(self, content: bytes) -> Any:
+            if not content.startswith(b"engine of "):
+                return None
+            path = Path(content.decode().removeprefix("engine of "))
+
+            class Engine:
+                def create_execution_context(self) -> FakeContext:
+                    return FakeContext(path)
+
+            return Engine()
+
+
+def add_engine(folder: Path, **changes: Any) -> Bundle:
+    """Put a stand-in for the decoder's engine into a bundle."""
+    bundle = Bundle(folder)
+    manifest = bundle.manifest
+    graph = manifest.graphs["decoder"]
+    width = int(graph.inputs[0].axes[-1])
+    sources = (graph.files["onnx"], *graph.data)
+    info = EngineInfo(
+        file="decoder.engine",
+        onnx={name: manifest.files[name].sha256 for name in sources},
+        precision="fp32",
+        profile={"features": ((1, 2, width), (1, 8, width), (2, 16, width))},
+    )
+    engines = EngineSet("tensorrt-rtx", "89", "1.7.1.116", 16, {"decoder": info})
+    place = folder / "engines" / TARGET
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "decoder.engine").write_text(f"engine of {folder / graph.files['onnx']}")
+    document = replace(engines, **changes).to_dict()
+    (place / "engine.json").write_text(json.dumps(document))
+    files = {
+        f"engines/{TARGET}/{path.name}": FileInfo(path.stat().st_size, sha256(path))
+        for path in place.iterdir()
+    }
+    kinds = {**graph.files, TARGET: f"engines/{TARGET}/decoder.engine"}
+    graphs = {**manifest.graphs, "decoder": structs.replace(graph, files=kinds)}
+    structs.replace(manifest, graphs=graphs, files={**manifest.files, **files}).write(folder)
+    return Bundle(folder)
+
+
+def open_engine(bundle: Bundle, cudart: FakeCudart | None = None) -> TensorRTSession:
+    cuda = CudaRuntime(cudart or FakeCudart())
+    return TensorRTSession(bundle, "decoder", BACKEND, FakeTensorRT, cuda)

@@ -1,0 +1,84 @@
+"""What runs a graph, chosen by the backend; and graphs that pipelines share."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from pathlib import Path
+
+import pytest
+from fake_tensorrt import BACKEND, TARGET, add_engine
+
+from motionrt.runtime.backend import opening
+from motionrt.runtime.backend.backends import Backend, choose_backend
+from motionrt.runtime.backend.graph import find_graph
+from motionrt.runtime.backend.onnx_session import OnnxSession
+from motionrt.runtime.backend.opening import open_graph
+from motionrt.runtime.backend.step_driver import drives
+from motionrt.runtime.bundle.manifest import Bundle
+from motionrt.runtime.errors import BackendError, BundleError
+
+CPU = choose_backend("cpu")
+
+
+def test_only_cuda_drives_the_loop(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Bundle(bundle)
+    assert drives(opened.manifest.graphs["sampler"])
+    assert not drives(opened.manifest.graphs["decoder"])
+    assert isinstance(open_graph(opened, "sampler", CPU), OnnxSession)
+    made: list[object] = []
+    monkeypatch.setattr(opening, "StepDriver", lambda *arguments: made.append(arguments))
+    cuda = Backend("cuda", (("CUDAExecutionProvider", {}),), 0)
+    open_graph(opened, "sampler", cuda)
+    assert made == [(opened, "sampler", cuda)]
+
+
+def test_bundle_without_engines_is_refused_with_the_command(bundle: Path) -> None:
+    with pytest.raises(BackendError, match=r"no engines for .*motionrt engine .* --sm 89"):
+        open_graph(Bundle(bundle), "decoder", BACKEND)
+
+
+def test_graph_without_engine_beside_others_runs_on_the_cpu(
+    own_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = add_engine(own_copy)
+    assert open_graph(opened, "sampler", BACKEND).runs_on == "cpu"
+    made: list[object] = []
+    monkeypatch.setattr(opening, "TensorRTSession", lambda *arguments: made.append(arguments))
+    open_graph(opened, "decoder", BACKEND)
+    assert made == [(opened, "decoder", BACKEND)]
+    assert find_graph(opened, "decoder", TARGET).files[TARGET].endswith(".engine")
+
+
+def test_a_graph_that_is_not_there_is_refused(bundle: Path) -> None:
+    with pytest.raises(BundleError, match=r"no graph encoder in this bundle \(it has: step, samp"):
+        open_graph(Bundle(bundle), "encoder", CPU)
+
+
+def test_one_graph_is_loaded_once_and_other_settings_are_another(bundle: Path) -> None:
+    first, second = (open_graph(Bundle(bundle), "decoder", CPU) for _ in range(2))
+    assert first is second
+    assert open_graph(Bundle(bundle), "decoder", choose_backend("cpu", 1)) is not first
+
+
+def test_an_altered_bundle_is_not_taken_for_the_loaded_one(own_copy: Path) -> None:
+    opened = Bundle(own_copy)
+    loaded = open_graph(opened, "decoder", CPU)
+    weights = own_copy / "decoder.onnx"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    manifest = own_copy / "manifest.json"
+    before = opened.manifest.files["decoder.onnx"].sha256
+    digest = hashlib.sha256(content).hexdigest()
+    manifest.write_text(manifest.read_text().replace(before, digest))
+    assert open_graph(Bundle(own_copy), "decoder", CPU) is not loaded
+
+
+def test_what_nobody_uses_is_not_kept(own_copy: Path) -> None:
+    before = len(opening._sessions)
+    session = open_graph(Bundle(own_copy), "decoder", CPU)
+    assert len(opening._sessions) == before + 1
+    del session
+    gc.collect()
+    assert len(opening._sessions) == before

@@ -206,15 +206,13 @@ def _read(folder: Path) -> Manifest:
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); export the bundle again") from error
     schema = document.pop("schema", None) if isinstance(document, dict) else None
-    if schema == 1:
-        document = upgraded(document)
-    elif schema != SCHEMA:
+    if schema not in (1, SCHEMA):
         raise BundleError(
             f"{path}: schema {schema}, this runtime reads 1 and {SCHEMA}; export the bundle again"
         )
     try:
-        manifest = msgspec.convert(document, Manifest)
-    except msgspec.ValidationError as error:
+        manifest = msgspec.convert(upgraded(document) if schema == 1 else document, Manifest)
+    except (msgspec.ValidationError, ValueError) as error:
         raise BundleError(f"{path}: damaged ({error}); export the bundle again") from error
     _check_names(path, manifest)
     return manifest

@@ -15,6 +15,8 @@ from motionrt.runtime.motiongpt3.schedule import latent_schedule
 from motionrt.runtime.pipeline import load
 from motionrt.runtime.verification import verify
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_bundle_says_what_it_is() -> None:
     manifest = Bundle(tiny_bundle()).manifest

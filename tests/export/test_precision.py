@@ -17,6 +17,8 @@ from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.verification import verify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["int8", "fp16"])
 def reduced(request: pytest.FixtureRequest, smplx_checkpoint: Path) -> Bundle:

@@ -21,6 +21,8 @@ from motionrt.export.text_encoder import (
 from motionrt.models.decoder_lm import DecoderLayer
 from motionrt.runtime.errors import CheckpointError
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_hollow_module_takes_no_memory(tmp_path: Path) -> None:
     source = read_text_encoder(write_decoder(tmp_path, "qwen3"))

@@ -11,6 +11,8 @@ from motionrt.export.text_encoder_graph import BOOK_FILE, add_prompt_book, add_t
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.text.prompt_book import PromptBook
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> TextEncoderSource:

@@ -22,6 +22,8 @@ from motionrt.runtime.backend.engines import has_engine, load_engines
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, ExportError, InputError
 
+pytestmark = pytest.mark.slow
+
 HAS_RTX = importlib.util.find_spec("tensorrt_rtx_bindings") is not None
 needs_rtx = pytest.mark.skipif(not HAS_RTX, reason="TensorRT for RTX is not installed")
 TARGET = EngineTarget("tensorrt-rtx", "89", max_frames=32, max_batch=2, max_steps=20)

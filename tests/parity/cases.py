@@ -23,6 +23,22 @@ from types import ModuleType
 
 OWN = Path(__file__).parents[1] / "golden"
 NO_CASES = {"checkpoints", "__pycache__"}
+QUICK = {
+    "export_amass",
+    "export_bvh",
+    "export_csv",
+    "humanml_decode",
+    "metrics",
+    "postprocess",
+    "ridge",
+    "sanitize",
+    "schedule",
+    "smooth_root",
+    "text",
+    "tokenizer_gpt2_ids",
+    "train_trace",
+}
+"""Kinds that run neither an export nor an exported graph."""
 
 Runner = Callable[[Path], None]
 
@@ -36,6 +52,11 @@ class Case:
     @property
     def id(self) -> str:
         return f"{self.family}/{self.folder.name}"
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether something that runs it exports a checkpoint."""
+        return any(run.__name__.removeprefix("run_") not in QUICK for run in self.runners)
 
 
 @cache

@@ -9,7 +9,13 @@ from parity.cases import OWN, Case, find_cases
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     roots = metafunc.config.getoption("golden") or [OWN]
     cases = [case for root in roots for case in find_cases(root.resolve())]
-    metafunc.parametrize("case", cases, ids=[case.id for case in cases])
+    metafunc.parametrize(
+        "case",
+        [
+            pytest.param(case, id=case.id, marks=[pytest.mark.slow] if case.is_slow else [])
+            for case in cases
+        ],
+    )
 
 
 def test_golden(case: Case) -> None:

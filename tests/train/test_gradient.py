@@ -7,6 +7,8 @@ from torch import Tensor
 from motionrt.runtime.errors import InputError
 from motionrt.train.gradient import GradientSettings, fit_gradient, masked_mse, weighted_mse
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = GradientSettings(epochs=6, batch_size=8, learning_rate=3e-3)
 
 

@@ -42,6 +42,7 @@ def test_the_kind_is_chosen_by_validation_and_said() -> None:
     assert any(note.startswith("kernel: cross-validated error") for note in bent.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -161,6 +162,7 @@ def test_prefixes_and_nests_are_seen_through(tmp_path: Path) -> None:
     assert module.config == ProjectorConfig("linear", 2, 3)
 
 
+@pytest.mark.slow
 def test_commands_train_from_texts_and_judge(tmp_path: Path) -> None:
     student = write_decoder(tmp_path / "student", "qwen3")
     teacher = write_llm2vec(tmp_path / "teacher")

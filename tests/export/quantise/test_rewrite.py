@@ -18,6 +18,8 @@ from motionrt.export.sampling import LoopSpec, compile_loop
 from motionrt.export.text_encoder import CHECK_PROMPTS, read_text_encoder, trace_text_encoder
 from motionrt.export.to_onnx import to_onnx
 
+pytestmark = pytest.mark.slow
+
 
 class Step(nn.Module):
     def __init__(self) -> None:

@@ -13,6 +13,8 @@ from motionrt.train.default.dataset import DatasetConfig
 from motionrt.train.default.student import StudentConfig
 from motionrt.train.default.trainer import TrainConfig
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ from motionrt.train.default.student import (
     train_tokenizer,
 )
 
+pytestmark = pytest.mark.slow
+
 CONFIG = StudentConfig(
     num_steps=8,
     batch_size=8,

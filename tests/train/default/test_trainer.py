@@ -25,6 +25,8 @@ from motionrt.train.default.trainer import (
     read_losses,
 )
 
+pytestmark = pytest.mark.slow
+
 CONFIG = TrainConfig(
     num_steps=6,
     latent_dim=16,

@@ -1,7 +1,7 @@
 import pytest
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.model_names import MODELS, resolve_model_name
+from motionrt.runtime.kimodo.model_names import MODELS, model_key, resolve_model_name
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,23 @@ def test_the_callers_family_fills_in() -> None:
 def test_a_model_that_does_not_exist_is_refused() -> None:
     with pytest.raises(InputError, match="there is no kimodo-smplx-seed"):
         resolve_model_name("smplx-seed")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("nvidia/Kimodo-SOMA-RP-v1.1", "kimodo-soma-rp"),
+        ("g1", "kimodo-g1-rp"),
+        ("kimodo", "kimodo-soma-rp"),
+        ("mg3", None),
+        ("kimodo-soma-rp-v9", None),
+        ("kimodo-somma-rp", None),
+        ("smplx-seed", None),
+        ("v1", None),
+        ("", None),
+    ],
+)
+def test_only_a_name_of_which_every_word_means_something_is_a_key(
+    name: str, key: str | None
+) -> None:
+    assert model_key(name) == key

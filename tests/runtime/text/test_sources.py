@@ -1,10 +1,10 @@
 import json
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from serving import serving
 
 from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.bundle.manifest import FILE_NAME, Bundle, sha256
@@ -68,13 +68,9 @@ def test_a_server_is_asked_for_everything(own_copy: Path) -> None:
         asked.append(prompt)
         return np.full(WIDTH, len(prompt), np.float32)
 
-    with TextEncoderServer(encode, port=0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(TextEncoderServer(encode, port=0)) as server:
         pipeline.use_text_encoder(server.url)
         features, _ = pipeline.encode_text(["someone jumps", "someone jumps"])
-        server.shutdown()
-        thread.join()
     assert asked == ["Someone jumps."], "cleaned, and asked once"
     assert (features == 14).all()
     with pytest.raises(BackendError, match="cannot connect"):

@@ -200,7 +200,7 @@ def report(found: dict[str, Any], options: argparse.Namespace) -> str:
             else 100 * ours["cpu"] / (steps * theirs["cpu"])
             for ours, theirs in zip(rounds["torch"], rounds[name], strict=True)
         ]
-        return statistics.median(ratios)
+        return float(statistics.median(ratios))
 
     fast, exact = (PRESETS[name]["num_steps"] for name in ("fast", "exact"))
     lines = [

@@ -110,7 +110,7 @@ def main(bundle: Path | None, seeds: int, guidance: tuple[float, ...]) -> None:
         raw = pipeline.generate_many(task.prompt, postprocess=False, **asked)
         cleaned = pipeline.generate_many(task.prompt, **asked)
         exact = pipeline.generate_many(task.prompt, compat="latest", **asked)
-        figures = [
+        figures: list[tuple[float, ...]] = [
             (
                 task.error(before),
                 task.error(after),

@@ -186,7 +186,7 @@ def run(name: str, folder: Path, frames: int) -> Timed:
 
 def bundle_contender(name: str, folder: Path, frames: int) -> Generate:
     """Return what generates through the runtime."""
-    from motionrt.runtime.motiongpt3.pipeline import draw_noise
+    from motionrt.runtime.motiongpt3.model import draw_noise
     from motionrt.runtime.pipeline import load
 
     pipeline: Any = load(folder / name, backend="cpu")
@@ -212,7 +212,7 @@ def torch_contender(name: str, folder: Path, frames: int) -> Generate:
     import torch
 
     from motionrt.export.motiongpt3 import MotionDecoder
-    from motionrt.runtime.motiongpt3.pipeline import draw_noise
+    from motionrt.runtime.motiongpt3.model import draw_noise
     from motionrt.runtime.motiongpt3.prompt import HolderRules, PromptTokens
     from motionrt.runtime.motiongpt3.schedule import latent_schedule
     from motionrt.runtime.text.tokenizer import TextRules, TextTokenizer

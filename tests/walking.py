@@ -22,4 +22,4 @@ def walking(frames: int = 50, turn: float = 0.02) -> NDArray[np.float64]:
     rotation[:, 1, 1] = 1
     joints = np.einsum("tij,tnj->tni", rotation, joints)
     path = np.cumsum(np.stack((0.04 * sin, 0 * sin, 0.04 * cos), axis=-1), axis=0)
-    return joints + path[:, None]
+    return np.asarray(joints + path[:, None], np.float64)

@@ -23,7 +23,7 @@ def parse(*words: str, family: str = "kimodo") -> dict[str, Any]:
     @flag("num-samples", type=int)
     @click.pass_context
     def command(
-        ctx: click.Context, prompt: str | None, num_samples: int | None, **flags: Any
+        ctx: click.Context, /, prompt: str | None, num_samples: int | None, **flags: Any
     ) -> None:
         found.update(given_options(ctx, flags, find_family(family)))
         found.update({"prompt": prompt, "num_samples": num_samples})

@@ -28,7 +28,7 @@ ROUNDING = 3e-6  # float32 through two layers, summed in another order
 def _encode(source: TextEncoderSource, texts: list[str]) -> NDArray[np.float32]:
     ids = (torch.from_numpy(array) for array in source.tokenizer.encode(texts))
     with torch.no_grad():
-        return source.module(*ids).numpy()
+        return np.asarray(source.module(*ids).numpy())
 
 
 def _write(kind: str, folder: Path) -> Path:
@@ -141,7 +141,7 @@ def test_every_kind_of_projector_exports_with_its_encoder(
     if config.kind == "kernel":
         for name in ("centres", "weight", "bias"):
             torch.nn.init.normal_(getattr(module, name))
-        module.gamma.fill_(0.01)
+        module.get_buffer("gamma").fill_(0.01)
     path = tmp_path / "projector.safetensors"
     metadata = {"kind": config.kind, "num_heads": str(config.num_heads)}
     save_file(module.state_dict(), path, metadata)

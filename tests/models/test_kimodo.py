@@ -15,7 +15,7 @@ def predict(keep: bool, held: torch.Tensor, observed: torch.Tensor) -> torch.Ten
     noise = torch.randn(observed.shape, generator=torch.Generator().manual_seed(4))
     frames, text_mask = torch.ones(1, NUM_FRAMES, dtype=torch.bool), torch.ones(1, 1).bool()
     with torch.no_grad():
-        return model(
+        predicted: torch.Tensor = model(
             noise,
             frames,
             torch.ones(1, 1, 8),
@@ -25,6 +25,7 @@ def predict(keep: bool, held: torch.Tensor, observed: torch.Tensor) -> torch.Ten
             held,
             observed,
         )
+    return predicted
 
 
 @pytest.fixture

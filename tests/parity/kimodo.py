@@ -106,7 +106,8 @@ def _check_intermediates(
         for name, (stage, motion) in stages.items():
             tokens, bias = stage.embed(motion, *conditions)
             close(tokens.numpy(), expected[f"withmask_{name}_tokens"], **NETWORK)
-            for index, layer in enumerate(stage.seqTransEncoder.layers):
+            layers = stage.get_submodule("seqTransEncoder.layers")
+            for index, layer in enumerate(layers.children()):
                 tokens = layer(tokens, bias)
                 key = f"withmask_{name}_layer{index}"
                 if key in expected:
@@ -133,9 +134,11 @@ def run_sample(case: Path) -> None:
         }
         features = pipeline.sample(**arguments)
         close(features, expected[f"{mode}_features"], **SAMPLED)
-        sliced = pipeline.sample(
-            **arguments, on_step=lambda _, x, x0, trace=trace: trace.append((x, x0))
-        )
+
+        def keep(_: int, x: NDArray[Any], x0: NDArray[Any], trace: Any = trace) -> None:
+            trace.append((x, x0))
+
+        sliced = pipeline.sample(**arguments, on_step=keep)
         np.testing.assert_array_equal(sliced, features)
         close(trace[0][1], expected[f"{mode}_pred_first"], **SAMPLED)
         if f"{mode}_x_steps" in expected:

@@ -139,10 +139,11 @@ def run_multiprompt(case: Path) -> None:
         share = content["percentage_transition_override"] if settings["share_transition"] else 0.0
         noises = [inputs[f"noise_{run}_{i}"] for i in range(len(texts))]
         file = settings["constraints"]
-        with (
-            injected(texts, noises),
-            recorded(lambda given, out, into=segments: into.append((given, out))),
-        ):
+
+        def keep(given: dict[str, Any], out: NDArray[Any], into: Any = segments) -> None:
+            into.append((given, out))
+
+        with injected(texts, noises), recorded(keep):
             motions = pipeline.generate_many(
                 list(texts),
                 num_frames=content["num_frames"],
@@ -171,7 +172,7 @@ def run_multiprompt(case: Path) -> None:
                 wanted = expected[f"{run}_{name}"]
                 found = np.stack([getattr(motion, name) for motion in motions])[: len(wanted)]
                 within(found, wanted, (DECODED, DECODED_999), name)
-        contacts = np.stack([motion.foot_contacts for motion in motions])
+        contacts = np.stack([motion.to_arrays()["foot_contacts"] for motion in motions])
         np.testing.assert_array_equal(contacts, expected[f"{run}_foot_contacts"])
 
 
@@ -286,7 +287,7 @@ def _check_steps(
         file = content["resolved"]["constraints"]
         constraints = [] if file is None else read_constraints(case / file, skeleton)
         for row in range(len(diagnosis["pre_local_rot_mats"])):
-            parts = (
+            before, after = (
                 {
                     key.removeprefix(prefix): diagnosis[key][row]
                     for key in diagnosis
@@ -294,7 +295,7 @@ def _check_steps(
                 }
                 for prefix in ("pre_", "post_")
             )
-            _check_correction(skeleton.name, constraints, *parts, root_margin=0.04)
+            _check_correction(skeleton.name, constraints, before, after, root_margin=0.04)
 
 
 def _check_file(found: Path, expected: Path) -> None:

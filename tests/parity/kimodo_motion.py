@@ -59,9 +59,9 @@ def run_decode(case_dir: Path) -> None:
     _close(encoded, expected["enc_features"], FEATURES, "enc_features")
     _close(encoded[..., :3], expected["enc_smooth_root"], SMOOTHER, "enc_smooth_root")
     given = expected["enc_features"]
-    turned = codec.rotate(given, np.float32([0.7, -2.2]))
+    turned = codec.rotate(given, np.array([0.7, -2.2], np.float32))
     _close(turned, expected["rotated"], GEOMETRY, "rotated")
-    moved = codec.translate_2d(given, np.float32([[1, -2], [0.5, 0.25]]))
+    moved = codec.translate_2d(given, np.array([[1, -2], [0.5, 0.25]], np.float32))
     _close(moved, expected["translated"], GEOMETRY, "translated")
     _close(codec.canonicalize(given), expected["canonicalized"], GEOMETRY, "canonicalized")
     _close(codec.local_root(given, lengths), expected["local_root"], FEATURES, "local_root")

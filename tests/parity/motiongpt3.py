@@ -176,11 +176,11 @@ def run_mot_backbone(case_dir: Path) -> None:
             for layer, state in enumerate(states):
                 label = f"{kind}.hidden_states[{layer}]"
                 _close(state, want["hidden_states"][layer, row, columns], CLOSE, label)
-            for name, places, found in zip(
+            for name, places, embedded in zip(
                 ("text_embed", "motion_embed"), (text, motion), embeddings, strict=True
             ):
                 stored = inputs[f"{kind}.{name}"][row, columns][places]
-                _close(found, stored, CLOSE, f"{kind}.{name}")
+                _close(embedded, stored, CLOSE, f"{kind}.{name}")
 
             axes = next(t.axes for t in session.info.inputs if t.name == "past")
             found = session.run(

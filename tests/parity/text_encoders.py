@@ -201,11 +201,11 @@ def run_projectors(case_dir: Path) -> None:
             module, _ = read_projector(case_dir / f"{kind}{suffix}", heads)
             if kind == "attention":
                 masks = np.arange(expected["x"].shape[1]) < expected["lengths"][:, None]
-                for name, mask in (
+                for name, kept in (
                     ("attention_x", np.ones_like(masks)),
                     ("attention_x_masked", masks),
                 ):
-                    got = _run_module(module, tokens=expected["x"], key_mask=mask)
+                    got = _run_module(module, tokens=expected["x"], key_mask=kept)
                     _close(got, expected[name], ATTENTION, f"{name} of {kind}{suffix}")
                 continue
             for key in ("x", "v"):
@@ -307,7 +307,7 @@ def run_train_trace(case_dir: Path) -> None:
             schedule="cosine-step",
         ),
     }
-    data = [torch.from_numpy(trace[name]) for name in ("X", "Y", "XV", "YV")]
+    x, y, xv, yv = (torch.from_numpy(trace[name]) for name in ("X", "Y", "XV", "YV"))
     for tag, recipe in recipes.items():
         settings = recipe.replaced(
             shuffle=False, standardise=False, clip_norm=None, keep="last", patience=None
@@ -319,7 +319,7 @@ def run_train_trace(case_dir: Path) -> None:
         }
         kind = "linear" if "weight" in initial else "mlp"
         hidden = len(initial.get("proj.0.bias", ()))
-        fit = fit_gradient(kind, *data, settings, initial=initial, hidden_dim=hidden)
+        fit = fit_gradient(kind, x, y, xv, yv, settings, initial=initial, hidden_dim=hidden)
         for name, got in (
             ("train_loss", fit.train_loss),
             ("val_loss", fit.validation_loss),

@@ -29,9 +29,10 @@ KIMODO, MOTIONGPT3 = find_family("kimodo"), find_family("motiongpt3")
 def test_one_length_serves_every_prompt() -> None:
     request = Request.make(KIMODO, ["walk", "jump"], 2)
     assert request.prompts == ("walk", "jump") and request.seconds == (2.0, 2.0)
-    each = Request.make(KIMODO, ["walk", "jump"], np.array([1, 2.5]), num_frames=[20, 30])
+    arrays: Any = np.array([1, 2.5]), np.int64(7)
+    each = Request.make(KIMODO, ["walk", "jump"], arrays[0], num_frames=[20, 30])
     assert each.seconds == (1.0, 2.5) and each.num_frames == (20, 30)
-    assert Request.make(KIMODO, "walk", num_frames=np.int64(7)).num_frames == (7,)
+    assert Request.make(KIMODO, "walk", num_frames=arrays[1]).num_frames == (7,)
 
 
 def test_requests_that_ask_the_same_are_equal() -> None:
@@ -181,9 +182,9 @@ OPTIONS = {
 def requests(draw: st.DrawFn) -> Request:
     """Whatever Kimodo can be asked for."""
     prompts = draw(st.lists(st.text(max_size=8), min_size=1, max_size=3))
-    lengths = {"min_size": len(prompts), "max_size": len(prompts)}
-    seconds = draw(st.lists(st.floats(0.01, 100), **lengths))
-    frames = draw(st.none() | st.lists(st.integers(1, 300), **lengths))
+    count = len(prompts)
+    seconds = draw(st.lists(st.floats(0.01, 100), min_size=count, max_size=count))
+    frames = draw(st.none() | st.lists(st.integers(1, 300), min_size=count, max_size=count))
     return Request.make(
         KIMODO,
         prompts,

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -79,7 +81,7 @@ def test_refitting_uses_all_rows() -> None:
 def test_modules_predict_what_their_fits_do() -> None:
     x, y = _data(50, 30)
     xv, yv = _data(20, 30, seed=1)
-    fits = [
+    fits: list[Any] = [
         fit_ridge(x, y, xv, yv),
         fit_kernel(x, y, xv, yv),
         fit_pca_ridge(x, y, xv, yv, 8),

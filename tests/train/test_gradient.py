@@ -12,14 +12,14 @@ pytestmark = pytest.mark.slow
 SETTINGS = GradientSettings(epochs=6, batch_size=8, learning_rate=3e-3)
 
 
-def _pairs(tokens: int | None = None) -> list[Tensor]:
+def _pairs(tokens: int | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     mix = torch.randn(16, 10, generator=generator)
     shape = (60,) if tokens is None else (60, tokens)
     x = torch.randn(*shape, 16, generator=generator)
     x[..., 2] *= 40
     y = torch.tanh(x @ mix * 0.1) + 5
-    return [x[:48], y[:48], x[48:], y[48:]]
+    return x[:48], y[:48], x[48:], y[48:]
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp", "attention"])
@@ -87,9 +87,9 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
 
 
 def test_training_stops_without_progress() -> None:
-    data = _pairs()
-    data[1] = torch.randn_like(data[1])  # nothing to learn
-    fit = fit_gradient("linear", *data, SETTINGS.replaced(epochs=80, patience=3))
+    x, y, xv, yv = _pairs()
+    y = torch.randn_like(y)  # nothing to learn
+    fit = fit_gradient("linear", x, y, xv, yv, SETTINGS.replaced(epochs=80, patience=3))
     assert len(fit.validation_loss) < 80
     assert len(fit.validation_loss) - 1 - fit.best_epoch == 3
 

@@ -19,7 +19,7 @@ def test_steps_are_those_of_torch() -> None:
     generator = torch.Generator().manual_seed(2)
     start = torch.randn(32, 48, generator=generator)
     ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
-    optimizers = (
+    optimizers: tuple[torch.optim.Optimizer, ...] = (
         Float32Muon([ours], lr=1e-2, weight_decay=0.1),
         torch.optim.Muon([theirs], lr=1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
     )

@@ -1,16 +1,18 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from motionrt.runtime.errors import InputError
 from motionrt.train.pairs import Pairs, read_pairs, read_texts, split_pairs
 
 
-def _rows(count: int, *shape: int) -> np.ndarray:
+def _rows(count: int, *shape: int) -> NDArray[np.float32]:
     generator = np.random.default_rng(sum(shape))
     return generator.normal(size=(count, *shape)).astype(np.float32)
 
@@ -65,7 +67,7 @@ def test_two_folders_are_matched_and_brought_to_one_length(tmp_path: Path) -> No
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_one_file_of_both_arrays(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"pairs{suffix}"
-    arrays = {"student": _rows(10, 4), "teacher": _rows(10, 5)}
+    arrays: dict[str, Any] = {"student": _rows(10, 4), "teacher": _rows(10, 5)}
     np.savez(path, **arrays) if suffix == ".npz" else save_file(arrays, path)
     pairs = read_pairs(path)
     np.testing.assert_array_equal(pairs.x, arrays["student"])
@@ -123,7 +125,7 @@ def test_files_outside_the_data_set_are_refused(tmp_path: Path) -> None:
 
 def test_a_broken_encoder_is_seen() -> None:
     ids = tuple(str(i) for i in range(8))
-    nearly_one = np.ones((8, 5), np.float32) + 1e-3 * _rows(8, 5)
+    nearly_one = np.ones((8, 5), np.float32) + np.float32(1e-3) * _rows(8, 5)
     with pytest.raises(InputError, match="inputs hardly differ"):
         Pairs(ids, nearly_one, _rows(8, 4), ids)
     with pytest.raises(InputError, match="targets are all the same"):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from motionrt.runtime.body.motion import Motion
@@ -12,7 +14,7 @@ from motionrt.viewer import write_gif
 from motionrt.viewer.figure import COLOURS
 
 
-def frames_of(path: Path) -> tuple[list[np.ndarray], list[int]]:
+def frames_of(path: Path) -> tuple[list[NDArray[Any]], list[int]]:
     """Return a GIF's frames as RGB arrays and their durations in milliseconds."""
     pictures, durations = [], []
     with Image.open(path) as image:
@@ -23,8 +25,8 @@ def frames_of(path: Path) -> tuple[list[np.ndarray], list[int]]:
     return pictures, durations
 
 
-def near(picture: np.ndarray, side: str, by: int = 70) -> np.ndarray:
-    return np.abs(picture - np.array(COLOURS[side])).max(axis=-1) < by
+def near(picture: NDArray[Any], side: str, by: int = 70) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(picture - np.array(COLOURS[side])).max(axis=-1) < by)
 
 
 def test_gif_runs_at_the_motions_speed(walk: Motion, tmp_path: Path) -> None:

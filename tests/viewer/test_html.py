@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import SKELETON_NAMES
@@ -47,9 +48,9 @@ class Page(HTMLParser):
         return clips
 
 
-def joints_of(clip: dict[str, Any]) -> np.ndarray:
+def joints_of(clip: dict[str, Any]) -> NDArray[np.float64]:
     values = np.frombuffer(base64.b64decode(clip["joints"]), "<i2").reshape(-1, 3)
-    metres = np.array(clip["offset"]) + np.array(clip["step"]) * values
+    metres = np.asarray(np.array(clip["offset"]) + np.array(clip["step"]) * values)
     return metres.reshape(-1, len(clip["names"]), 3)
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -28,7 +29,8 @@ class Step(nn.Module):
         self.first, self.second = nn.Linear(96, 128), nn.Linear(128, 96)
 
     def forward(self, x: Tensor, amount: Tensor) -> Tensor:
-        return x + amount * self.second(torch.relu(self.first(x)))
+        moved: Tensor = self.second(torch.relu(self.first(x)))
+        return x + amount * moved
 
 
 def _step_graph() -> Graph:
@@ -38,7 +40,7 @@ def _step_graph() -> Graph:
     return Graph(spec, Step().eval(), (check,))
 
 
-def _run(model: ir.Model, **feed: NDArray[np.float32]) -> NDArray[np.float32]:
+def _run(model: ir.Model, **feed: NDArray[Any]) -> NDArray[np.float32]:
     data = ir.to_proto(model).SerializeToString()
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, feed)[0])

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_the_way_forward_is_square_to_the_line_between_the_sides(
 
 
 @both_types
-def test_the_ways_that_headings_face(dtype: type) -> None:
+def test_the_ways_that_headings_face(dtype: type[np.floating[Any]]) -> None:
     quarters = np.array([[0, np.pi / 2], [np.pi, -np.pi / 2]], dtype)
     got = forward_vectors(quarters)
     assert got.dtype == dtype
@@ -49,7 +50,9 @@ def test_the_ways_that_headings_face(dtype: type) -> None:
 
 
 @both_types
-def test_sides_that_are_one_above_the_other_or_in_one_place_face_forward(dtype: type) -> None:
+def test_sides_that_are_one_above_the_other_or_in_one_place_face_forward(
+    dtype: type[np.floating[Any]],
+) -> None:
     got = heading_across(np.array([[0, 0, 0], [0, 2, 0], [-0.0, 0, -0.0], [0, -1, -0.0]], dtype))
     np.testing.assert_array_equal(got, 0)
     assert got.dtype == dtype

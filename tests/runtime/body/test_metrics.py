@@ -35,9 +35,9 @@ def test_a_statue_on_rails() -> None:
 
 def test_contacts_say_which_feet_stand() -> None:
     motion = sliding()
-    assert foot_skate(replace(motion, foot_contacts=np.zeros((FRAMES, 4)))) is None
-    half = np.zeros((FRAMES, 4))
-    half[10:20] = 1
+    assert foot_skate(replace(motion, foot_contacts=np.zeros((FRAMES, 4), bool))) is None
+    half = np.zeros((FRAMES, 4), bool)
+    half[10:20] = True
     assert foot_skate(replace(motion, foot_contacts=half)) == pytest.approx(0.6, abs=1e-4)
 
 

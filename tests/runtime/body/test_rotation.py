@@ -1,4 +1,5 @@
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -17,14 +18,15 @@ vectors = arrays(np.float64, (5, 3), elements=st.floats(-3.0, 3.0))
 seeds = st.integers(0, 2**32 - 1)
 both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 X, Y, Z = np.eye(3)
+DType: TypeAlias = type[np.floating[Any]]
 
 
 def turned(matrices: NDArray[Any], directions: NDArray[Any]) -> NDArray[Any]:
-    return np.einsum("...ij,...j->...i", matrices, directions)
+    return np.asarray(np.einsum("...ij,...j->...i", matrices, directions))
 
 
 @both_types
-def test_unit_vectors_keep_type_and_shape_and_zero_stays_zero(dtype: type) -> None:
+def test_unit_vectors_keep_type_and_shape_and_zero_stays_zero(dtype: DType) -> None:
     got = rot.unit(np.array([[[0, 3, 4], [0, 0, 0]], [[1e-13, 0, 0], [1e-9, 0, 0]]], dtype))
     np.testing.assert_array_equal(got[0], np.array([[0, 0.6, 0.8], [0, 0, 0]], dtype))
     np.testing.assert_allclose(got[1], [[0, 0, 0], [1, 0, 0]], atol=1e-6)
@@ -33,7 +35,7 @@ def test_unit_vectors_keep_type_and_shape_and_zero_stays_zero(dtype: type) -> No
 
 
 @both_types
-def test_unit_vectors_of_zero_are_nan_where_asked_for_without_a_warning(dtype: type) -> None:
+def test_unit_vectors_of_zero_are_nan_where_asked_for_without_a_warning(dtype: DType) -> None:
     got = rot.unit(np.array([[0, 0, 0], [1e-13, 0, 0]], dtype), nan_if_zero=True)
     assert np.isnan(got[0]).all()
     np.testing.assert_allclose(got[1], [1, 0, 0])
@@ -45,7 +47,7 @@ def test_unit_vectors_of_nan_are_nan() -> None:
 
 
 @both_types
-def test_a_perpendicular_is_square_and_of_length_one(dtype: type) -> None:
+def test_a_perpendicular_is_square_and_of_length_one(dtype: DType) -> None:
     directions = np.concatenate([np.eye(3), -np.eye(3), MATRICES[:, 0]]).astype(dtype)
     got = rot.perpendicular(directions)
     assert got.dtype == dtype
@@ -58,7 +60,7 @@ def test_a_perpendicular_is_square_and_of_length_one(dtype: type) -> None:
 @pytest.mark.parametrize("gap", [0, 1e-9, 1e-4, 0.1])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_shortest_arc_turns_directions_that_are_nearly_equal_or_opposite(
-    sign: int, gap: float, dtype: type
+    sign: int, gap: float, dtype: DType
 ) -> None:
     rng = np.random.default_rng(0)
     start = np.concatenate([np.eye(3), rng.normal(size=(200, 3))]).astype(dtype)
@@ -66,7 +68,7 @@ def test_the_shortest_arc_turns_directions_that_are_nearly_equal_or_opposite(
     end = (sign * 3 * (rot.unit(start) + gap * aside)).astype(dtype)
     got = rot.shortest_arc(start, end)
     assert got.dtype == dtype
-    atol = 20 * np.finfo(dtype).eps
+    atol = 20 * float(np.finfo(dtype).eps)
     np.testing.assert_allclose(turned(got, rot.unit(start)), rot.unit(end), atol=atol)
     np.testing.assert_allclose(
         got @ np.swapaxes(got, -1, -2), np.tile(np.eye(3), (203, 1, 1)), atol=atol
@@ -98,7 +100,7 @@ def test_the_shortest_arc_is_the_smallest_turn_from_start_to_end(
 
 
 @both_types
-def test_equal_directions_do_not_turn_at_all(dtype: type) -> None:
+def test_equal_directions_do_not_turn_at_all(dtype: DType) -> None:
     start = np.random.default_rng(0).normal(size=(50, 3)).astype(dtype)
     np.testing.assert_array_equal(rot.shortest_arc(start, start), np.tile(np.eye(3), (50, 1, 1)))
     np.testing.assert_array_equal(
@@ -107,7 +109,7 @@ def test_equal_directions_do_not_turn_at_all(dtype: type) -> None:
 
 
 @both_types
-def test_opposite_directions_make_a_half_turn_about_the_perpendicular(dtype: type) -> None:
+def test_opposite_directions_make_a_half_turn_about_the_perpendicular(dtype: DType) -> None:
     start = np.eye(3, dtype=dtype)
     got = rot.shortest_arc(start, -2 * start)
     half_turns = rot.turn_about(rot.perpendicular(start), np.full(3, np.pi, dtype))
@@ -118,7 +120,7 @@ def test_opposite_directions_make_a_half_turn_about_the_perpendicular(dtype: typ
 
 
 @both_types
-def test_directions_without_a_length_do_not_turn(dtype: type) -> None:
+def test_directions_without_a_length_do_not_turn(dtype: DType) -> None:
     start = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0], [1e-13, 0, 0]], dtype)
     end = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 0], [-1, 0, 0]], dtype)
     np.testing.assert_array_equal(rot.shortest_arc(start, end), np.tile(np.eye(3), (4, 1, 1)))
@@ -129,7 +131,7 @@ def test_directions_without_a_length_do_not_turn(dtype: type) -> None:
 
 def test_shortest_arcs_broadcast_and_take_the_finer_type() -> None:
     ends = np.random.default_rng(0).normal(size=(4, 5, 3))
-    start = np.float32([0.6, 0, 0.8])
+    start = np.array([0.6, 0, 0.8], np.float32)
     got = rot.shortest_arc(start, ends)
     assert got.shape == (4, 5, 3, 3)
     assert got.dtype == np.float64
@@ -148,7 +150,7 @@ def test_shortest_arcs_of_nan_are_nan_and_alone() -> None:
 
 
 @both_types
-def test_directions_nearer_than_a_cosine_do_not_turn_where_asked_for(dtype: type) -> None:
+def test_directions_nearer_than_a_cosine_do_not_turn_where_asked_for(dtype: DType) -> None:
     start = np.tile(X, (4, 1)).astype(dtype)
     end = np.array([[1, 1e-3, 0], [1, 1e-2, 0], [-1, 0, 0], [1, 0, 0]], dtype)
     got = rot.shortest_arc(start, end, still_above=1 - 1.19e-6)
@@ -159,17 +161,17 @@ def test_directions_nearer_than_a_cosine_do_not_turn_where_asked_for(dtype: type
 
 
 @both_types
-def test_turns_about_axes_match_scipy(dtype: type) -> None:
+def test_turns_about_axes_match_scipy(dtype: DType) -> None:
     rng = np.random.default_rng(0)
     axes, angles = rot.unit(rng.normal(size=(7, 4, 3))), rng.uniform(-7, 7, (7, 4))
     got = rot.turn_about(axes.astype(dtype), angles.astype(dtype))
     want = Rotation.from_rotvec((axes * angles[..., None]).reshape(-1, 3)).as_matrix()
     assert got.dtype == dtype
-    np.testing.assert_allclose(got.reshape(-1, 3, 3), want, atol=20 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(got.reshape(-1, 3, 3), want, atol=20 * float(np.finfo(dtype).eps))
 
 
 @both_types
-def test_no_angle_and_no_axis_turn_nothing(dtype: type) -> None:
+def test_no_angle_and_no_axis_turn_nothing(dtype: DType) -> None:
     axes, angles = np.array([X, np.zeros(3)], dtype), np.array([0, 2], dtype)
     np.testing.assert_array_equal(rot.turn_about(axes, angles), np.tile(np.eye(3), (2, 1, 1)))
 
@@ -178,13 +180,13 @@ def test_rot6d_round_trip_and_rule() -> None:
     np.testing.assert_allclose(
         rot.rot6d_to_matrix(rot.matrix_to_rot6d(MATRICES)), MATRICES, atol=1e-12
     )
-    got = rot.rot6d_to_matrix(np.float32([[2, 0, 0, 5, 3, 0]]))
+    got = rot.rot6d_to_matrix(np.array([[2, 0, 0, 5, 3, 0]], np.float32))
     np.testing.assert_allclose(got[0], np.eye(3), atol=1e-7)
     assert got.dtype == np.float32
 
 
 def test_rot6d_of_parallel_columns_is_nan_without_a_warning() -> None:
-    assert np.isnan(rot.rot6d_to_matrix(np.float32([1, 0, 0, 2, 0, 0]))).any()
+    assert np.isnan(rot.rot6d_to_matrix(np.array([1, 0, 0, 2, 0, 0], np.float32))).any()
 
 
 def test_quaternions_match_scipy_up_to_sign() -> None:
@@ -233,7 +235,7 @@ def test_quaternions_turn_vectors_as_their_matrices_and_their_inverse_back(seed:
 
 
 @both_types
-def test_turned_vectors_keep_their_type_and_zero_stays_zero(dtype: type) -> None:
+def test_turned_vectors_keep_their_type_and_zero_stays_zero(dtype: DType) -> None:
     quaternions, points = np.array([[1, 0, 0, 0], [0, 1, 0, 0]], dtype), np.array([Y, Y], dtype)
     got = rot.rotate_vectors(quaternions, points)
     assert got.dtype == rot.inverse_quaternions(quaternions).dtype == dtype
@@ -288,8 +290,10 @@ def test_slerp_matches_scipy_and_takes_the_short_way() -> None:
 
 
 def test_slerp_of_equal_rotations_is_exact() -> None:
-    quaternion = np.float32([[1, 0, 0, 0]])
-    np.testing.assert_array_equal(rot.slerp(quaternion, quaternion, np.float32([0.3])), quaternion)
+    quaternion = np.array([[1, 0, 0, 0]], np.float32)
+    np.testing.assert_array_equal(
+        rot.slerp(quaternion, quaternion, np.array([0.3], np.float32)), quaternion
+    )
 
 
 def test_continuous_quaternions_only_change_signs() -> None:
@@ -303,11 +307,11 @@ def test_continuous_quaternions_only_change_signs() -> None:
 
 def test_a_quarter_turn_about_y_takes_z_to_x() -> None:
     turn = rot.rotation_about_y(np.float32(np.pi / 2))
-    np.testing.assert_allclose(turn @ np.float32([0, 0, 1]), [1, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(turn @ np.array([0, 0, 1], np.float32), [1, 0, 0], atol=1e-6)
 
 
 @both_types
-def test_quaternions_about_y_turn_as_the_matrices_do(dtype: type) -> None:
+def test_quaternions_about_y_turn_as_the_matrices_do(dtype: DType) -> None:
     angles = np.linspace(-7, 7, 30, dtype=dtype).reshape(5, 6)
     got = rot.quaternion_about_y(angles)
     assert got.dtype == rot.rotation_about_y(angles).dtype == dtype
@@ -318,19 +322,25 @@ def test_quaternions_about_y_turn_as_the_matrices_do(dtype: type) -> None:
 
 
 @both_types
-def test_a_rotation_vector_of_zero_turns_nothing(dtype: type) -> None:
+def test_a_rotation_vector_of_zero_turns_nothing(dtype: DType) -> None:
     got = rot.axis_angle_to_matrix(np.zeros((2, 3), dtype))
     np.testing.assert_array_equal(got, np.tile(np.eye(3), (2, 1, 1)))
     assert got.dtype == dtype
 
 
 def test_wrong_shapes_are_refused() -> None:
-    for function in (rot.rot6d_to_matrix, rot.quaternion_to_matrix, rot.axis_angle_to_matrix):
+    wrong, right = np.zeros((2, 5), np.float32), np.zeros((2, 3), np.float32)
+    calls: list[Callable[[], object]] = [
+        lambda: rot.rot6d_to_matrix(wrong),
+        lambda: rot.quaternion_to_matrix(wrong),
+        lambda: rot.axis_angle_to_matrix(wrong),
+        lambda: rot.shortest_arc(wrong, right),
+        lambda: rot.shortest_arc_quaternion(wrong, right),
+        lambda: rot.rotate_vectors(wrong, right),
+    ]
+    for call in calls:
         with pytest.raises(ValueError, match="last axis must be"):
-            function(np.zeros((2, 5), np.float32))
-    for function in (rot.shortest_arc, rot.shortest_arc_quaternion, rot.rotate_vectors):
-        with pytest.raises(ValueError, match="last axis must be"):
-            function(np.zeros((2, 5), np.float32), np.zeros((2, 3), np.float32))
+            call()
     with pytest.raises(ValueError, match="last axis must be 3"):
         rot.turn_about(np.zeros((2, 4)), np.zeros(2))
     with pytest.raises(ValueError, match="must be"):

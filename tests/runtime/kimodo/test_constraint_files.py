@@ -22,6 +22,7 @@ from motionrt.runtime.kimodo.constraint_files import (
 )
 from motionrt.runtime.kimodo.constraints import (
     CONSTRAINT_TYPES,
+    FullBody,
     Root2D,
     conditioning,
     constraint_from_motion,
@@ -124,14 +125,15 @@ def test_files_come_back(wandering: Make, tmp_path: Path, skeleton: str) -> None
 def test_matrices_are_written_as_rotation_vectors(wandering: Make) -> None:
     motion = wandering("smplx22")
     item = constraint_from_motion(motion, [1], "fullbody")
-    with_matrices = type(item)(
+    with_matrices = FullBody(
         item.frame_indices, motion.local_rot_mats[[1]], motion.root_positions[[1]]
     )
     again = parse_constraints([to_json(with_matrices)], SMPLX)[0]
+    assert isinstance(again, FullBody)
     np.testing.assert_allclose(
         again.local_rot_mats(SMPLX),
         motion.local_rot_mats[[1]],
-        atol=1e-5,  # type: ignore[union-attr]
+        atol=1e-5,
     )
 
 

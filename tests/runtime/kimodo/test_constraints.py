@@ -191,7 +191,7 @@ def test_matrices_and_rotation_vectors_say_the_same(wandering: Make) -> None:
     vectors = constraint_from_motion(motion, [2, 3], "fullbody")
     assert isinstance(vectors, FullBody)
     matrices = FullBody(
-        [2, 3],  # type: ignore[arg-type]  # lists are taken too
+        [2, 3],  # lists are taken too
         motion.local_rot_mats[[2, 3]],
         vectors.root_positions,
         vectors.smooth_root_2d,

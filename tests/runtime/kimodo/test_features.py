@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -31,14 +33,16 @@ def test_widths_and_slices(name: str, width: int) -> None:
 
 def test_decoding_undoes_encoding() -> None:
     local, root = clip()
-    decoded = FEATURES.decode(FEATURES.encode(local, root))
+    decoded: dict[str, Any] = FEATURES.decode(FEATURES.encode(local, root))
     np.testing.assert_allclose(decoded["local_rot_mats"], local, atol=2e-6)
     np.testing.assert_allclose(decoded["root_positions"], root, atol=2e-6)
     motion = Motion.from_arrays(decoded, SMPLX, 30)
     np.testing.assert_allclose(
         motion.posed_joints, Motion.from_local(local, root, SMPLX, 30).posed_joints, atol=5e-6
     )
-    from_positions = FEATURES.decode(FEATURES.encode(local, root), joints_from_positions=True)
+    from_positions: dict[str, Any] = FEATURES.decode(
+        FEATURES.encode(local, root), joints_from_positions=True
+    )
     np.testing.assert_allclose(from_positions["posed_joints"], motion.posed_joints, atol=5e-6)
 
 
@@ -63,10 +67,10 @@ def test_the_last_valid_frame_repeats_the_velocity_before_it() -> None:
 
 def test_a_still_low_foot_is_in_contact() -> None:
     local = np.tile(np.eye(3, dtype=np.float32), (10, 22, 1, 1))
-    root = np.tile(np.float32([0, 1.03, 0]), (10, 1))
+    root = np.tile(np.array([0, 1.03, 0], np.float32), (10, 1))
     contacts = FEATURES.encode(local, root)[:, FEATURES.slices["foot_contacts"]]
     np.testing.assert_array_equal(contacts, np.tile([1, 1, 1, 1], (10, 1)))
-    moving = root + np.arange(10, dtype=np.float32)[:, None] * np.float32([0.01, 0, 0])
+    moving = root + np.arange(10, dtype=np.float32)[:, None] * np.array([0.01, 0, 0], np.float32)
     assert not FEATURES.encode(local, moving)[:, FEATURES.slices["foot_contacts"]].any()
 
 
@@ -90,7 +94,7 @@ def test_turning_the_body_turns_its_heading_and_its_features() -> None:
 def test_moving_and_canonicalizing() -> None:
     local, root = clip()
     features = FEATURES.encode(local, root)
-    want = FEATURES.encode(local, root + np.float32([1, 0, -2]))
+    want = FEATURES.encode(local, root + np.array([1, 0, -2], np.float32))
     np.testing.assert_allclose(FEATURES.translate_2d(features, [1, -2]), want, atol=1e-4)
     first = FEATURES.canonicalize(FEATURES.rotate(want, 1.3))[0]
     np.testing.assert_allclose(first[[0, 2]], 0, atol=1e-6)

@@ -66,7 +66,8 @@ def test_two_branches_equal_three_without_constraints(pipeline: KimodoPipeline) 
 
 def test_branches_that_would_add_nothing_are_left_out() -> None:
     def rows(mode: str, weights: tuple[float, ...], text: bool, constrained: bool) -> list[Any]:
-        return np.stack(guidance_branches(Guidance(mode, weights), text, constrained), 1).tolist()
+        branches = guidance_branches(Guidance(mode, weights), text, constrained)
+        return [[float(value) for value in row] for row in np.stack(branches, 1)]
 
     none = [0, 0, 0]
     assert rows("nocfg", (), True, True) == [[1, 1, 0]]

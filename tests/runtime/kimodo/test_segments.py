@@ -79,14 +79,15 @@ def test_each_segment_starts_from_the_end_of_the_one_before(
     first, second = sampler.requests
     extra = second.num_frames - 15
     assert not first.motion_mask.any()
-    held = second.motion_mask.any(axis=2)
+    held = np.any(second.motion_mask, axis=2)
     assert held[:, :5].all() and not held[:, 5:].any()
     rotations = second.motion_mask[0, 0, features.slices["global_rot_data"]].sum()
     assert rotations == (6 * 4 if compat.transition_limbs else 0)
     # The transition begins over the origin, as the segment before ended there.
     observed = features.unnormalize(second.observed_motion)
     np.testing.assert_allclose(observed[:, 0, [0, 2]], 0, atol=1e-5)
-    tail = features.decode(features.unnormalize(Sampler(features)(first)))["posed_joints"]
+    decoded: dict[str, Any] = features.decode(features.unnormalize(Sampler(features)(first)))
+    tail = decoded["posed_joints"]
     start = 20 - extra
     height = observed[:, :5, features.slices["local_joints_positions"]][..., 1::3]
     np.testing.assert_allclose(height, tail[:, start : start + 5, :, 1], atol=1e-4)
@@ -108,7 +109,7 @@ def test_constraints_count_over_all_segments(features: MotionFeatures) -> None:
     sampler = Sampler(features)
     item = Root2D(np.array([3, 25, 99]), np.zeros((3, 2), np.float32))
     generate_segments(sampler, features, [20, 15], constraints=[item], compat=LATEST)
-    first, second = (request.motion_mask.any(axis=2)[0] for request in sampler.requests)
+    first, second = (np.any(request.motion_mask[0], axis=-1) for request in sampler.requests)
     assert np.flatnonzero(first).tolist() == [3]
     assert np.flatnonzero(second).tolist() == [0, 1, 2, 3, 4, 5 + 25 - 20]
 
@@ -146,7 +147,7 @@ def test_what_a_clip_brings_along_is_kept(features: MotionFeatures, wandering: M
     motion.smooth_root_pos = motion.root_positions + np.float32(0.1)
     encoded = encode_previous(motion, features)
     np.testing.assert_allclose(encoded[:, [0, 2]], motion.smooth_root_pos[:, [0, 2]])
-    decoded = features.decode(encoded)
+    decoded: dict[str, Any] = features.decode(encoded)
     np.testing.assert_allclose(decoded["posed_joints"], motion.posed_joints, atol=1e-4)
     np.testing.assert_array_equal(decoded["foot_contacts"], motion.foot_contacts)
 

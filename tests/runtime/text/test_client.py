@@ -136,7 +136,8 @@ def npy(array: NDArray[Any]) -> bytes:
 def ask(**answers: Any) -> NDArray[np.float32]:
     handler = type("Handler", (_Gradio,), {"file": npy(embedding("a")), **answers})
     with serving(HTTPServer(("127.0.0.1", 0), handler)) as server:
-        return TextEncoderClient(f"http://127.0.0.1:{server.server_address[1]}").encode(["a"])[0]
+        rows = TextEncoderClient(f"http://127.0.0.1:{server.server_address[1]}").encode(["a"])
+    return np.asarray(rows[0])
 
 
 def test_gradios_own_answers_are_understood() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,8 @@ def losses_of(
     mask = torch.ones(predicted.shape[:2], dtype=torch.bool)
     held = torch.zeros_like(target) if held is None else held
     pair = normalize(model, predicted), normalize(model, target)
-    return loss(model, *pair, mask, torch.full((1,), signal), held)
+    found: dict[str, torch.Tensor] = loss(model, *pair, mask, torch.full((1,), signal), held)
+    return found
 
 
 def test_normalising_is_undone(model: Kimodo, motion: torch.Tensor) -> None:
@@ -51,7 +53,8 @@ def test_normalising_is_undone(model: Kimodo, motion: torch.Tensor) -> None:
 
 def test_joints_are_those_of_the_runtime(motion: torch.Tensor) -> None:
     joints = MotionLoss(LAYOUT, LossWeights()).joints(motion)[0].numpy()
-    expected = LAYOUT.decode(motion[0].numpy())["posed_joints"]
+    decoded: dict[str, Any] = LAYOUT.decode(motion[0].numpy())
+    expected = decoded["posed_joints"]
     np.testing.assert_allclose(joints, expected, atol=1e-5)
 
 

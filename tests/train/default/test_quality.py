@@ -88,6 +88,7 @@ def test_feet_that_never_stand_are_not_still(make_motion: Callable[..., Motion])
     for motion in (standing, floating):
         motion.posed_joints[:] = motion.posed_joints[:1]
         motion.foot_contacts = np.ones((motion.num_frames, 4), bool)
+    assert floating.foot_contacts is not None
     floating.foot_contacts[3:] = False
     assert quality.foot_drift(floating) == 0
     assert quality.judge(check, [standing, floating]).feet_still == 0.5

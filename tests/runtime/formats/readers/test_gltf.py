@@ -47,7 +47,7 @@ def foreign_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     turned, sparse keys. Returns where its two joints are at the first and last key.
     """
     turns = Rotation.from_rotvec([[0, 0, 0], [0, 0, np.pi / 2]])
-    times = np.float32([0, 0.5])
+    times = np.array([0, 0.5], np.float32)
     blob = times.tobytes() + turns.as_quat().astype("<f4").tobytes()
     armature = Rotation.from_euler("x", -90, degrees=True)
     rest = Rotation.from_euler("y", 30, degrees=True)

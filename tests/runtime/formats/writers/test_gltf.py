@@ -101,7 +101,7 @@ def independent(path: Path, fps: float, *frames: int) -> dict[str, Any]:
         missing = "needs node and: npm install --prefix tests/node"
         # Where everything is to be proven, a missing validator is a failure.
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
-    command = ["node", NODE / "check_glb.cjs", path, str(fps), *map(str, frames)]
+    command = ["node", str(NODE / "check_glb.cjs"), str(path), str(fps), *map(str, frames)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -23,7 +23,9 @@ def test_every_skeleton_comes_back(wandering: Make, tmp_path: Path, skeleton: st
 
 def test_the_keys_are_upstreams_and_nothing_is_pickled(wandering: Make, tmp_path: Path) -> None:
     motion = replace(
-        wandering("soma77"), smooth_root_pos=np.zeros((24, 3)), global_root_heading=np.ones((24, 2))
+        wandering("soma77"),
+        smooth_root_pos=np.zeros((24, 3), np.float32),
+        global_root_heading=np.ones((24, 2), np.float32),
     )
     motion.save(tmp_path / "motion.npz")
     arrays = np.load(tmp_path / "motion.npz", allow_pickle=False)

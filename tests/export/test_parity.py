@@ -24,7 +24,8 @@ class Rounds(nn.Module):
         self.linear = nn.Linear(64, 64)
 
     def forward(self, x: Tensor) -> Tensor:
-        return 100 * self.linear(x)
+        scaled: Tensor = 100 * self.linear(x)
+        return scaled
 
 
 @pytest.fixture
@@ -56,7 +57,8 @@ def test_names_the_tensor_that_differs(graph: Graph, tmp_path: Path) -> None:
     ir.save(to_onnx(graph), tmp_path / "graph.onnx")
 
     def other(x: Tensor) -> Tensor:
-        return graph.module(x=x) + 0.01
+        moved: Tensor = graph.module(x=x) + 0.01
+        return moved
 
     with pytest.raises(ParityError, match=r"rounds/y: max \|diff\| 1\.0.e-02, allowed 1e-03"):
         check_graph(tmp_path / "graph.onnx", graph.spec, other, graph.checks)

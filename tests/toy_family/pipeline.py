@@ -46,7 +46,7 @@ class ToyPipeline(Pipeline):
         motions = []
         for prompt, count in zip(request.prompts, frames, strict=True):
             for sample in range(request.num_samples):
-                phases = np.arange(count, dtype=np.float32) / 5 + generator.randn((1,))
+                phases = np.arange(count, dtype=np.float32) / np.float32(5) + generator.randn((1,))
                 root = np.zeros((count, 3), np.float32)
                 root[:, 1] = 1 + height * self.wave(phases, steps)
                 joints = self.skeleton.num_joints

@@ -1,0 +1,227 @@
+"""Find the body in a hierarchy of joints: what carries it, what only helps it, what is rigid.
+
+A motion here has one root that moves and bones that do not stretch. Files have more: a root bone
+that stands still or carries the pelvis, IK targets beside it, face bones that slide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionrt.runtime.body.joint_names import joint_roles
+from motionrt.runtime.errors import InputError
+
+STRETCH_TOLERANCE_M = 1e-3
+"""How far a joint may move relative to its parent; for bodies above two metres in proportion."""
+
+_STILL = 1e-9
+_FEW_JOINTS = 3
+_KNOWN_RIG = 8
+"""So many roles make a rig whose names are understood: what has none is no part of the body."""
+_HIPS = re.compile(r"hips?(?![a-z])|pelvis", re.IGNORECASE)
+_HELPERS = re.compile(
+    r"(?-i:(?<![A-Za-z])ik(?![a-z])|IK)|helper|target|pole|ctrl|control|attach|socket|slot|weapon"
+    r"|prop|eye|brow|lip|jaw|tongue|cheek|nose|teeth|face|facial|hair|cloth|breast",
+    re.IGNORECASE,
+)
+_LIMB = re.compile(r"_(?:left|right)$")
+_BODY_ROLES = frozenset(
+    "hips spine chest upper_chest neck neck2 head clavicle upper_arm lower_arm hand thigh shin "
+    "foot toe".split()
+)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A root that moves and bones that do not stretch: what a `Motion` can be made of."""
+
+    kept: list[int]
+    """Its joints, as indices into the hierarchy that was given, parents first."""
+    names: list[str]
+    parents: list[int]
+    offsets: NDArray[np.float64]
+    """(J, 3), each joint from its parent; zero for the root."""
+    rotations: NDArray[np.float64]
+    """(T, J, 3, 3), relative to the parent; the root's carry those of what carried it."""
+    root: NDArray[np.float64]
+    """(T, 3), where the root joint is."""
+    notes: list[str] = field(default_factory=list)
+    """What was left away, a line each; carriers are not: their motion is in the root's."""
+
+
+def carried_body(
+    names: Sequence[str],
+    parents: Sequence[int],
+    offsets: NDArray[np.float64],
+    rotations: NDArray[np.float64],
+    moving: Mapping[int, NDArray[np.float64]],
+    root: NDArray[np.float64],
+    *,
+    weighted: Collection[int] | None = None,
+) -> Body:
+    """Take the body out of a hierarchy; time is linear in frames times joints.
+
+    A root that carries one child with the body in it (its track moves, or the root stands still
+    and the child is the hips) is merged into that child, again and again; helpers beside it are
+    left away. So are joints further down that slide and are no part of a body (IK, face, props,
+    what moves no skin). Constant tracks replace offsets.
+
+    Args:
+        names: of the joints.
+        parents: of the joints, -1 for joint 0 alone; every parent before its children.
+        offsets: (J, 3) metres, each joint from its parent.
+        rotations: (T, J, 3, 3), relative to the parent.
+        moving: joint -> (T, 3), where a joint is relative to its parent frame by frame, for joints
+            that have such a track; not for joint 0.
+        root: (T, 3), where joint 0 is.
+        weighted: joints that move some of the skin; None if it is not known.
+
+    Raises:
+        InputError: a bone of the body stretches.
+    """
+    tree = _Tree(names, parents, offsets, rotations, moving, weighted)
+    top, place, turn = 0, root, rotations[:, 0]
+    while (child := tree.carried_by(top, place, turn)) is not None:
+        place = place + np.einsum("tij,tj->ti", turn, moving[child])
+        turn = turn @ rotations[:, child]
+        top = child
+
+    kept: list[int] = []
+    new_index: dict[int, int] = {}
+    bones = np.array(offsets, np.float64)
+    beside, sliding = tree.beside(top), []
+    for joint in range(top, len(names)):
+        if joint != top and parents[joint] not in new_index:
+            continue
+        if joint != top and joint in moving:
+            bones[joint] = np.median(moving[joint], axis=0)
+            if tree.slides(joint):
+                if not tree.helps(joint):
+                    raise InputError(
+                        f"joint {names[joint]} moves relative to its parent; bones are rigid"
+                    )
+                sliding.append(joint)
+                continue
+        new_index[joint] = len(kept)
+        kept.append(joint)
+    bones = bones[kept]
+    bones[0] = 0
+    local = rotations[:, kept]
+    local[:, 0] = turn
+    notes = []
+    if beside:
+        notes.append(f"left away, beside the body: {_listed(names, beside)}")
+    if sliding:
+        notes.append(f"left away, they slide on the body: {_listed(names, sliding)}")
+    return Body(
+        kept=kept,
+        names=[names[joint] for joint in kept],
+        parents=[-1, *(new_index[parents[joint]] for joint in kept[1:])],
+        offsets=bones,
+        rotations=local,
+        root=place,
+        notes=notes,
+    )
+
+
+class _Tree:
+    """What is asked of a hierarchy, computed once for every joint with all that is below it."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        parents: Sequence[int],
+        offsets: NDArray[np.float64],
+        rotations: NDArray[np.float64],
+        moving: Mapping[int, NDArray[np.float64]],
+        weighted: Collection[int] | None,
+    ) -> None:
+        count = len(names)
+        self.parents, self.moving, self.names = parents, moving, names
+        roles = joint_roles(names)
+        self.known = len(roles) >= _KNOWN_RIG
+        body = {joint for role, joint in roles.items() if _LIMB.sub("", role) in _BODY_ROLES}
+        self.is_hips = [_HIPS.search(name) is not None for name in names]
+        self.children: list[list[int]] = [[] for _ in range(count)]
+        self.size = [1] * count
+        self.has_hips = list(self.is_hips)
+        self.has_body = [joint in body for joint in range(count)]
+        self.has_weight = [weighted is None or joint in weighted for joint in range(count)]
+        self.weights_known = weighted is not None
+        self.turns = (np.ptp(rotations, axis=0).max(axis=(-1, -2)) > 1e-6).tolist()
+        for joint in range(count - 1, 0, -1):
+            parent = parents[joint]
+            self.children[parent].append(joint)
+            self.size[parent] += self.size[joint]
+            for below in (self.has_hips, self.has_body, self.has_weight, self.turns):
+                below[parent] = below[parent] or below[joint]
+        rest = np.array(offsets, np.float64)
+        for joint in range(1, count):
+            rest[joint] += rest[parents[joint]]
+        extent = float(np.ptp(rest[1:], axis=0).max()) if count > 1 else 0.0
+        self.tolerance = STRETCH_TOLERANCE_M * max(1.0, extent / 2)
+
+    def slides(self, joint: int) -> bool:
+        """Whether a joint moves relative to its parent."""
+        if joint not in self.moving:
+            return False
+        track = self.moving[joint]
+        return bool(np.abs(track - np.median(track, axis=0)).max() > self.tolerance)
+
+    def helps(self, joint: int) -> bool:
+        """Whether a joint and all below it are no part of the body."""
+        if self.has_body[joint] or self.has_hips[joint]:
+            return False
+        if self.known or (self.weights_known and not self.has_weight[joint]):
+            return True
+        return _HELPERS.search(self.names[joint]) is not None
+
+    def carried_by(
+        self, top: int, place: NDArray[np.float64], turn: NDArray[np.float64]
+    ) -> int | None:
+        """The child that has the body in it, if the root ``top`` is a mere frame around it."""
+        children = self.children[top]
+        tracked = [child for child in children if child in self.moving]
+        if not tracked:
+            return None
+        body = max(tracked, key=lambda child: (self.has_hips[child], self.size[child], -child))
+        slides = np.abs(np.ptp(self.moving[body], axis=0)).max() > self.tolerance
+        fixed = bool(max(np.ptp(place, axis=0).max(), np.ptp(turn, axis=0).max()) < 1e-6)
+        above_hips = self.is_hips[body] and not self.is_hips[top] and fixed
+        if len(children) == 1:
+            zero = np.abs(place).max() < _STILL and np.abs(turn - np.eye(3)).max() < _STILL
+            return body if slides or zero or above_hips else None
+        if self.is_hips[top] or not (slides or above_hips):
+            return None
+        for other in children:
+            if other == body:
+                continue
+            if self.has_hips[other] or self.has_body[other]:
+                return None
+            if not self.has_hips[body] and (
+                self.size[other] >= self.size[body]
+                or (
+                    (self.turns[other] and self.size[other] >= _FEW_JOINTS)
+                    and not self.slides(other)
+                )
+            ):
+                return None  # it may be a leg
+        return body
+
+    def beside(self, top: int) -> list[int]:
+        """The joints beside a carried one: siblings of it and of what carries it."""
+        found = []
+        while top > 0:
+            found += [child for child in self.children[self.parents[top]] if child != top]
+            top = self.parents[top]
+        return sorted(found)
+
+
+def _listed(names: Sequence[str], joints: Sequence[int]) -> str:
+    listed = ", ".join(names[joint] for joint in joints[:4])
+    return listed if len(joints) <= 4 else f"{listed} and {len(joints) - 4} more"

@@ -5,6 +5,8 @@ A joint that the other rig does not have keeps its own name.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -126,6 +128,9 @@ NAMINGS = {"soma": _SOMA, "smplx": _SMPLX, "cmu": _CMU}
 """Joint names -> roles, by whose names they are (`Skeleton.naming`)."""
 
 
+_NAMESPACE = re.compile(r"^(?:.*[:|])?(?:mixamorig\d*_?)?", re.DOTALL)
+
+
 def renamed_joints(skeleton: Skeleton, style: str) -> tuple[str, ...]:
     """Give a skeleton's joints their names in another rig; InputError if there is no table."""
     if style not in STYLES:
@@ -146,18 +151,34 @@ def renamed_joints(skeleton: Skeleton, style: str) -> tuple[str, ...]:
     return tuple(names.get(name, name) for name in skeleton.joint_names)
 
 
+def without_namespaces(joint_names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Take away what tools put before joint names; one or two readings, the likelier first.
+
+    That is all up to the last ``:`` or ``|`` (``char1:Hips``, ``Armature|Hips``) and ``mixamorig``
+    whatever follows it, in the second reading also a word and ``_`` that all names but one, a root
+    above them, have in front (``Character1_Hips``).
+    """
+    plain = tuple(_NAMESPACE.sub("", name) or name for name in joint_names)
+    words = Counter(name.partition("_")[0] for name in plain if "_" in name)
+    (word, count), *_ = words.most_common(1) or [("", 0)]
+    if count < max(len(plain) - 1, 2):
+        return [plain]
+    return [plain, tuple(name.removeprefix(f"{word}_") or name for name in plain)]
+
+
 def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
     """Say which joint plays which role, by the names of any rig that is known here.
 
-    Roles are the keys of the table above, with ``_left`` or ``_right`` where there are two. The rig
-    that knows most of the names is taken; a role that it has twice goes to the first joint.
+    Namespaces before the names do not matter. Roles are the keys of the table above, with
+    ``_left`` or ``_right`` where there are two. The rig that knows most of the names is taken; a
+    role that it has twice goes to the first joint.
     """
     rigs = [list(table.items()) for table in NAMINGS.values()]
     rigs += [
         [(names[column], role) for role, names in _ROLES.items() if names[column]]
         for column in range(len(STYLES))
     ]
-    plain = [name.rpartition(":")[2] for name in joint_names]
+    readings = without_namespaces(joint_names)
     best: dict[str, int] = {}
     for rig in rigs:
         roles: dict[str, str] = {}
@@ -166,11 +187,12 @@ def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
             for side in ("Left", "Right"):
                 words = {"S": side, "s": side[0].lower(), "side": side.lower()}
                 roles[pattern.format(**words)] = f"{role}_{side.lower()}" if sided else role
-        found: dict[str, int] = {}
-        for joint, name in enumerate(plain):
-            if name in roles:
-                found.setdefault(roles[name], joint)
-        best = max(best, found, key=len)
+        for names in readings:
+            found: dict[str, int] = {}
+            for joint, name in enumerate(names):
+                if name in roles:
+                    found.setdefault(roles[name], joint)
+            best = max(best, found, key=len)
     return best
 
 

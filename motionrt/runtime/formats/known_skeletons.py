@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.body.joint_names import NAMINGS, STYLES, renamed_joints
+from motionrt.runtime.body.joint_names import (
+    NAMINGS,
+    STYLES,
+    renamed_joints,
+    without_namespaces,
+)
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import (
     REST_POSES,
@@ -32,14 +38,17 @@ def skeleton_with_names(joint_names: tuple[str, ...]) -> Skeleton | None:
 def on_known_skeleton(motion: Motion) -> Motion:
     """Bring a motion onto the skeleton of motionrt whose joints and bones it has, if there is one.
 
-    Joint order, an engine's names and another rest pose are undone; any other motion is returned
-    as it is.
+    Joint order, an engine's names, namespaces before them and another rest pose are undone; any
+    other motion is returned as it is.
     """
     skeleton = motion.skeleton
-    for known, names, rotations, offsets in _known_forms():
-        if set(names) != set(skeleton.joint_names):
+    readings = [skeleton.joint_names, *without_namespaces(skeleton.joint_names)]
+    indices = [{name: joint for joint, name in enumerate(names)} for names in readings]
+    pairs = product([index for index in indices if len(index) == skeleton.num_joints], _forms())
+    for index, (known, names, rotations, offsets) in pairs:
+        if index.keys() != set(names):
             continue
-        order = [skeleton.joint_names.index(name) for name in names]
+        order = [index[name] for name in names]
         place = {joint: index for index, joint in enumerate(order)}
         parents = [place.get(int(skeleton.parents[joint]), -1) for joint in order]
         if parents != known.parents.tolist():
@@ -67,9 +76,7 @@ def on_known_skeleton(motion: Motion) -> Motion:
 
 
 @lru_cache
-def _known_forms() -> list[
-    tuple[Skeleton, tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]
-]:
+def _forms() -> list[tuple[Skeleton, tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]]:
     """Each skeleton in each rest pose under each set of names."""
     forms = []
     for name in SKELETON_NAMES:
@@ -79,7 +86,8 @@ def _known_forms() -> list[
             poses.append(bvh_rig_rotations(name))
         sets = [skeleton.joint_names]
         if skeleton.naming in NAMINGS:
-            sets += [renamed_joints(skeleton, style) for style in STYLES]
+            renamed = [renamed_joints(skeleton, style) for style in STYLES]
+            sets += [*renamed, *(without_namespaces(names)[0] for names in renamed)]
         for rotations in poses:
             offsets = rebased_skeleton(skeleton, rotations).offsets
             forms += [(skeleton, names, rotations, offsets) for names in sets]
@@ -89,11 +97,13 @@ def _known_forms() -> list[
 def unique_names(names: list[str]) -> tuple[str, ...]:
     """Number the names that occur more than once."""
     seen: set[str] = set()
+    numbers: dict[str, int] = {}  # what is tried next; lower ones are taken
     result = []
     for name in names:
-        candidate, number = name, 2
+        candidate, number = name, numbers.get(name, 2)
         while candidate in seen:
             candidate, number = f"{name}_{number}", number + 1
+        numbers[name] = number
         seen.add(candidate)
         result.append(candidate)
     return tuple(result)

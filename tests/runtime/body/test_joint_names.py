@@ -1,6 +1,6 @@
 import pytest
 
-from motionrt.runtime.body.joint_names import STYLES, joint_groups, renamed_joints
+from motionrt.runtime.body.joint_names import STYLES, joint_groups, joint_roles, renamed_joints
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, load_skeleton
 from motionrt.runtime.errors import InputError
 
@@ -47,3 +47,18 @@ def test_hips_feet_and_hands_are_found_by_any_rigs_names(skeleton: str, style: s
     assert groups["right_foot_joints"] == known.right_foot_joints[:2]
     assert groups["left_hand_joints"] == known.left_hand_joints[:1]
     assert joint_groups(("a", "b")) == {}
+
+
+@pytest.mark.parametrize("prefix", ["char1:", "a:b:", "Armature|", "Character1_", "mixamorig_"])
+@pytest.mark.parametrize("style", [None, *STYLES])
+def test_namespaces_change_no_role(prefix: str, style: str | None) -> None:
+    known = load_skeleton("soma77")
+    names = renamed_joints(known, style) if style else known.joint_names
+    with_root = ["Armature", *(prefix + name for name in names)]
+    want = {role: joint + 1 for role, joint in joint_roles(names).items()}
+    assert joint_roles(with_root) == want and len(want) > 20
+
+
+def test_a_word_before_some_of_the_names_is_no_namespace() -> None:
+    names = ("pelvis", "spine_01", "thigh_l", "ik_foot_l", "ik_hand_l", "ik_hand_r", "ik_foot_r")
+    assert set(joint_roles(names).values()) == {0, 1, 2}

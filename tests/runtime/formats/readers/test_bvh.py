@@ -1,11 +1,15 @@
+import re
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import DATA
 
 from motionrt.runtime.body.joint_names import STYLES
 from motionrt.runtime.body.motion import Motion
@@ -13,6 +17,12 @@ from motionrt.runtime.body.skeleton import SKELETON_NAMES
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.readers.bvh import read_bvh
 from motionrt.runtime.formats.writers.bvh import bvh_text
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", PendingDeprecationWarning)  # it imports PyGLM by its old name
+    import bvhio
+
+FIELD = DATA / "field"
 
 Make = Callable[..., Motion]
 
@@ -75,10 +85,175 @@ def test_a_foreign_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(Motion.load(again).posed_joints, motion.posed_joints, atol=1e-6)
 
 
-def test_windows_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("behind", ["", "\x1a", "\n\x1a\n", "\x00" * 7])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"]
+)
+def test_encodings_and_line_ends_of_any_editor(
+    tmp_path: Path, encoding: str, behind: str, end: str
+) -> None:
     path = tmp_path / "stick.bvh"
-    path.write_bytes(b"\xef\xbb\xbf" + STICK.replace("\n", "\r\n").encode())
+    text = STICK.replace("Spine", "Rücken\x85").rstrip("\n") + behind
+    path.write_bytes(text.replace("\n", end).encode(encoding))
+    motion = read_bvh(path)
+    assert motion.skeleton.joint_names[2].startswith("Rücken") and motion.notes == []
+    np.testing.assert_allclose(motion.root_positions, [[0.01, 0.02, 0.03], [0.04, 0.05, 0.06]])
+
+
+def test_a_utf_16_file_that_big_endian_marks(tmp_path: Path) -> None:
+    path = tmp_path / "stick.bvh"
+    path.write_bytes(b"\xfe\xff" + STICK.encode("utf-16-be"))
     assert read_bvh(path).num_frames == 2
+
+
+def test_the_frames_of_the_field_are_read_as_they_are() -> None:
+    motion = read_bvh(FIELD / "bvh_one_frame_more" / "one_more.bvh")
+    np.testing.assert_allclose(
+        motion.root_positions[:2], [[0.01, 0.91, 0.02], [0.02, 0.92, 0.03]], atol=1e-7
+    )
+    np.testing.assert_allclose(motion.posed_joints[0, 1], [0.01, 1.11, 0.02], atol=1e-6)
+    assert motion.notes == ["the header states 2 frames, there are 3; all are read"]
+
+
+@pytest.mark.parametrize("stated", [0, 1, 3, 4, 7, 900_000_000])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("layout", ["rows", "wrapped", "one line"])
+def test_whole_rows_more_or_fewer_than_stated(
+    tmp_path: Path, stated: int, rows: int, layout: str
+) -> None:
+    head = STICK[: STICK.index("1 2 3 0")].replace("Frames:\t2", f"Frames: {stated}")
+    between = {"rows": " ", "wrapped": "\n", "one line": " "}[layout]
+    lines = [between.join([f"{row} 2 3", "0 0 0 0 0 0 0"]) for row in range(rows)]
+    path = tmp_path / "off.bvh"
+    path.write_text(head + (" " if layout == "one line" else "\n").join(lines))
+    motion = read_bvh(path)
+    np.testing.assert_allclose(motion.root_positions[:, 0], np.arange(rows) / 100, atol=1e-7)
+    note = f"the header states {stated} frames, there are {rows}; all are read"
+    assert motion.notes == ([] if stated == rows else [note])
+
+
+def test_rows_of_another_width_are_damage_even_if_their_sum_fits(tmp_path: Path) -> None:
+    head = STICK[: STICK.index("1 2 3 0")]
+    path = tmp_path / "wide.bvh"
+    path.write_text(head + "\n".join(["1 2 3 4 5 6 7 8 9 10 11 12"] * 5))
+    with pytest.raises(InputError, match="there are 60: truncated or damaged"):
+        read_bvh(path)
+
+
+@pytest.mark.parametrize("frame_time", ["0", "0.0", "-1", "1e-9"])
+def test_one_frame_needs_no_frame_time(tmp_path: Path, frame_time: str) -> None:
+    path = tmp_path / "pose.bvh"
+    text = STICK[: STICK.index("4 5 6 90")].replace("0.0083333", frame_time)
+    path.write_text(text.replace("Frames:\t2", "Frames:\t1"))
+    motion = read_bvh(path)
+    assert (motion.num_frames, motion.fps) == (1, 30)
+    told = f"{float(frame_time):g}"
+    assert motion.notes == [f"Frame Time is {told}; the one frame is taken at 30 fps"]
+
+
+def test_a_root_with_helpers_beside_the_body() -> None:
+    path = FIELD / "bvh_root_with_helpers" / "helpers.bvh"
+    motion = read_bvh(path)
+    assert motion.skeleton.joint_names == ("pelvis", "spine_01")
+    assert motion.notes == ["left away, beside the body: ik_foot_root"]
+    want = [[0, 0.90, 0], [0.05, 0.92, 0.10], [0.10, 0.90, 0.20]]
+    np.testing.assert_allclose(motion.root_positions, want, atol=1e-7)
+    hierarchy = bvhio.readAsHierarchy(str(path))
+    for frame in range(3):
+        hierarchy.loadPose(frame)
+        seen = {j.Name: np.array(list(j.PositionWorld)) / 100 for j, _, _ in hierarchy.layout()}
+        got = motion.posed_joints[frame]
+        np.testing.assert_allclose(got, [seen["pelvis"], seen["spine_01"]], atol=1e-6)
+
+
+@pytest.mark.parametrize("skeleton", ["soma77", "smplx22", "cmu22", "g1"])
+@pytest.mark.parametrize(
+    "prefix", ["char1:", "scene:char1:", "Armature|", "Character1_", "mixamorig7:", "mixamorig"]
+)
+def test_namespaces_hide_no_known_skeleton(
+    wandering: Make, tmp_path: Path, skeleton: str, prefix: str
+) -> None:
+    motion = wandering(skeleton, frames=3)
+    text = re.sub(r"(ROOT|JOINT) ", rf"\1 {prefix}", bvh_text(motion))
+    path = tmp_path / "named.bvh"
+    path.write_text(text)
+    again = read_bvh(path)
+    assert again.skeleton == motion.skeleton
+    np.testing.assert_allclose(again.posed_joints, motion.posed_joints, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_namespace_before_an_engines_names(wandering: Make, tmp_path: Path, style: str) -> None:
+    motion = wandering("soma77", frames=3)
+    text = bvh_text(motion, joint_names=style, rest="t-pose")
+    path = tmp_path / "named.bvh"
+    for old, new in (("mixamorig:", "mixamorig2:"), ("mixamorig:", ""), ("mixamorig:", "a:")):
+        path.write_text(text.replace(old, new))
+        assert read_bvh(path).skeleton.name == "soma77"
+
+
+def test_names_of_an_unknown_body_keep_their_namespace(tmp_path: Path) -> None:
+    path = tmp_path / "stick.bvh"
+    path.write_text(STICK.replace("Hips", "char1:Hips").replace("Spine", "other:Hips"))
+    names = read_bvh(path).skeleton.joint_names
+    assert names == ("char1:Hips", "Left UpLeg", "other:Hips")
+
+
+HEAD = "HIERARCHY ROOT a { OFFSET 0 90 0 CHANNELS 6 " + " ".join(
+    f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ"
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "JOINT a { OFFSET 0 1 0 CHANNELS 0 } " * 9_999,
+        "JOINT a { OFFSET 0 1 0 CHANNELS 0 " * 2_000 + "}" * 2_000,
+        "End Site { OFFSET 0 1 0 } " * 100_000,
+        "JOINT a_2 { OFFSET 0 1 0 } JOINT a { OFFSET 0 1 0 } " * 4_999,
+    ],
+    ids=["equal names", "a chain", "End Sites", "names that look numbered"],
+)
+def test_all_in_one_line_takes_no_longer_than_in_many(tmp_path: Path, body: str) -> None:
+    """Minutes, when every word taken copied those behind it and every name began at _2."""
+    path = tmp_path / "line.bvh"
+    path.write_text(f"{HEAD} {body} }}\nMOTION\nFrames: 1\nFrame Time: 1\n1 2 3 0 0 0\n")
+    motion = read_bvh(path)
+    assert len(set(motion.skeleton.joint_names)) == 1 + body.count("JOINT")
+
+
+def test_a_long_row_of_carriers_is_merged_in_one_go(tmp_path: Path) -> None:
+    count = 5_000
+    joint = "JOINT a { OFFSET 0 0 0 CHANNELS 3 Xposition Yposition Zposition "
+    path = tmp_path / "chain.bvh"
+    rows = "\n".join(f"{k} " * (6 + 3 * count) for k in (0, 1))
+    path.write_text(
+        f"{HEAD} {joint * count} {'}' * (count + 1)}\nMOTION\nFrames: 2\nFrame Time: 1\n{rows}"
+    )
+    assert read_bvh(path).skeleton.num_joints == 1
+
+
+def test_stated_frames_and_joints_that_never_move_take_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.bvh"
+    row = "0 0 0 0 0 0\n"
+    times = "MOTION\nFrames: 999999999\nFrame Time: 1\n"
+    path.write_text(f"{HEAD} }}\n{times}{row}")
+    assert read_bvh(path).num_frames == 1
+    path.write_text(f"{HEAD} {'JOINT b { OFFSET 0 1 0 } ' * 5_000} }}\n{times}{row * 1_000}")
+    with pytest.raises(InputError, match="5001 joints with 6 channels in all"):
+        read_bvh(path)
+    path.write_text(f"HIERARCHY ROOT a {{ OFFSET 0 0 0 }}\n{times}")
+    with pytest.raises(InputError, match="no joint has channels"):
+        read_bvh(path)
+
+
+@pytest.mark.parametrize("scale", ["gess", 0, float("nan"), None])
+def test_a_scale_is_a_number_or_guess(tmp_path: Path, scale: Any) -> None:
+    path = tmp_path / "stick.bvh"
+    path.write_text(STICK)
+    with pytest.raises(InputError, match=r"above zero .* or 'guess'"):
+        read_bvh(path, scale=scale)
 
 
 def test_a_wrapper_root_is_merged_into_the_hips(tmp_path: Path) -> None:
@@ -125,14 +300,18 @@ Frame Time: 0.0333333
         ("  JOINT Spine", "  ROOT Spine", "line 14: ROOT"),
         ("MOTION", "", "in place of|not expected"),
         ("}\nMOTION", "MOTION", "line 19: 'MOTION'"),
-        ("Frames:\t2", "Frames:\t3", "truncated"),
-        ("Frames:\t2", "Frames:\t0", "Frames is 0"),
+        ("Frames:\t2", "Frames:\t-1", "Frames is -1"),
+        ("Frames:\t2", "Frames:\t2.5", "Frames is 2.5"),
         ("Frames:\t2", "Frames:\t1e30", "Frames is 1e"),
         ("Frames:\t2", "Frames:\tmany", "frames needs"),
         ("Time: 0.0083333", "Time: 0", "Frame Time is 0"),
-        ("4 5 6 90", "4 5 6 ninety", "in the frames"),
+        ("4 5 6 90", "4 5 6 ninety", "in the frames: .*'ninety'"),
         ("4 5 6 90", "4 5 inf 90", "frame 1: .* not finite"),
         ("4 5 6 90 0", "4 5 6 90", "there are 19"),
+        ("4 5 6 90 0 0 0 90 0 45", "4 5 6", "there are 13: truncated"),
+        ("45\n", "45\n7 8 9\n", "there are 23"),
+        ("0.0083333\n1 2 3 0 0 0 0 0 0 0\n4 5 6 90 0 0 0 90 0 45", "0.1", "there are 0: truncated"),
+        ("CHANNELS 1 Yrotation", "CHANNELS 1 Yrotation CHANNELS 1 Xrotation", "CHANNELS twice"),
     ],
 )
 def test_damaged_files_are_one_clear_line(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -16,6 +16,17 @@ from motionrt.runtime.formats.table import FORMATS, format_of, reader_options
 if TYPE_CHECKING:
     from motionrt.runtime.body.motion import Motion
 
+
+def _scale(text: str) -> float | str:
+    """Read units per metre: a number, or the word guess."""
+    if text.strip().lower() == "guess":
+        return "guess"
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number of units per metre, nor guess") from None
+
+
 _FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "fps": (
         "--input-fps",
@@ -23,7 +34,12 @@ _FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "scale": (
         "--input-scale",
-        {"help": "Units per metre of a .bvh.  [default: 100, centimetres]", "type": float},
+        {
+            "type": _scale,
+            "metavar": "NUMBER|guess",
+            "help": "Units per metre of a .bvh, or guess: those that make a body of human size.  "
+            "[default: 100, centimetres]",
+        },
     ),
 }
 """Keyword of a reader -> the flag that sets it; a format without the keyword refuses it."""

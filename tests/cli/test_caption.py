@@ -53,6 +53,30 @@ def test_motions_are_generated_carried_on_and_joined(
 
 
 @pytest.mark.slow
+def test_a_bvh_in_any_units_is_described_and_carried_on(
+    motiongpt3_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = motion_from_joints(walking(30))
+    inches = tmp_path / "inches.bvh"
+    clip.save(inches, scale=39.3700787)
+    clip.save(tmp_path / "centimetres.bvh")
+    options = ("--bundle", motiongpt3_bundle, "--backend", "cpu")
+    told, made = [], []
+    for path, scale in ((inches, ["--input-scale", "guess"]), (tmp_path / "centimetres.bvh", [])):
+        code, out, err = run(capsys, "caption", path, *options, "--max-tokens", 5, *scale)
+        assert code == 0 and ("guessed units: inches" in err) == bool(scale)
+        told.append(out)
+        stem, more = path.with_suffix(""), ("--duration", 1, "--seed", 1)
+        code, *_ = run(
+            capsys, "gen", "", *options, *more, "--continue-from", path, "--output", stem, *scale
+        )
+        assert code == 0
+        made.append(np.load(f"{stem}.npy"))
+    assert told[0] == told[1]
+    np.testing.assert_allclose(made[0][0, :25], made[1][0, :25], rtol=0, atol=1e-3)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

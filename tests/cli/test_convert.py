@@ -1,7 +1,10 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from places import DATA
 
 from motionrt.cli.main import main
 from motionrt.runtime.body.g1 import motion_arrays_from_qpos
@@ -111,3 +114,45 @@ def test_mistakes_are_one_clear_line(
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz"]
+
+
+
+METRES = DATA / "field" / "bvh_units_only_in_convert" / "metres.bvh"
+
+
+@pytest.mark.parametrize("scale", ["1", "guess"])
+def test_info_is_told_the_units(scale: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", METRES, "--json", "--input-scale", scale) == 0
+    out, notes = capsys.readouterr()
+    measures = json.loads(out)
+    assert measures["root_height_m"] == pytest.approx([0.91, 0.93])
+    assert measures["path_length_m"] == pytest.approx(0.028, abs=0.002)
+    assert ("guessed units: metres" in notes) == (scale == "guess")
+    assert run("info", METRES) == 0
+    assert "0.2 cm" in (notes := capsys.readouterr().err) and "--input-scale guess" in notes
+
+
+def test_a_scale_that_is_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", METRES, "--input-scale", "gess") == 2
+    assert "'gess' is no number of units per metre, nor guess" in capsys.readouterr().err
+
+
+def test_every_command_that_reads_a_motion_guesses_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    motion = replace(clip("cmu22", frames=30), fps=20)
+    motion.save("a.bvh", scale=17.716535)
+    guess = ["--input-scale", "guess"]
+    assert run("convert", "a.bvh", "b.npz", *guess) == 0
+    np.testing.assert_allclose(
+        Motion.load("b.npz").posed_joints, motion.posed_joints, rtol=0, atol=1e-4
+    )
+    assert run("view", "a.bvh", "-o", "a.html", *guess) == 0
+    assert run("constraints", "from-motion", "a.bvh", "--frames", 0, "-o", "a.json", *guess) == 0
+    assert run("gen", "walks", "--continue-from", "a.bvh", "--duration", 1, "-o", "c", *guess) == 0
+    assert capsys.readouterr().err.count("guessed units: CMU's units") == 4
+    continued = Motion.load("c.npz")
+    assert continued.skeleton.name == "cmu22"
+    run("info", "a.bvh")
+    assert "--input-scale guess" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from motionrt.runtime.errors import InputError
 if TYPE_CHECKING:
     from motionrt.runtime.body.motion import Motion
 
+_UNITS = "motionrt.runtime.formats.units"
 _READERS, _WRITERS = "motionrt.runtime.formats.readers", "motionrt.runtime.formats.writers"
 
 
@@ -95,10 +96,6 @@ DEFAULT_FORMAT = "npz"
 """What is always written of a generated motion."""
 
 
-SMALLEST_BODY_M, LARGEST_BODY_M = 0.2, 20.0
-"""A body of another size is read, with a note: its units may be others than was said."""
-
-
 def format_of(path: str | os.PathLike[str]) -> str:
     """Tell a file's format by its suffix; InputError if it is none of a motion."""
     suffix = Path(path).suffix.lower()
@@ -125,11 +122,12 @@ def read_motion(
     function = _function(name, "reader")
     _check_options(name, path, function, 1, options)
     motion = cast("Motion", function(path, **options))
-    rest = motion.skeleton.rest_positions
-    extent = float((rest.max(axis=0) - rest.min(axis=0)).max())
-    if motion.skeleton.num_joints > 1 and not SMALLEST_BODY_M <= extent <= LARGEST_BODY_M:
-        told = f"{extent * 100:.2g} cm" if extent < 1 else f"{extent:.3g} m"
-        motion.notes.append(f"the body is {told} large; are its units metres?")
+    if options.get("scale") != "guess":
+        advice = "by its format they are metres"
+        if "scale" in reader_options(name):
+            advice = "--input-scale guess (scale='guess') chooses likely ones"
+        note = importlib.import_module(_UNITS).size_note(motion.skeleton, advice)
+        motion.notes += [note] if note else []
     return motion
 
 

@@ -115,9 +115,9 @@ def carried_body(
     local[:, 0] = turn
     notes = []
     if beside:
-        notes.append(f"left away, beside the body: {_listed(names, beside)}")
+        notes.append(f"left away, beside the body: {listed([names[j] for j in beside])}")
     if sliding:
-        notes.append(f"left away, they slide on the body: {_listed(names, sliding)}")
+        notes.append(f"left away, they slide on the body: {listed([names[j] for j in sliding])}")
     return Body(
         kept=kept,
         names=[names[joint] for joint in kept],
@@ -146,7 +146,7 @@ class _Tree:
         roles = joint_roles(names)
         self.known = len(roles) >= _KNOWN_RIG
         body = {joint for role, joint in roles.items() if _LIMB.sub("", role) in _BODY_ROLES}
-        self.is_hips = [_HIPS.search(name) is not None for name in names]
+        self.is_hips = [is_hips(name) for name in names]
         self.children: list[list[int]] = [[] for _ in range(count)]
         self.size = [1] * count
         self.has_hips = list(self.is_hips)
@@ -222,6 +222,12 @@ class _Tree:
         return sorted(found)
 
 
-def _listed(names: Sequence[str], joints: Sequence[int]) -> str:
-    listed = ", ".join(names[joint] for joint in joints[:4])
-    return listed if len(joints) <= 4 else f"{listed} and {len(joints) - 4} more"
+def is_hips(name: str) -> bool:
+    """Whether a joint is the hips by its name, in any rig."""
+    return _HIPS.search(name) is not None
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """List names for a message, and count those that are too many."""
+    told = ", ".join(names[:most])
+    return told if len(names) <= most else f"{told} and {len(names) - most} more"

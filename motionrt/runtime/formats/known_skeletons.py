@@ -95,15 +95,15 @@ def _forms() -> list[tuple[Skeleton, tuple[str, ...], NDArray[np.float32], NDArr
 
 
 def unique_names(names: list[str]) -> tuple[str, ...]:
-    """Number the names that occur more than once."""
+    """Number the names that occur more than once; time is linear in their number."""
     seen: set[str] = set()
-    numbers: dict[str, int] = {}  # what is tried next; lower ones are taken
+    next_number: dict[str, int] = {}
     result = []
     for name in names:
-        candidate, number = name, numbers.get(name, 2)
+        candidate, number = name, next_number.get(name, 2)
         while candidate in seen:
             candidate, number = f"{name}_{number}", number + 1
-        numbers[name] = number
+        next_number[name] = number
         seen.add(candidate)
         result.append(candidate)
     return tuple(result)

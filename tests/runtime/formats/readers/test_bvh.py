@@ -167,6 +167,66 @@ def test_a_root_with_helpers_beside_the_body() -> None:
         np.testing.assert_allclose(got, [seen["pelvis"], seen["spine_01"]], atol=1e-6)
 
 
+SIX = "CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation"
+STILL = [0.0] * 6
+
+
+def joint(name: str, offset: str, channels: str, *children: str) -> str:
+    return f"JOINT {name} {{ OFFSET {offset} {channels} {' '.join(children)} }}\n"
+
+
+LEGS = [
+    joint(f"thigh_{side}", f"{x} 0 0", "", joint(f"calf_{side}", "0 -45 0", "CHANNELS 1 Xrotation"))
+    for side, x in (("l", 10), ("r", -10))
+]
+PELVIS = joint("pelvis", "0 90 0", SIX, *LEGS)  # with 8 numbers
+IK = joint("ik_foot_root", "0 0 0", SIX, joint("ik_foot_l", "0 0 0", SIX))  # with 12
+
+
+@pytest.mark.parametrize(
+    ("hierarchy", "row"),
+    [
+        ((SIX, PELVIS, IK), lambda way: [*STILL, *way, 0, 0, *way, *STILL]),
+        ((SIX, IK, PELVIS), lambda way: [*STILL, *way, *STILL, *way, 0, 0]),
+        (("", PELVIS, IK), lambda way: [*way, 0, 0, *STILL, *STILL]),
+        (
+            (SIX, joint("Armature", "0 0 0", SIX, PELVIS, IK)),
+            lambda way: [*STILL, *STILL, *way, 0, 0, *STILL, *way],
+        ),
+        (  # z is up in the pelvis' frame: a quarter turn about x brings it to y
+            (SIX, PELVIS, joint("camera", "0 0 0", SIX)),
+            lambda way: [0, 0, 0, 0, 0, -90, way[0], -way[2], way[1], 0, 0, 90, 0, 0, *way],
+        ),
+        (  # the root walks, the pelvis only bobs
+            (SIX, PELVIS, joint("weapon_r", "0 0 0", "CHANNELS 3 Zrotation Yrotation Xrotation")),
+            lambda way: [way[0], 0, way[2], 0, 0, 0, 0, way[1], *STILL[:4], 0, 0, 0, 0, 0],
+        ),
+    ],
+    ids=["IK moves", "IK first", "no channels", "two roots", "z up", "root walks"],
+)
+@pytest.mark.parametrize("frames", [1, 4])
+def test_roots_and_helpers_of_many_rigs(
+    tmp_path: Path,
+    hierarchy: tuple[str, ...],
+    row: Callable[[list[float]], list[float]],
+    frames: int,
+) -> None:
+    path = tmp_path / "rig.bvh"
+    places = np.array([[5.0 * k, 90.0 + k, 10.0 * k] for k in range(frames)])
+    rows = "\n".join(" ".join(map(str, row([*place, 0, 0, 0]))) for place in places)
+    path.write_text(
+        f"HIERARCHY\nROOT root {{ OFFSET 0 0 0 {' '.join(hierarchy)} }}\nMOTION\n"
+        f"Frames: {frames}\nFrame Time: 0.0333333\n{rows}\n"
+    )
+    motion = read_bvh(path)
+    names = motion.skeleton.joint_names
+    assert names == ("pelvis", "thigh_l", "calf_l", "thigh_r", "calf_r") and len(motion.notes) == 1
+    np.testing.assert_allclose(motion.root_positions, places / 100, atol=1e-6)
+    np.testing.assert_allclose(
+        motion.posed_joints[:, 2], places / 100 + np.array([0.1, -0.45, 0]), atol=1e-6
+    )
+
+
 @pytest.mark.parametrize("skeleton", ["soma77", "smplx22", "cmu22", "g1"])
 @pytest.mark.parametrize(
     "prefix", ["char1:", "scene:char1:", "Armature|", "Character1_", "mixamorig7:", "mixamorig"]

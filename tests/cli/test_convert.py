@@ -116,7 +116,6 @@ def test_mistakes_are_one_clear_line(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz"]
 
 
-
 METRES = DATA / "field" / "bvh_units_only_in_convert" / "metres.bvh"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motionrt.cli._extras import needing
 from motionrt.cli._progress import StageProgress
 from motionrt.export.framings import FRAMINGS
 from motionrt.export.quantise.recipes import (
@@ -16,7 +17,7 @@ from motionrt.export.quantise.recipes import (
     DENOISER_RECIPES,
     LANGUAGE_MODEL_RECIPES,
 )
-from motionrt.runtime.errors import ExportError, InputError
+from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from motionrt.export.bundle import BundleWriter
@@ -73,15 +74,13 @@ def add_engines(
     """Build engines into a bundle and say how large they are."""
     from motionrt.runtime.backend.cuda import find_device
 
-    try:
+    with needing("export", "export"):
         from motionrt.export.to_tensorrt import (
             EngineTarget,
             build_engines,
             describe,
             parse_capability,
         )
-    except ImportError as error:
-        raise ExportError(f"export needs {error.name}; pip install 'motionrt[export]'") from error
     capability = parse_capability(sm) if sm else find_device().sm
     progress = StageProgress(quiet)
     target = EngineTarget(engine, capability, max_frames)
@@ -191,10 +190,8 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
             raise InputError(f"{output}: is no bundle, so --force does not replace it")
     progress = StageProgress(quiet)
     progress("starting PyTorch")
-    try:
+    with needing("export", "export"):
         from motionrt.export.bundle import BundleWriter
-    except ImportError as error:
-        raise ExportError(f"export needs {error.name}; pip install 'motionrt[export]'") from error
     with atomic_folder(output, replace=force) as folder:
         writer = BundleWriter(folder, progress)
         yield writer

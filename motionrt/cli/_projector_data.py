@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motionrt.cli._extras import needing
 from motionrt.cli._progress import step_progress
-from motionrt.runtime.errors import ExportError, InputError
+from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,12 +86,10 @@ def read_data(
     cache: Path,
 ) -> tuple[Pairs, dict[str, str], tuple[Embed, Embed] | None]:
     """Return the pairs, what is known of their encoders, and the encoders if there are any."""
-    try:
+    with needing("train", "training"):
         from motionrt.export.text_encoder import TextEncoderOptions, read_text_encoder
         from motionrt.train.embedding import CachedEncoder
         from motionrt.train.pairs import pairs_of_texts, read_pairs, read_texts
-    except ImportError as error:
-        raise ExportError(f"training needs {error.name}; pip install 'motionrt[train]'") from error
 
     if (pairs is None) == (texts is None):
         raise click.UsageError("give either --pairs or --texts")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from motionrt.cli._extras import needing
 from motionrt.cli._projector_data import data_options, read_data
 
 
@@ -38,15 +39,13 @@ def command(
     """Judge the projector in the file PROJECTOR on pairs that it was not trained on."""
     import json
 
-    from motionrt.runtime.errors import ExportError, InputError
+    from motionrt.runtime.errors import InputError
 
-    try:
+    with needing("train", "judging"):
         from motionrt.export.readers.projector import read_projector
         from motionrt.train.metrics import projector_metrics
         from motionrt.train.pairs import split_pairs
         from motionrt.train.projector import flat_prediction, minimal_pair_score
-    except ImportError as error:
-        raise ExportError(f"judging needs {error.name}; pip install 'motionrt[train]'") from error
 
     module, metadata = read_projector(projector, heads)
     pairs, _, encoders = read_data(quiet or as_json, **data)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from motionrt.cli._extras import needing
 from motionrt.export.quantise.recipes import DENOISER_RECIPES
 
 
@@ -49,6 +50,7 @@ def command(data: tuple[Path, ...], work: Path, output: Path | None, **options: 
     The run can be stopped at any moment (Ctrl-C, SIGTERM) and goes on where it was when the same
     command is given again. On a CPU it takes the lowest priority.
     """
-    from motionrt.train.default.recipe import run
+    with needing("train", "training"):
+        from motionrt.train.default.recipe import run
 
     run(list(data), work, output, echo=click.echo, **options)  # type: ignore[arg-type]

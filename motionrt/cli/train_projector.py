@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from motionrt.cli._extras import needing
 from motionrt.cli._progress import step_progress
 from motionrt.cli._projector_data import data_options, read_data
 
@@ -115,13 +116,11 @@ def command(
     import json
 
     from motionrt.cli._projector_data import loss_weights
-    from motionrt.runtime.errors import ExportError, InputError
+    from motionrt.runtime.errors import InputError
 
-    try:
+    with needing("train", "training"):
         from motionrt.train.gradient import GradientSettings
         from motionrt.train.projector import ProjectorOptions, save_projector, train_projector
-    except ImportError as error:
-        raise ExportError(f"training needs {error.name}; pip install 'motionrt[train]'") from error
 
     for path in output:
         if path.is_dir():

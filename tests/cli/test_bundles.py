@@ -19,6 +19,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bundles"
     for name in ("Kimodo-SOMA-RP-v1.1", "kimodo_g1_rp", "kimodo-g1-rp-int8", "MotionGPT3"):
         (folder / name).mkdir(parents=True)
+        (folder / name / "manifest.json").touch()
+    (folder / "kimodo-smplx-seed").mkdir()  # a folder without a manifest is no bundle
     (folder / "kimodo-smplx-rp").touch()  # a file is no bundle
     monkeypatch.setenv(BUNDLE_DIR_VARIABLE, str(folder))
     monkeypatch.chdir(tmp_path)

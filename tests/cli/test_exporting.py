@@ -23,9 +23,11 @@ main(sys.argv[1:])
     [
         ("export", "kimodo", "checkpoint", "--no-text-encoder", "-o", "made"),
         ("export", "motiongpt3", "model.ckpt", "-o", "made"),
+        ("train-default", "data"),
+        ("train-projector", "--pairs", "pairs.npz", "-o", "projector.safetensors"),
     ],
 )
-def test_without_torch_an_export_says_what_to_install(
+def test_without_torch_a_command_says_what_to_install(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     done = subprocess.run(
@@ -34,7 +36,8 @@ def test_without_torch_an_export_says_what_to_install(
     assert done.returncode == 1, done.stderr
     # Of the packages that are missing it names the one that was imported first.
     last = done.stderr.splitlines()[-1]
-    assert re.fullmatch(r"Error: export needs \w+; pip install 'motionrt\[export\]'", last)
+    told = r"Error: (export|training) needs \w+; pip install 'motionrt\[(export|train)\]'"
+    assert re.fullmatch(told, last)
     assert list(tmp_path.iterdir()) == []
 
 

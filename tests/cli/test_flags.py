@@ -95,7 +95,8 @@ def test_a_flag_of_another_family_is_refused_with_the_families_that_have_it() ->
 
 def test_every_family_option_is_a_flag_with_its_help() -> None:
     command = FamilyCommand("gen")
-    helps = {parameter.name: parameter for parameter in command.params}
+    parameters = command.get_params(click.Context(command))
+    helps = {parameter.name: parameter for parameter in parameters}
     for family in all_families():
         for name, option in family.options.items():
             if option.flag is not None:

@@ -144,7 +144,7 @@ def test_presets_choose_solver_and_steps(bundle: Path, capsys: pytest.CaptureFix
         (("walk " * 10_000, "--bundle", "{b}"), 1, "10000 words"),
         (("walk", "--bundle", "{b}", "--backend", "cuda"), 1, "cuda"),
         (("walk", "--bundle", "{b}", "--output", "/proc/walk"), 1, "/proc"),
-        (("walk", "--bundle", "{b}", "--csv"), 2, "--csv is for G1"),
+        (("walk", "--bundle", "{b}", "--csv"), 2, "--csv holds the robot Unitree G1"),
         (("walk", "--bundle", "{b}", "--temperature", "1"), 1, "kimodo has no such option"),
         (("walk", "--batch", "list.jsonl"), 2, "takes its prompts from the list"),
     ],

@@ -43,7 +43,8 @@ class KnownPrompts:
         """Give one line for a prompt that the model hardly knows; None if it does know it."""
         if self.distance(vector) <= self.radius:
             return None
-        known = ", ".join(self.actions[:-1]) + f" and {self.actions[-1]}"
+        *others, last = self.actions
+        known = f"{', '.join(others)} and {last}" if others else last
         return f"hint: {prompt!r} is far from what this model was trained on; it knows {known}"
 
     def describe(self) -> KnownInfo:

@@ -37,3 +37,8 @@ def test_thinned_out_rows_cover_all() -> None:
     distances = np.linalg.norm(vectors[:, None] - vectors[rows][None], axis=-1).min(1)
     assert distances.max() == pytest.approx(radius, rel=1e-5)
     assert radius < np.linalg.norm(vectors, axis=-1).max()
+
+
+def test_one_action_is_named_alone() -> None:
+    hint = KnownPrompts(np.eye(3, dtype=np.float32), 0.5, ("walk",)).hint([5, 5, 5], "juggle")
+    assert hint is not None and hint.endswith("it knows walk")

@@ -97,6 +97,11 @@ class Reading:
         return f"{path}: {flag} is for {', '.join(able)}; leave it away"
 
 
+def flags_of(format: str) -> list[str]:
+    """Return the flags that files of a format understand when they are read."""
+    return [_FLAGS[name][0] for name in reader_options(format) if name in _FLAGS]
+
+
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of reading to a command, which gets them as ``reading``."""
 

@@ -246,7 +246,11 @@ def request_schema(families: Sequence[Family]) -> dict[str, Any]:
         properties = definitions[family.name]["properties"]
         for name, text in request_fields(family).items():
             properties[name] = {**properties[name], "description": text}
-        definitions[family.name]["oneOf"] = [{"required": ["prompt"]}, {"required": ["prompts"]}]
+        # A key whose value is null counts as left out.
+        definitions[family.name]["oneOf"] = [
+            {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+            for name in ("prompt", "prompts")
+        ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A request for motions",

@@ -270,6 +270,7 @@ def test_the_schema_is_one_itself_and_describes_every_key() -> None:
     [
         {"prompt": "walk"},
         {"prompts": ["walk", "jump"], "seconds": [2, 3.5], "seed": None},
+        {"prompt": None, "prompts": ["walk"]},
         {"prompt": "Walk. Jump.", "seconds": "2 3", "num_samples": 2, "sample_seeds": True},
         {"prompt": "walk", "num_frames": 60, "num_steps": 4, "guidance_weights": [2, 1.5]},
         {"prompt": "walk", "constraints": [{"type": "root2d"}]},

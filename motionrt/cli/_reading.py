@@ -28,6 +28,13 @@ def _scale(text: str) -> float | str:
 
 
 _FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "animation": (
+        "--animation",
+        {
+            "metavar": "NAME|INDEX",
+            "help": "Which animation of a glTF file, counted from 0.  [default: the first]",
+        },
+    ),
     "fps": (
         "--input-fps",
         {"type": float, "help": "Frame rate of a file that does not state its own."},

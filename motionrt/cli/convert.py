@@ -56,8 +56,9 @@ def command(
 ) -> None:
     """Convert the motion file IN to OUT; the suffixes say from what to what.
 
-    .npz, .bvh and .glb hold any skeleton, .csv the robot G1 (MuJoCo's qpos), AMASS .npz SMPL-X
-    bodies, .npy HumanML3D's joint positions; an OUT that ends in _amass.npz is AMASS.
+    .npz, .bvh, .glb and .gltf hold any skeleton, .vrma humanoids, .csv the robot G1 (MuJoCo's
+    qpos), AMASS .npz SMPL-X bodies, .npy HumanML3D's joint positions; an OUT that ends in
+    _amass.npz is AMASS.
     """
     from motionrt.runtime.body.resample import resample
     from motionrt.runtime.formats.table import format_of, reader_options
@@ -73,8 +74,8 @@ def command(
         raise click.UsageError("--rest-zero is for CSV files, neither IN nor OUT is one")
     options: dict[str, Any] = {}
     for option, name, value, formats in [
-        ("--rest", "rest", rest, ("bvh", "glb")),
-        ("--joint-names", "joint_names", joint_names, ("bvh", "glb")),
+        ("--rest", "rest", rest, ("bvh", "glb", "gltf")),
+        ("--joint-names", "joint_names", joint_names, ("bvh", "glb", "gltf")),
         ("--bvh-scale", "scale", bvh_scale, ("bvh",)),
     ]:
         if value is None:

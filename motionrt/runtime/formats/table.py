@@ -64,6 +64,20 @@ FORMATS = {
             f"{_WRITERS}.gltf:write_gltf",
         ),
         Format(
+            "gltf",
+            ".gltf",
+            "the same as text, its data inside; files beside it are read",
+            f"{_READERS}.gltf:read_gltf",
+            f"{_WRITERS}.gltf:write_gltf_text",
+        ),
+        Format(
+            "vrma",
+            ".vrma",
+            "humanoids; VRM Animation, for VRM avatars",
+            f"{_READERS}.gltf:read_gltf",
+            f"{_WRITERS}.vrma:write_vrma",
+        ),
+        Format(
             "csv",
             ".csv",
             "the robot Unitree G1; MuJoCo's qpos",

@@ -128,7 +128,7 @@ def command(
             options[name] = _read(options[name], reading)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
     rig: dict[str, Any] = {"rest": rest, "joint_names": joint_names}
-    settings = {"bvh": {**rig, "scale": bvh_scale}, "glb": rig}
+    settings = {"bvh": {**rig, "scale": bvh_scale}, "glb": rig, "gltf": rig}
     outputs = _outputs(pipeline.skeleton, formats, settings, fps)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
@@ -183,6 +183,10 @@ def _outputs(
         if FORMATS[name].one_body and name not in extra:
             raise click.UsageError(
                 f"--{name} holds {FORMATS[name].holds}; this model makes {skeleton.name}"
+            )
+        if FORMATS[name].humanoid and skeleton.naming is None:
+            raise click.UsageError(
+                f"--{name} holds {FORMATS[name].holds}; {skeleton.name} has no names of a humanoid"
             )
     wanted = {DEFAULT_FORMAT, *asked, *extra}
     given = {

@@ -196,6 +196,15 @@ def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
     return best
 
 
+def role_names(role: str) -> dict[str, str]:
+    """Give a role of `joint_roles` its name in every style; a blank is none."""
+    plain, _, side = role.rpartition("_")
+    if side not in ("left", "right"):
+        plain, side = role, "left"
+    words = {"S": side.capitalize(), "s": side[0], "side": side}
+    return {style: name.format(**words) for style, name in zip(STYLES, _ROLES[plain], strict=True)}
+
+
 def joint_groups(joint_names: Sequence[str]) -> dict[str, Any]:
     """Find hips, feet and hands of a foreign skeleton, under `Skeleton`'s names for them.
 

@@ -37,6 +37,8 @@ class Format:
     writer: str
     one_body: bool = False
     """It holds one body alone: only skeletons that list it (`extra_formats`) can be written."""
+    humanoid: bool = False
+    """Only bodies whose joints are known by their names can be written."""
 
 
 FORMATS = {
@@ -76,6 +78,7 @@ FORMATS = {
             "humanoids; VRM Animation, for VRM avatars",
             f"{_READERS}.gltf:read_gltf",
             f"{_WRITERS}.vrma:write_vrma",
+            humanoid=True,
         ),
         Format(
             "csv",

@@ -1,11 +1,13 @@
-"""Write a motion as .glb (glTF 2.0): skeleton, animation and a capsule figure skinned to it."""
+"""Write a motion as glTF 2.0: skeleton, animation and a capsule figure skinned to it."""
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,15 +26,14 @@ from motionrt.runtime.body.rotation import (
 )
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.files import atomic_file
-
-MAGIC = 0x46546C67
-JSON_CHUNK = 0x4E4F534A
-BIN_CHUNK = 0x004E4942
+from motionrt.runtime.formats.gltf_file import BIN_CHUNK, JSON_CHUNK, MAGIC
 
 _FLOAT, _UNSIGNED_SHORT, _UNSIGNED_BYTE = 5126, 5123, 5121
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 _COMPONENTS = {"f4": _FLOAT, "u2": _UNSIGNED_SHORT, "u1": _UNSIGNED_BYTE}
+
+ASSET = {"version": "2.0", "generator": f"motionrt {motionrt.__version__}"}
 
 _SIDES = 8
 _SHORTEST_BONE_M = 2e-3
@@ -52,6 +53,21 @@ def write_gltf(
         temporary.write_bytes(data)
 
 
+def write_gltf_text(
+    motion: Motion,
+    path: str | os.PathLike[str],
+    *,
+    rest: str = "neutral",
+    joint_names: str | None = None,
+) -> None:
+    """Write .gltf: the same document as text, its data in it as base64."""
+    document, data = _document(motion, rest, joint_names)
+    inside = base64.b64encode(data).decode("ascii")
+    document["buffers"][0]["uri"] = f"data:application/octet-stream;base64,{inside}"
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+
+
 def glb_bytes(motion: Motion, *, rest: str = "neutral", joint_names: str | None = None) -> bytes:
     """Make the bytes of a .glb file.
 
@@ -64,16 +80,20 @@ def glb_bytes(motion: Motion, *, rest: str = "neutral", joint_names: str | None 
         rest: the pose without animation, "neutral" or "t-pose" (`motionrt.runtime.body.rest_pose`).
         joint_names: "mixamo", "ue5" or "vrm" renames the joints; None keeps their names.
     """
+    return container(*_document(motion, rest, joint_names))
+
+
+def _document(motion: Motion, rest: str, joint_names: str | None) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a file, and its one buffer."""
     names = motion.skeleton.joint_names
     if joint_names is not None:
         names = renamed_joints(motion.skeleton, joint_names)
     based = rebase(motion, rest_rotations(motion.skeleton, rest))
     skeleton = based.skeleton
-    bind = skeleton.rest_positions - skeleton.rest_positions[0]
-    bind = bind - np.array([0, bind[:, 1].min(), 0], np.float32)
+    bind = on_the_floor(skeleton)
     joints = skeleton.num_joints
 
-    buffer = _Buffer()
+    buffer = Buffer()
     mesh = _figure(skeleton, bind)
     attributes = {
         "POSITION": buffer.add(mesh.positions, target=_ARRAY_BUFFER, bounds=True),
@@ -90,31 +110,10 @@ def glb_bytes(motion: Motion, *, rest: str = "neutral", joint_names: str | None 
     inverse_bind = np.tile(np.eye(4, dtype=np.float32), (joints, 1, 1))
     inverse_bind[:, 3, :3] = -bind  # column-major
     inverse_bind_matrices = buffer.add(inverse_bind.reshape(joints, 16))
-
-    times = (np.arange(motion.num_frames) / motion.fps).astype(np.float32)
-    time_accessor = buffer.add(times[:, None], bounds=True)
-    quaternions = unit(continuous_quaternions(matrix_to_quaternion(based.local_rot_mats)))
-    rotations = np.roll(quaternions, -1, axis=-1).swapaxes(0, 1).astype(np.float32)  # x y z w
-    outputs = [(0, "translation", buffer.add(motion.root_positions))]
-    outputs += [(j, "rotation", accessor) for j, accessor in enumerate(buffer.add_each(rotations))]
-    samplers = [{"input": time_accessor, "output": accessor} for _, _, accessor in outputs]
-    channels = [
-        {"sampler": index, "target": {"node": joint, "path": path}}
-        for index, (joint, path, _) in enumerate(outputs)
-    ]
-
-    translations = skeleton.offsets.copy()
-    translations[0] = bind[0]
-    nodes: list[dict[str, Any]] = []
-    for joint in range(joints):
-        node: dict[str, Any] = {"name": names[joint], "translation": translations[joint].tolist()}
-        if skeleton.children[joint]:
-            node["children"] = list(skeleton.children[joint])
-        nodes.append(node)
+    nodes, animation = skeleton_and_animation(based, names, buffer)
     nodes.append({"name": "figure", "mesh": 0, "skin": 0})
-
     document = {
-        "asset": {"version": "2.0", "generator": f"motionrt {motionrt.__version__}"},
+        "asset": ASSET,
         "scene": 0,
         "scenes": [{"nodes": [0, joints]}],
         "nodes": nodes,
@@ -133,21 +132,53 @@ def glb_bytes(motion: Motion, *, rest: str = "neutral", joint_names: str | None 
                 "inverseBindMatrices": inverse_bind_matrices,
             }
         ],
-        "animations": [
-            {
-                "name": "motion",
-                "samplers": samplers,
-                "channels": channels,
-                "extras": {"fps": motion.fps},
-            }
-        ],
+        "animations": [animation],
         **buffer.tables(),
     }
-    return _container(document, bytes(buffer.data))
+    return document, bytes(buffer.data)
+
+
+def on_the_floor(skeleton: Skeleton) -> NDArray[np.float32]:
+    """Rest positions (J, 3) with the root above the origin and the lowest joint on the floor."""
+    bind = skeleton.rest_positions - skeleton.rest_positions[0]
+    result: NDArray[np.float32] = bind - np.array([0, bind[:, 1].min(), 0], np.float32)
+    return result
+
+
+def skeleton_and_animation(
+    motion: Motion, names: Sequence[str], buffer: Buffer
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Make a node for every joint, under its index, and the animation that moves them."""
+    skeleton = motion.skeleton
+    times = (np.arange(motion.num_frames) / motion.fps).astype(np.float32)
+    time_accessor = buffer.add(times[:, None], bounds=True)
+    quaternions = unit(continuous_quaternions(matrix_to_quaternion(motion.local_rot_mats)))
+    rotations = np.roll(quaternions, -1, axis=-1).swapaxes(0, 1).astype(np.float32)  # x y z w
+    outputs = [(0, "translation", buffer.add(motion.root_positions))]
+    outputs += [(j, "rotation", accessor) for j, accessor in enumerate(buffer.add_each(rotations))]
+    samplers = [{"input": time_accessor, "output": accessor} for _, _, accessor in outputs]
+    channels = [
+        {"sampler": index, "target": {"node": joint, "path": path}}
+        for index, (joint, path, _) in enumerate(outputs)
+    ]
+    translations = skeleton.offsets.copy()
+    translations[0] = on_the_floor(skeleton)[0]
+    nodes: list[dict[str, Any]] = []
+    for joint, name in enumerate(names):
+        node: dict[str, Any] = {"name": name, "translation": translations[joint].tolist()}
+        if skeleton.children[joint]:
+            node["children"] = list(skeleton.children[joint])
+        nodes.append(node)
+    return nodes, {
+        "name": "motion",
+        "samplers": samplers,
+        "channels": channels,
+        "extras": {"fps": motion.fps},
+    }
 
 
 @dataclass
-class _Buffer:
+class Buffer:
     """The binary chunk, with the accessors that describe it."""
 
     data: bytearray = field(default_factory=bytearray)
@@ -314,7 +345,8 @@ def _colour(skeleton: Skeleton, joint: int) -> tuple[int, int, int, int]:
     return _RIGHT if "right" in name else _MIDDLE
 
 
-def _container(document: dict[str, Any], data: bytes) -> bytes:
+def container(document: dict[str, Any], data: bytes) -> bytes:
+    """Put a document and its buffer into the bytes of a .glb."""
     text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     data += b"\0" * (-len(data) % 4)

@@ -66,10 +66,10 @@ def carried_body(
 ) -> Body:
     """Take the body out of a hierarchy; time is linear in frames times joints.
 
-    A root that carries one child with the body in it (its track moves, or the root stands still
-    and the child is the hips) is merged into that child, again and again; helpers beside it are
-    left away. So are joints further down that slide and are no part of a body (IK, face, props,
-    what moves no skin). Constant tracks replace offsets.
+    A root that carries one child with the body in it (the child slides, or leads to hips that do,
+    or the root stands still above hips that have a track) is merged into that child, again and
+    again; helpers beside it are left away. So are joints further down that slide and are no part
+    of a body (IK, face, props, what moves no skin). Constant tracks replace offsets.
 
     Args:
         names: of the joints.
@@ -84,10 +84,11 @@ def carried_body(
     Raises:
         InputError: a bone of the body stretches.
     """
-    tree = _Tree(names, parents, offsets, rotations, moving, weighted)
+    tree = _Tree(names, parents, offsets, rotations, moving, root, weighted)
     top, place, turn = 0, root, rotations[:, 0]
     while (child := tree.carried_by(top, place, turn)) is not None:
-        place = place + np.einsum("tij,tj->ti", turn, moving[child])
+        step = moving[child] if child in moving else offsets[child]
+        place = place + (turn @ step[..., None])[..., 0]
         turn = turn @ rotations[:, child]
         top = child
 
@@ -139,6 +140,7 @@ class _Tree:
         offsets: NDArray[np.float64],
         rotations: NDArray[np.float64],
         moving: Mapping[int, NDArray[np.float64]],
+        root: NDArray[np.float64],
         weighted: Collection[int] | None,
     ) -> None:
         count = len(names)
@@ -153,7 +155,8 @@ class _Tree:
         self.has_body = [joint in body for joint in range(count)]
         self.has_weight = [weighted is None or joint in weighted for joint in range(count)]
         self.weights_known = weighted is not None
-        self.turns = (np.ptp(rotations, axis=0).max(axis=(-1, -2)) > 1e-6).tolist()
+        turns_itself = (np.ptp(rotations, axis=0).max(axis=(-1, -2)) > 1e-6).tolist()
+        self.turns = list(turns_itself)
         for joint in range(count - 1, 0, -1):
             parent = parents[joint]
             self.children[parent].append(joint)
@@ -165,6 +168,29 @@ class _Tree:
             rest[joint] += rest[parents[joint]]
         extent = float(np.ptp(rest[1:], axis=0).max()) if count > 1 else 0.0
         self.tolerance = STRETCH_TOLERANCE_M * max(1.0, extent / 2)
+
+        self.led = self._led_to_the_hips(turns_itself, bool(np.ptp(root, axis=0).max() > _STILL))
+
+    def _led_to_the_hips(self, turns: list[bool], moves: bool) -> set[int]:
+        """What has to be carried for the hips to be the root: all down to the last that slides.
+
+        Down to the hips themselves if they have a track and nothing above them moves, so that a
+        rig's clips have the same joints whether the hips move or not.
+        """
+        hips = next((joint for joint, named in enumerate(self.is_hips) if named), 0)
+        way = []
+        while hips > 0:
+            way.append(hips)
+            hips = self.parents[hips]
+        way.reverse()
+        last = 0
+        for number, joint in enumerate(way, start=1):
+            moves = moves or turns[self.parents[joint]]
+            slides = self.slides(joint)
+            if slides or (number == len(way) and joint in self.moving and not moves):
+                last = number
+            moves = moves or slides
+        return set(way[:last])
 
     def slides(self, joint: int) -> bool:
         """Whether a joint moves relative to its parent."""
@@ -186,31 +212,26 @@ class _Tree:
     ) -> int | None:
         """The child that has the body in it, if the root ``top`` is a mere frame around it."""
         children = self.children[top]
-        tracked = [child for child in children if child in self.moving]
+        led = [child for child in children if child in self.led]
+        tracked = led or [child for child in children if child in self.moving]
         if not tracked:
             return None
-        body = max(tracked, key=lambda child: (self.has_hips[child], self.size[child], -child))
-        slides = np.abs(np.ptp(self.moving[body], axis=0)).max() > self.tolerance
-        fixed = bool(max(np.ptp(place, axis=0).max(), np.ptp(turn, axis=0).max()) < 1e-6)
-        above_hips = self.is_hips[body] and not self.is_hips[top] and fixed
+        body = max(tracked, key=lambda child: (self.size[child], -child))
         if len(children) == 1:
-            zero = np.abs(place).max() < _STILL and np.abs(turn - np.eye(3)).max() < _STILL
-            return body if slides or zero or above_hips else None
-        if self.is_hips[top] or not (slides or above_hips):
+            still = np.abs(place).max() < _STILL and np.abs(turn - np.eye(3)).max() < _STILL
+            return body if led or still or self.slides(body) else None
+        if not led and (self.is_hips[top] or not self.slides(body)):
             return None
         for other in children:
             if other == body:
                 continue
             if self.has_hips[other] or self.has_body[other]:
                 return None
-            if not self.has_hips[body] and (
-                self.size[other] >= self.size[body]
-                or (
-                    (self.turns[other] and self.size[other] >= _FEW_JOINTS)
-                    and not self.slides(other)
-                )
-            ):
-                return None  # it may be a leg
+            if led or self.slides(other):
+                continue
+            is_leg = self.turns[other] and self.size[other] >= _FEW_JOINTS
+            if is_leg or self.size[other] >= self.size[body]:
+                return None
         return body
 
     def beside(self, top: int) -> list[int]:

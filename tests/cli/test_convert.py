@@ -96,6 +96,8 @@ def test_rates_scales_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["a.npz", "b.bvh", "--amass"], 2, "AMASS is written as .npz"),
         (["a.npz", "b.bvh", "--rest-zero"], 2, "--rest-zero is for CSV"),
         (["a.npz", "b.bvh", "--input-scale", "1"], 1, "--input-scale is for bvh"),
+        (["a.npz", "b.bvh", "--animation", "Walk"], 1, "--animation is for glb, gltf, vrma"),
+        (["a.npz", "b.vrma", "--rest", "t-pose"], 2, "--rest is for .bvh and .glb"),
         (["a.npz", "here/"], 1, "unknown suffix"),
         (["a.npz"], 2, "OUT"),
     ],
@@ -155,3 +157,35 @@ def test_every_command_that_reads_a_motion_guesses_units(
     assert continued.skeleton.name == "cmu22"
     run("info", "a.bvh")
     assert "--input-scale guess" in capsys.readouterr().err
+
+
+def test_an_animation_of_a_gltf_file_is_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = DATA / "field" / "glb_two_animations" / "glb_two_animations.glb"
+    assert run("convert", source, tmp_path / "a.npz") == 0
+    told = capsys.readouterr()
+    assert "1 frames" in told.out
+    note = "animation 0 'TPose' of 2 is read; the others are 1 'Walk'"
+    assert told.err == f"note: {source}: {note}\n"
+    for animation in ("Walk", "1"):
+        assert run("convert", source, tmp_path / "b.bvh", "--animation", animation) == 0
+        told = capsys.readouterr()
+        assert "7 frames, 10 fps" in told.out and told.err == ""
+        assert run("info", source, "--animation", animation) == 0
+        assert "7" in capsys.readouterr().out
+    assert run("convert", source, tmp_path / "c.npz", "--animation", "Run") == 1
+    assert "has no animation 'Run'; there are 0 'TPose', 1 'Walk'" in capsys.readouterr().err
+
+
+def test_vrm_animations_and_text_gltf(tmp_path: Path) -> None:
+    motion = clip("smplx22")
+    motion.save(tmp_path / "a.npz")
+    for name in ("b.vrma", "c.gltf"):
+        assert run("convert", tmp_path / "a.npz", tmp_path / name, "--quiet") == 0
+        assert run("convert", tmp_path / name, tmp_path / "d.npz", "--quiet") == 0
+        got = Motion.load(tmp_path / "d.npz")
+        np.testing.assert_allclose(got.posed_joints, motion.posed_joints, rtol=0, atol=1e-4)
+    (tmp_path / "e").write_bytes((tmp_path / "b.vrma").read_bytes())
+    back = ["convert", tmp_path / "e", tmp_path / "f.bvh", "--input-format", "vrma"]
+    assert run(*back) == 0

@@ -10,6 +10,7 @@ async function main() {
   const bytes = fs.readFileSync(file);
   const { issues } = await validator.validateBytes(new Uint8Array(bytes));
   globalThis.self = globalThis;
+  globalThis.ProgressEvent ??= class extends Event {}; // three reports on data: URIs with it
   const root = path.dirname(path.dirname(require.resolve("three")));
   const load = (name) => import(pathToFileURL(path.join(root, name)).href);
   const THREE = await load("build/three.module.js");

@@ -139,3 +139,15 @@ def test_options_and_time(wandering: Make) -> None:
     assert time.perf_counter() - start < 0.5
     with pytest.raises(InputError, match="rest pose"):
         glb_bytes(motion, rest="sitting")
+
+
+def test_text_holds_the_same_as_binary(wandering: Make, tmp_path: Path) -> None:
+    motion = wandering("smplx22")
+    motion.save(tmp_path / "a.gltf", rest="t-pose", joint_names="ue5")
+    motion.save(tmp_path / "a.glb", rest="t-pose", joint_names="ue5")
+    text, binary = Motion.load(tmp_path / "a.gltf"), Motion.load(tmp_path / "a.glb")
+    np.testing.assert_array_equal(text.posed_joints, binary.posed_joints)
+    assert text.skeleton == motion.skeleton
+    result = independent(tmp_path / "a.gltf", motion.fps, 0, 13)
+    assert result["issues"]["messages"] == []
+    np.testing.assert_allclose(result["joints"], motion.posed_joints[[0, 13]], rtol=0, atol=1e-4)

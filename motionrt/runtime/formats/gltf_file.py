@@ -7,6 +7,7 @@ leave accessors, sparse ones, normalised integers and bounds to the caller.
 from __future__ import annotations
 
 import json
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,14 +54,14 @@ class GltfFile:
         else:
             raise InputError("no .glb file and no .gltf file")
         try:
-            document = json.loads(text.decode("utf-8-sig"))
+            document = json.loads(text.rstrip(b"\0").decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
-            raise InputError(f"its JSON does not parse ({error})") from error
+            raise InputError(f"its JSON does not parse ({one_line(error)})") from error
         if not isinstance(document, dict):
             raise InputError("its JSON is no object")
         version = str(document.get("asset", {}).get("version", "2.0"))
         if not version.startswith("2"):
-            raise InputError(f"glTF version {version[:20]}, only 2 is read")
+            raise InputError(f"glTF version {one_line(version, 20)}, only 2 is read")
         return cls(path, document, chunk, len(raw))
 
     def accessor(self, index: Any, *, rotations: bool = False) -> NDArray[np.float64]:
@@ -175,7 +176,7 @@ def item(items: Any, index: Any) -> Any:
         or not isinstance(items, list)
         or not 0 <= index < len(items)
     ):
-        raise InputError(f"an index {_short(str(index))} points at nothing: damaged")
+        raise InputError(f"an index {_short(index)} points at nothing: damaged")
     if not isinstance(items[index], dict):
         raise InputError(f"element {index} is no object: damaged")
     return items[index]
@@ -184,13 +185,13 @@ def item(items: Any, index: Any) -> Any:
 def whole(value: Any) -> int:
     """Take a whole number of the document."""
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 1 << 53:
-        raise InputError(f"has {_short(str(value))} where a whole number must be: damaged")
+        raise InputError(f"has {_short(value)} where a whole number must be: damaged")
     return value
 
 
 def _layout(component: Any, kind: Any) -> tuple[np.dtype[Any], int]:
     if component not in _DTYPES or kind not in _WIDTHS:
-        raise InputError(f"is of unknown type {_short(str(kind))} of {_short(str(component))}")
+        raise InputError(f"is of unknown type {_short(kind)} of {_short(component)}")
     return np.dtype(_DTYPES[component]), _WIDTHS[kind]
 
 
@@ -231,5 +232,10 @@ def _data_uri(uri: str) -> bytes:
     return data
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "…"
+def one_line(text: Any, most: int = 200) -> str:
+    """What a file says, fit for a message."""
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", str(text)[:most]).strip()
+
+
+def _short(text: Any) -> str:
+    return one_line(text, 60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from motionrt.runtime.body.rotation import quaternion_to_matrix, slerp, unit
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.carried import STRETCH_TOLERANCE_M, carried_body, is_hips, listed
-from motionrt.runtime.formats.gltf_file import GltfFile, item
+from motionrt.runtime.formats.gltf_file import GltfFile, item, one_line
 from motionrt.runtime.formats.known_skeletons import on_known_skeleton, unique_names
 
 _Array = NDArray[np.float64]
@@ -61,11 +60,12 @@ def read_gltf(
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise InputError(f"fps is {fps}, it must be above zero")
     try:
-        return _Scene(GltfFile.open(Path(path))).motion(fps, animation)
+        with np.errstate(all="ignore"):  # what is not finite in the end is refused
+            return _Scene(GltfFile.open(Path(path))).motion(fps, animation)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {one_line(error, 1000)}") from error
     except (
         ArithmeticError,
         AttributeError,
@@ -75,8 +75,8 @@ def read_gltf(
         ValueError,
         struct.error,
     ) as error:
-        told = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: damaged glTF ({type(error).__name__}: {told})") from error
+        told = f"{type(error).__name__}: {one_line(error)}"
+        raise InputError(f"{path}: damaged glTF ({told})") from error
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class _Scene:
         animations = self.file.document.get("animations")
         if not isinstance(animations, list) or not animations:
             raise InputError("has no animation")
-        names = [_one_line(item(animations, i).get("name", "")) for i in range(len(animations))]
+        names = [one_line(item(animations, i).get("name", "")) for i in range(len(animations))]
         order = range(len(animations)) if asked is None else [_index_of(asked, names)]
         for index in order:
             channels: list[dict[str, Any]] = []
@@ -278,7 +278,7 @@ class _Scene:
         found = {}
         for bone, place in extension["humanoid"]["humanBones"].items():
             item(self.nodes, place["node"])
-            found[place["node"]] = _one_line(bone)
+            found[place["node"]] = one_line(bone)
         return found
 
     def _faces(self) -> set[int]:
@@ -439,7 +439,7 @@ class _Scene:
         if isinstance(stated, int | float) and math.isfinite(stated) and 0 < stated <= 1e6:
             own = float(stated)
         else:
-            own = _rate(longest) if same else _rate(np.unique(np.concatenate(times)))
+            own = _rate(longest) if same else _rate(_united(times))
             if own < _SPARSE_FPS or (not same and own > _DENSE_FPS):
                 own = _SAMPLED_FPS
         even = len(longest) < 2 or np.abs(np.diff(longest) * own - 1).max() < 1e-2
@@ -523,6 +523,11 @@ def _turned(turns: _Array, vectors: _Array) -> _Array:
     return result
 
 
+def _united(times: list[_Array]) -> _Array:
+    different = {id(keys): keys for keys in times}  # many tracks share an accessor
+    return np.unique(np.concatenate(list(different.values())))
+
+
 def _rate(times: _Array) -> float:
     """Keys per second, a whole number if it is one but for rounding."""
     steps = np.diff(times)
@@ -570,7 +575,7 @@ def _node_parents(nodes: list[dict[str, Any]]) -> list[int]:
     for index, node in enumerate(nodes):
         for child in node.get("children", ()):
             if not isinstance(child, int) or not 0 <= child < len(nodes) or parents[child] >= 0:
-                raise InputError(f"node {str(child)[:20]} has two parents or does not exist")
+                raise InputError(f"node {one_line(child, 20)} has two parents or does not exist")
             parents[child] = index
     return parents
 
@@ -616,9 +621,4 @@ def _transform(node: dict[str, Any], name: str) -> tuple[_Array, _Array, _Array]
 
 
 def _name(node: dict[str, Any], index: int) -> str:
-    return _one_line(node.get("name", "")) or f"node{index}"
-
-
-def _one_line(text: Any) -> str:
-    """A name of the file, fit for a message."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", str(text)[:200]).strip()
+    return one_line(node.get("name", "")) or f"node{index}"

@@ -112,8 +112,10 @@ def carried_body(
         kept.append(joint)
     bones = bones[kept]
     bones[0] = 0
-    local = rotations[:, kept]
-    local[:, 0] = turn
+    local = rotations
+    if len(kept) < len(names):
+        local = rotations[:, kept]
+        local[:, 0] = turn
     notes = []
     if beside:
         notes.append(f"left away, beside the body: {listed([names[j] for j in beside])}")

@@ -68,7 +68,7 @@ FORMATS = {
         Format(
             "gltf",
             ".gltf",
-            "the same as text, its data inside; files beside it are read",
+            "any skeleton; the same as text, its data inside",
             f"{_READERS}.gltf:read_gltf",
             f"{_WRITERS}.gltf:write_gltf_text",
         ),

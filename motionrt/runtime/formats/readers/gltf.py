@@ -19,7 +19,13 @@ from motionrt.runtime.body.rest_pose import rebase
 from motionrt.runtime.body.rotation import quaternion_to_matrix, slerp, unit
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.formats.carried import STRETCH_TOLERANCE_M, carried_body, is_hips, listed
+from motionrt.runtime.formats.carried import (
+    STRETCH_TOLERANCE_M,
+    Body,
+    carried_body,
+    is_hips,
+    listed,
+)
 from motionrt.runtime.formats.gltf_file import GltfFile, item, one_line
 from motionrt.runtime.formats.known_skeletons import on_known_skeleton, unique_names
 
@@ -27,7 +33,7 @@ _Array = NDArray[np.float64]
 
 _PATHS = {"translation": 3, "rotation": 4, "scale": 3}
 _MAX_NODES, _MAX_JOINTS = 100_000, 10_000
-_MAX_JOINT_FRAMES, _FREE_JOINT_FRAMES, _JOINT_FRAMES_PER_BYTE = 4_000_000, 500_000, 16
+_MAX_JOINT_FRAMES, _FREE_JOINT_FRAMES, _JOINT_FRAMES_PER_BYTE = 4_000_000, 500_000, 4
 """A curve of two keys may be hours long: what is sampled has to do with the size of the file."""
 _SPARSE_FPS, _DENSE_FPS, _SAMPLED_FPS = 10.0, 120.0, 30.0
 _EVEN = 1e-3
@@ -138,7 +144,9 @@ class _Scene:
         self.notes: list[str] = []
         self.humanoid = self._humanoid()
         self._rests: dict[int, tuple[_Array, _Array, _Array]] = {}
-        self._skinned: list[list[int]] | None = None
+        self._skin: list[int] = []
+        """The joints of the skins, which are the same for every animation."""
+        self._skeleton: set[int] | None = None
 
     def motion(self, fps: float | None, animation: str | int | None) -> Motion:
         """Make the motion of one animation."""
@@ -149,8 +157,30 @@ class _Scene:
             raise InputError(f"more than {_MAX_JOINTS} joints")
         tracks = self._tracks(channels, {*joints, *above})
         rate, moments = self._moments(tracks, stated, fps, len(joints) + len(above))
-        poses = _Poses(self, tracks, moments)
+        apart = targets.keys() - {*joints, *above} - self._faces()
+        if apart and not self._skin:
+            told = listed([self.names[node] for node in sorted(apart)])
+            self.notes.append(f"left away, it moves apart from the skeleton: {told}")
+        body, rests = self._body(above, joints, _Poses(self, tracks, moments))
+        # In the file a bone's offset is seen from its parent's frame at rest; turn those away.
+        bones = body.offsets.copy()
+        for joint in range(1, len(bones)):
+            bones[joint] += bones[body.parents[joint]]
+        names = unique_names(body.names)
+        skeleton = Skeleton(
+            name="gltf",
+            joint_names=names,
+            parents=np.array(body.parents),
+            rest_positions=bones.astype(np.float32),
+            **joint_groups(names),
+        )
+        in_file = Motion.from_local(body.rotations, body.root, skeleton, rate)
+        motion = on_known_skeleton(rebase(in_file, rests[body.kept].astype(np.float32)))
+        motion.notes += self.notes
+        return motion
 
+    def _body(self, above: list[int], joints: list[int], poses: _Poses) -> tuple[Body, _Array]:
+        """The body among the joints, and the world rotations (J, 3, 3) of all joints at rest."""
         place, turn, scale, rest = np.zeros((1, 3)), np.eye(3)[None], np.ones(1), np.eye(3)
         for node in above:
             place = place + scale[:, None] * _turned(turn, poses.translation(node))
@@ -164,7 +194,7 @@ class _Scene:
         names = [self.humanoid.get(node, self.names[node]) for node in joints]
         parents = [index.get(self.parents[node], -1) for node in joints]
         down_to_hips = _down_to_hips(names, parents)
-        frames = len(moments)
+        frames = len(poses.moments)
         local = np.empty((frames, len(joints), 3, 3))
         rests = np.empty((len(joints), 3, 3))
         offsets = np.zeros((len(joints), 3))
@@ -186,7 +216,7 @@ class _Scene:
             else:
                 offsets[joint] = np.median(track, axis=0)
                 slides = slides or bool(np.abs(track - offsets[joint]).max() > STRETCH_TOLERANCE_M)
-                if len(track) > 1 or (node, "translation") in tracks:
+                if len(track) > 1 or poses.has_track(node, "translation"):
                     moving[joint] = np.broadcast_to(track, (frames, 3))
             own = poses.uniform_scale(node) if joint in down_to_hips else None
             if own is None and poses.is_scaled(node):
@@ -208,22 +238,7 @@ class _Scene:
             self.notes.append(f"left away, the scale of bones: {listed(scaled)}")
         if unsteady:
             self.notes.append("the figure's scale changes; its bones keep the middle one")
-        # In the file a bone's offset is seen from its parent's frame at rest; turn those away.
-        bones = body.offsets.copy()
-        for joint in range(1, len(bones)):
-            bones[joint] += bones[body.parents[joint]]
-        unique = unique_names(body.names)
-        skeleton = Skeleton(
-            name="gltf",
-            joint_names=unique,
-            parents=np.array(body.parents),
-            rest_positions=bones.astype(np.float32),
-            **joint_groups(unique),
-        )
-        in_file = Motion.from_local(body.rotations, body.root, skeleton, rate)
-        motion = on_known_skeleton(rebase(in_file, rests[body.kept].astype(np.float32)))
-        motion.notes += self.notes
-        return motion
+        return body, rests
 
     def rest(self, node: int) -> tuple[_Array, _Array, _Array]:
         """A node's translation (3,), rotation matrix (3, 3) and scale (3,), without animation."""
@@ -268,7 +283,9 @@ class _Scene:
 
     def _moves_skeleton(self, targets: dict[int, set[str]]) -> bool:
         joints = self._joints(targets)
-        return not targets.keys().isdisjoint({*joints, *self._above(joints[0])})
+        if self._skeleton is None or not self._skin:
+            self._skeleton = {*joints, *self._above(joints[0])}
+        return not self._skeleton.isdisjoint(targets)
 
     def _humanoid(self) -> dict[int, str]:
         """Node -> bone of a VRM Animation; empty for other files."""
@@ -295,9 +312,10 @@ class _Scene:
         if self.humanoid:
             trees = self._trees({*self.humanoid, *targets} - self._faces())
         elif skins:
-            if self._skinned is None:
-                self._skinned = self._trees(self._skin_joints(skins))
-            trees = self._skinned
+            if not self._skin:
+                trees = self._trees(self._skin_joints(skins))
+                self._skin = max(trees, key=self._body_size)
+            return self._skin
         else:
             bodies = {node for node in targets if not _films_or_shines(self.nodes[node])}
             trees = self._trees(bodies or set(targets))
@@ -500,13 +518,20 @@ class _Poses:
         quaternions = self.tracks[node, "rotation"].at(self.moments)
         return np.asarray(quaternion_to_matrix(np.roll(quaternions, 1, axis=-1)), np.float64)
 
+    def has_track(self, node: int, path: str) -> bool:
+        return (node, path) in self.tracks
+
     def is_scaled(self, node: int) -> bool:
         return bool(np.abs(self._at(node, "scale", 2) - 1).max() > _EVEN)
 
     def uniform_scale(self, node: int) -> _Array | None:
         """One number a frame; None where it is uneven, mirrors or is nothing."""
         scale = self._at(node, "scale", 2)
-        if scale.min() <= 0 or (np.ptp(scale, axis=1) > _EVEN * scale.max(axis=1)).any():
+        if (
+            scale.min() < 0
+            or scale.max() == 0
+            or (np.ptp(scale, axis=1) > _EVEN * scale.max(axis=1)).any()
+        ):
             return None
         return np.asarray(scale.mean(axis=1), np.float64)
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from gltf_files import GltfFiles, by_node, by_numpy, glb, turns
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from places import DATA
 
 from motionrt.runtime.body.motion import Motion
@@ -126,6 +128,22 @@ def test_a_figure_that_grows_keeps_its_bones_and_says_so(tmp_path: Path) -> None
     right = by_numpy(path, MOMENTS)
     np.testing.assert_allclose(motion.posed_joints[:, 0], right[:, 1], atol=1e-6)
     assert "scale changes" in motion.notes[0]
+
+
+def test_a_figure_that_pops_up_is_read_and_a_skewed_one_refused(tmp_path: Path) -> None:
+    files = GltfFiles()
+    files.node("Armature")
+    files.chain("Armature", "Hips", "Spine")
+    files.skin("Hips", "Spine")
+    files.track("Armature", "scale", [0, 0.1, 0.6], [[0] * 3, [1] * 3, [1] * 3])
+    motion = Motion.load(files.save(tmp_path / "a.glb"), fps=10)
+    np.testing.assert_allclose(motion.posed_joints[3, 1], [0, 0.6, 0], atol=1e-6)
+    files.document.pop("animations")
+    files.track("Hips", "rotation", TIMES, NOD)
+    for scale in ([1, 2, 1], [-1, 1, 1], [0, 0, 0]):
+        files.nodes[0]["scale"] = scale
+        with pytest.raises(InputError, match="Armature above the skeleton scales unevenly"):
+            Motion.load(files.save(tmp_path / "a.glb"))
 
 
 def unreal(ik_moves: bool = True) -> GltfFiles:
@@ -291,7 +309,8 @@ def test_no_skin_and_an_armature_of_centimetres(tmp_path: Path) -> None:
     files.node("Camera", camera=0)
     files.track("Camera", "translation", TIMES, WALK)
     motion = same_as_numpy(files.save(tmp_path / "a.glb"), files)
-    assert set(motion.skeleton.joint_names) == {*BODY, "LeftUpLeg"} and motion.notes == []
+    assert set(motion.skeleton.joint_names) == {*BODY, "LeftUpLeg"}
+    assert motion.notes == ["left away, it moves apart from the skeleton: Camera"]
 
 
 def splined(path: str) -> np.ndarray:
@@ -639,6 +658,59 @@ def test_deep_and_wide_trees_take_linear_time(tmp_path: Path) -> None:
     motion = Motion.load(tmp_path / "a.glb")
     assert motion.skeleton.num_joints == 9_000 and time.perf_counter() - start < 20
     assert motion.skeleton.joint_names[:2] == ("a\\nb", "a\\nb_2")
+
+
+ODD: list[Any] = [None, True, -1, 7, 10**6, 10**400, 1.5, -1e308, float("inf"), float("nan"), ""]
+ODD += [
+    "data:,",
+    "../x",
+    "a\nb",
+    [],
+    [0],
+    [[0]],
+    {},
+    {"a": 1},
+    [1e308] * 3,
+    [0] * 4,
+    "STEP",
+    "MAT4",
+]
+
+
+def places_in(value: Any, *above: Any) -> list[tuple[Any, ...]]:
+    """Every path into a document."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    found: list[tuple[Any, ...]] = []
+    for key, below in pairs:
+        found.append((*above, key))
+        if isinstance(below, dict | list):
+            found += places_in(below, *above, key)
+    return found
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_odd_values_are_refused_in_one_line_or_read_finite(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    files = data.draw(st.sampled_from([mixamo, unreal, lambda: vrma(tmp_path / "v.vrma")[1]]))()
+    document = json.loads(json.dumps(files.whole()))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *above, last = data.draw(st.sampled_from(places_in(document)))
+        place = document
+        for key in above:
+            place = place[key]
+        place[last] = data.draw(st.sampled_from(ODD))
+    path = tmp_path / "odd.glb"
+    path.write_bytes(glb(document, bytes(files.data)))
+    try:
+        motion = Motion.load(path)
+    except InputError as error:
+        assert "\n" not in str(error) and str(error).startswith(str(path))
+    else:
+        assert np.isfinite(motion.posed_joints).all()
 
 
 def test_names_do_not_break_messages_into_lines(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ class _Tree:
                 continue
             if self.has_hips[other] or self.has_body[other]:
                 return None
-            if led or self.slides(other):
+            if led or self.slides(other) or self.helps(other):
                 continue
             is_leg = self.turns[other] and self.size[other] >= _FEW_JOINTS
             if is_leg or self.size[other] >= self.size[body]:

@@ -63,6 +63,24 @@ def test_a_small_body_is_found_beside_a_larger_helper() -> None:
     assert body.names == ["pelvis", "spine_01"]
 
 
+def test_a_body_of_unknown_names_is_found_beside_still_ik_bones() -> None:
+    tree = {name: parent.replace("pelvis", "Body") for name, parent in UNREAL.items()}
+    tree = {"Body" if name == "pelvis" else name: parent for name, parent in tree.items()}
+    body = taken(tree, {"Body": WALK}, turning={"ik_hand_gun": 1.0})
+    assert body.names == ["Body", "spine_01", "thigh_l"]
+
+
+def test_hips_below_joints_without_tracks() -> None:
+    tree = {
+        "_rootJoint": "",
+        "b_Root_00": "_rootJoint",
+        "b_Hip_01": "b_Root_00",
+        "tail": "b_Hip_01",
+    }
+    assert taken(tree, {"b_Hip_01": WALK}).names == ["b_Hip_01", "tail"]
+    assert taken(tree, {}, root=WALK).names == list(tree)
+
+
 def test_what_carries_gives_its_motion_to_the_body() -> None:
     """A root that walks and turns, a mover in it, then the hips."""
     tree = {"root": "", "mover": "root", "Hips": "mover", "Spine": "Hips"}

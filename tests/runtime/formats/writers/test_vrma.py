@@ -2,6 +2,7 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ Make = Callable[..., Motion]
 HUMANOIDS = ["soma77", "soma30", "smplx22", "cmu22", "humanml22"]
 
 
-def document(data: bytes) -> tuple[dict, bytes]:
+def document(data: bytes) -> tuple[dict[str, Any], bytes]:
     length = struct.unpack_from("<I", data, 12)[0]
     return json.loads(data[20 : 20 + length]), data[28 + length :]
 

@@ -1,4 +1,4 @@
-"""Write files and folders so that they are whole or absent."""
+"""Write files and folders so that they are whole or absent; tell files that are not there yet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, MotionrtError
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @contextmanager
@@ -68,6 +70,22 @@ def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterat
         raise InputError(f"{target}: cannot write ({error.strerror or error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_lfs_pointer(
+    path: str | os.PathLike[str], kind: type[MotionrtError] = InputError
+) -> None:
+    """Raise kind if the file is what Git leaves where it did not fetch a large file.
+
+    A file that cannot be read passes: who reads it says why.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(len(_LFS_POINTER))
+    except OSError:
+        return
+    if start == _LFS_POINTER:
+        raise kind(f"{path}: is a Git LFS pointer, not the file itself; run git lfs pull")
 
 
 def _umask() -> int:

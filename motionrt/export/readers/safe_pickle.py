@@ -1,20 +1,20 @@
 """Read a torch checkpoint without running anything that stands in it.
 
 A ``.ckpt`` or ``.pth`` file is a zip archive: one pickle, and the bytes of every tensor's storage.
-A pickle is a program; here it can build plain containers, tensors and inert stand-ins, nothing
-else. A class that we do not know (a training framework's config object, say) becomes a stand-in
-that keeps what it was given and does nothing. Tensors stay on disk until they are asked for, so an
-optimizer's state costs no memory.
+The runtime's unpickler reads it, which runs nothing; here it knows torch's tensors too. They stay
+on disk until they are asked for, so an optimizer's state costs no memory.
 """
 
 from __future__ import annotations
 
-import collections
+import io
+import math
 import os
-import pickle
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +24,10 @@ from torch import Tensor
 
 from motionrt.export.readers.weights import Weights
 from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.files import refuse_lfs_pointer
+from motionrt.runtime.formats.safe_pickle import Callee, InertUnpickler, StandIn, load_inert
+
+__all__ = ["StandIn", "StoredTensor", "open_pickled", "read_checkpoint", "read_state_dict"]
 
 _STORAGE_DTYPES = {
     "DoubleStorage": torch.float64,
@@ -38,48 +42,18 @@ _STORAGE_DTYPES = {
     "BoolStorage": torch.bool,
 }
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in _STORAGE_DTYPES.values()}
-_CONTAINERS = {kind.__name__: kind for kind in (dict, list, tuple, set, frozenset)}
+_REBUILDS = (
+    "_rebuild_tensor_v2",
+    "_rebuild_tensor_v3",
+    "_rebuild_parameter",
+    "_rebuild_parameter_with_state",
+)
 _LOCAL_HEADER = struct.Struct("<26xHH")
 """A zip member's local header up to the lengths of its name and of its extra field."""
 _LARGEST_PICKLE = 256 << 20
 _LARGEST_RANK = 64
-
-
-class StandIn:
-    """What an unknown class or function becomes: it keeps its data, and is inert."""
-
-    source = ""
-    """Module and name in the pickle."""
-
-    def __new__(cls, *arguments: Any, **keywords: Any) -> StandIn:
-        """Accept anything."""
-        made = super().__new__(cls)
-        made.__dict__.update(arguments=arguments, keywords=keywords, state=None, items=[])
-        return made
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        """Accept anything."""
-
-    def __call__(self, *arguments: Any, **keywords: Any) -> StandIn:
-        """Return itself: a stand-in for a factory's product."""
-        return self
-
-    def __setstate__(self, state: Any) -> None:
-        self.__dict__["state"] = state
-
-    def append(self, item: Any) -> None:
-        """Keep an item, as a list does."""
-        self.__dict__["items"].append(item)
-
-    def extend(self, items: list[Any]) -> None:
-        """Keep items, as a list does."""
-        self.__dict__["items"].extend(items)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.__dict__["items"].append((key, value))
-
-    def __repr__(self) -> str:
-        return f"<stand-in for {type(self).source}>"
+_LARGEST_REPEAT = 1 << 20
+"""How many numbers a tensor may have that are fewer in its data, one step of 0 apart."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +87,12 @@ class _Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_lfs_pointer(path, CheckpointError)
         try:
             self._zip = zipfile.ZipFile(path)
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
-        except (zipfile.BadZipFile, ValueError) as error:
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise CheckpointError(
                 f"{path}: no torch checkpoint (not a zip archive); save it again with torch 1.6 "
                 "or newer"
@@ -133,12 +108,12 @@ class _Archive:
         if order in self._members and self._read(self._members[order]).strip() != b"little":
             raise CheckpointError(f"{path}: saved in big-endian order, which is not supported")
 
-    def pickle(self) -> IO[bytes]:
-        """Open the pickle; refuse one of absurd size."""
+    def pickle(self) -> bytes:
+        """Read the pickle; refuse one of absurd size."""
         member = self._members[self._root + "data.pkl"]
         if member.file_size > _LARGEST_PICKLE:
             raise CheckpointError(f"{self.path}: its pickle has {member.file_size} bytes; refused")
-        return self._zip.open(member)
+        return self._read(member)
 
     def bytes_of(self, storage: _Storage) -> Tensor:
         """Return a storage as a uint8 tensor, mapped from the file where it is not compressed."""
@@ -170,30 +145,30 @@ class _Archive:
     def _read(self, member: zipfile.ZipInfo) -> bytes:
         try:
             return self._zip.read(member)
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (
+            OSError,
+            EOFError,
+            MemoryError,
+            NotImplementedError,
+            RuntimeError,
+            ValueError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             raise CheckpointError(f"{self.path}: damaged ({error}); download it again") from error
 
 
-class _Rebuild:
-    """A function that a pickle may call; its instances cannot be changed from the pickle."""
-
-    __slots__ = ("_name",)
-    _name: str
-
-    def __init__(self, name: str) -> None:
-        object.__setattr__(self, "_name", name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise CheckpointError("the checkpoint tries to change a function")
-
-    def __call__(self, *arguments: Any) -> Any:
-        if self._name.startswith("_rebuild_parameter"):
-            if not isinstance(arguments[0], StoredTensor):
-                raise CheckpointError("a parameter that holds no tensor")
-            return arguments[0]
-        storage, offset, shape, stride = arguments[:4]
-        dtype = arguments[6] if self._name == "_rebuild_tensor_v3" else None
-        return _tensor(storage, offset, shape, stride, dtype)
+def _rebuild(name: str, *arguments: Any) -> StoredTensor:
+    """Do what torch's function of this name does."""
+    if name.startswith("_rebuild_parameter"):
+        if not arguments or not isinstance(arguments[0], StoredTensor):
+            raise CheckpointError("a parameter that holds no tensor")
+        return arguments[0]
+    if len(arguments) < 4:
+        raise CheckpointError("a tensor without a shape")
+    dtype = arguments[6] if name == "_rebuild_tensor_v3" and len(arguments) > 6 else None
+    storage, offset, shape, stride = arguments[:4]
+    return _tensor(storage, offset, shape, stride, dtype)
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, dtype: Any) -> StoredTensor:
@@ -201,6 +176,8 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, dtype: Any) -> S
     if not isinstance(storage, _Storage):
         raise CheckpointError("a tensor without a storage")
     dtype = storage.dtype if dtype is None else dtype
+    if not isinstance(shape, tuple) or not isinstance(stride, tuple):
+        raise CheckpointError("a tensor without a shape")
     numbers = [offset, *shape, *stride]
     if (
         not isinstance(dtype, torch.dtype)
@@ -211,44 +188,31 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, dtype: Any) -> S
         raise CheckpointError("a tensor with an impossible shape")
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
     length = storage.length * storage.dtype.itemsize // dtype.itemsize
-    if 0 not in shape and last >= length:
+    if 0 not in shape and (last >= length or math.prod(shape) > max(length, _LARGEST_REPEAT)):
         raise CheckpointError("a tensor that is larger than its data")
     return StoredTensor(storage, dtype, offset, tuple(shape), tuple(stride))
 
 
-class _InertUnpickler(pickle.Unpickler):
-    """An unpickler that finds no code."""
+class _TorchUnpickler(InertUnpickler):
+    """An inert unpickler that knows tensors too."""
 
-    def __init__(self, archive: _Archive, file: IO[bytes]) -> None:
-        super().__init__(file)
+    def __init__(self, archive: _Archive, file: IO[bytes], size: int) -> None:
+        super().__init__(file, size)
         self._archive = archive
-        self._stand_ins: dict[str, type[StandIn]] = {}
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """Map a name in the pickle to one of the few things that it may use."""
-        if module_name in ("builtins", "__builtin__") and global_name in _CONTAINERS:
-            return _CONTAINERS[global_name]
-        if (module_name, global_name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
         if (module_name, global_name) == ("torch", "Size"):
-            return tuple
-        if module_name == "torch._utils" and global_name in (
-            "_rebuild_tensor_v2",
-            "_rebuild_tensor_v3",
-            "_rebuild_parameter",
-            "_rebuild_parameter_with_state",
-        ):
-            return _Rebuild(global_name)
+            module_name, global_name = "builtins", "tuple"
+        if module_name == "torch._utils" and global_name in _REBUILDS:
+            return Callee(partial(_rebuild, global_name))
         if module_name == "torch" and global_name in _STORAGE_DTYPES:
             return _STORAGE_DTYPES[global_name]
         if module_name == "torch" and global_name in _DTYPES:
             return _DTYPES[global_name]
         if module_name == "torch.storage" and global_name == "UntypedStorage":
             return torch.uint8
-        source = f"{module_name}.{global_name}"
-        if source not in self._stand_ins:
-            self._stand_ins[source] = type("StandIn", (StandIn,), {"source": source})
-        return self._stand_ins[source]
+        return super().find_class(module_name, global_name)
 
     def persistent_load(self, pid: Any) -> _Storage:
         """Find the storage that a pickle refers to."""
@@ -267,16 +231,9 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     checkpoint needs. Nothing in the file is executed.
     """
     archive = _Archive(Path(path))
-    try:
-        with archive.pickle() as file:
-            return _InertUnpickler(archive, file).load()
-    except CheckpointError as error:
-        if str(path) in str(error):
-            raise
-        raise CheckpointError(f"{path}: {error}") from error
-    except Exception as error:  # a damaged or hostile pickle fails in any way it likes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: its pickle cannot be read ({reason})") from error
+    data = archive.pickle()
+    unpickler = _TorchUnpickler(archive, io.BytesIO(data), len(data))
+    return load_inert(unpickler, Path(path), CheckpointError)
 
 
 def read_state_dict(

@@ -248,7 +248,7 @@ class InertUnpickler(pickle._Unpickler):
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         """Read from a file; size is that of the pickle, in bytes."""
-        super().__init__(file, encoding="latin1")  # type: ignore[call-arg]  # what Python 2 wrote is bytes
+        super().__init__(file, encoding="latin1")  # what Python 2 wrote is bytes
         self._size = size
         self._copies = _FREE_COPIES + 4 * size
         self._stand_ins: dict[str, type[StandIn]] = {}
@@ -286,7 +286,7 @@ class InertUnpickler(pickle._Unpickler):
         if self._copies < 0:
             raise InputError("it copies its own data over and over")
 
-    def _container(self, kind: type, *items: Any) -> Any:
+    def _container(self, kind: Any, *items: Any) -> Any:
         if not items:
             return kind()
         if len(items) > 1 or not isinstance(items[0], (list, tuple, dict)):

@@ -41,17 +41,20 @@ def motion_from_amass(
     """Turn AMASS arrays into a motion on smplx22.
 
     z_up says how the file's world lies (AMASS's own is z up); fps is for files that do not say.
-    Body shape, fingers, jaw and eyes are dropped: bones are those of smplx22.
+    Body shape, fingers, jaw and eyes are dropped: bones are those of smplx22. Only what is needed
+    is read: SMPL-X files (*_stageii.npz) hold markers besides, and a pickle.
     """
     try:
         trans = np.asarray(arrays["trans"], np.float64)
-        if "pose_body" in arrays:
-            if "root_orient" not in arrays:
-                raise InputError("pose_body without root_orient")
+        if "poses" not in arrays and "root_orient" not in arrays:
+            raise InputError("pose_body without root_orient")
+        if "pose_body" in arrays and "root_orient" in arrays:
             parts = [arrays["root_orient"], arrays["pose_body"]]
             poses = np.concatenate([np.asarray(part, np.float64) for part in parts], axis=-1)
         else:
             poses = np.asarray(arrays["poses"], np.float64)
+            if poses.ndim == 3 and poses.shape[2] == 3:
+                poses = poses.reshape(len(poses), -1)
         if trans.ndim != 2 or trans.shape[1] != 3 or poses.ndim != 2 or len(poses) != len(trans):
             raise InputError(f"trans is {trans.shape}, poses {poses.shape}; one clip is (T, ...)")
         if poses.shape[1] < 3 + _NUM_BODY_VALUES:
@@ -69,6 +72,8 @@ def motion_from_amass(
             root = root @ Y_UP_TO_Z_UP
         return Motion.from_local(local, root, skeleton, fps)
     except InputError as error:
+        if where in str(error):
+            raise
         raise InputError(f"{where}: {error}") from error
     except (ValueError, TypeError, IndexError) as error:
         raise InputError(f"{where}: AMASS arrays that do not fit together ({error})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -50,19 +51,21 @@ def read_npz(
         known = {name: arrays[name] for name in ARRAY_NAMES if name in arrays}
         return Motion.from_arrays(known, found, fps, _info(arrays))
     except InputError as error:
+        if str(path) in str(error):
+            raise
         raise InputError(f"{path}: {error}") from error
 
 
-def _info(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def _info(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """Read what a generated clip says of itself; nothing if it is not what we write."""
     try:
         info = json.loads(str(arrays["info"][()]))
-    except (KeyError, ValueError, RecursionError):
+    except (InputError, KeyError, ValueError, RecursionError):
         return {}
     return info if isinstance(info, dict) else {}
 
 
-def _skeleton(arrays: dict[str, NDArray[Any]]) -> Skeleton:
+def _skeleton(arrays: Mapping[str, NDArray[Any]]) -> Skeleton:
     rotations = arrays.get("local_rot_mats", arrays.get("global_rot_mats"))
     assert rotations is not None
     if rotations.ndim != 4:

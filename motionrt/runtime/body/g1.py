@@ -1,7 +1,7 @@
 """G1 in MuJoCo's coordinates: world z up, +x forward, 29 hinge angles (qpos).
 
 Kimodo's G1 has a free rotation at every joint; MuJoCo's has hinges. The angle of a hinge is read
-off the joint's rotation as Kimodo reads it, and what the hinge cannot turn is lost.
+off the joint's rotation, and what the hinge cannot turn is lost.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from motionrt.runtime.errors import InputError
 
 NUM_COLUMNS = 36
 """Root position (3), root quaternion w x y z (4), hinge angles (29)."""
+HINGE_TOLERANCE = 1e-3
+"""Radians that a joint may turn beside its hinge and still be a robot's."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,22 @@ def qpos(
     *,
     rest_zero: bool = False,
     quaternion_first: bool = True,
+    kimodo_angles: bool = True,
 ) -> NDArray[np.float32]:
     """Turn G1 motions (..., 34, 3, 3) and (..., 3) into MuJoCo's qpos (..., 36).
 
     rest_zero measures the angles from the skeleton's rest pose; otherwise from MuJoCo's zero.
-    quaternion_first writes the root as w x y z, otherwise x y z w.
+    quaternion_first writes the root as w x y z, otherwise x y z w. Kimodo reads hip rolls and
+    shoulder pitches about an axis that is 10 and 16 degrees off MuJoCo's, so that MuJoCo poses
+    them a few per cent short; with kimodo_angles that is done too, except for a motion whose joints
+    turn on MuJoCo's hinges and nothing else (a robot's): its angles are MuJoCo's.
     """
     local = _g1(local_rot_mats)
     hinges = g1_hinges()
-    angles = _euler_angle(hinges.offsets @ local[..., hinges.joints, :, :], hinges.offset_axes)
+    turned = hinges.offsets @ local[..., hinges.joints, :, :]
+    angles = _euler_angle(turned, hinges.axes)
+    if kimodo_angles and not _on_hinges(turned, angles, hinges):
+        angles = _euler_angle(turned, hinges.offset_axes)
     if rest_zero:
         angles = angles - hinges.rest_euler_rad
     turn = hinges.to_mujoco
@@ -102,8 +111,8 @@ def motion_arrays_from_qpos(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Turn qpos (T, 36), quaternion w x y z, into local rotations and root positions.
 
-    `qpos` of the result is the argument again, up to the quaternion's length and sign. The joints
-    that MuJoCo's G1 lacks (toes, hand rolls) rest.
+    The joints stand where MuJoCo has them, and `qpos` of the result is the argument again, up to
+    the quaternion's length and sign. The joints that MuJoCo's G1 lacks (toes, hand rolls) rest.
     """
     table = np.asarray(values, np.float64)
     if table.ndim != 2 or table.shape[1] != NUM_COLUMNS:
@@ -113,8 +122,7 @@ def motion_arrays_from_qpos(
         raise InputError("qpos columns 4 to 7 are a quaternion, a frame has zeros there")
     hinges = g1_hinges()
     angles = table[:, 7:] + (hinges.rest_euler_rad if rest_zero else 0)
-    axes = hinges.offset_axes.astype(np.float64)
-    turns = axis_angle_to_matrix(axes * _hinge_angle(angles, axes)[..., None])
+    turns = axis_angle_to_matrix(hinges.axes.astype(np.float64) * angles[..., None])
     local = np.tile(np.eye(3), (len(table), 34, 1, 1))
     local[:, hinges.joints] = np.swapaxes(hinges.offsets, -1, -2) @ turns
     turn = hinges.to_mujoco
@@ -154,6 +162,14 @@ def _g1(local_rot_mats: ArrayLike) -> Floats:
     return local
 
 
+def _on_hinges(turned: Floats, angles: Floats, hinges: Hinges) -> bool:
+    """Say whether the rotations (..., 29, 3, 3) are turns about MuJoCo's hinges by the angles."""
+    if turned.size == 0:
+        return True
+    turns = axis_angle_to_matrix(hinges.axes * angles[..., None])
+    return bool(np.abs(turned - turns).max() < HINGE_TOLERANCE)
+
+
 def _euler_angle(matrix: Floats, axis: Floats) -> Floats:
     """Kimodo's angle of a rotation about an axis: three plane angles, weighted by the axis."""
     planes = np.stack(
@@ -165,33 +181,4 @@ def _euler_angle(matrix: Floats, axis: Floats) -> Floats:
         axis=-1,
     )
     result: Floats = np.sum(planes * axis, axis=-1)
-    return result
-
-
-def _hinge_angle(angles: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Find the turn about each axis whose `_euler_angle` is the given angle.
-
-    About x, y or z they are equal; about the two slanted axes they are nearly, and a few steps of
-    the secant method close the gap.
-    """
-    result = angles.copy()
-    slanted = np.flatnonzero(np.abs(axes).max(axis=-1) < 1 - 1e-6)
-    if len(slanted) == 0:
-        return result
-    axis, wanted = axes[slanted], angles[:, slanted]
-
-    def miss(turn: NDArray[np.float64]) -> NDArray[np.float64]:
-        matrices = axis_angle_to_matrix(axis * turn[..., None])
-        return _euler_angle(matrices, axis).astype(np.float64) - wanted
-
-    before, after = wanted * 0.99 - 1e-3, wanted.copy()
-    miss_before, miss_after = miss(before), miss(after)
-    for _ in range(12):
-        slope = (miss_after - miss_before) / np.where(after == before, 1, after - before)
-        step = -miss_after / np.where(np.abs(slope) < 0.1, 1, slope)
-        before, miss_before = after, miss_after
-        after = after + np.clip(step, -0.3, 0.3)
-        miss_after = miss(after)
-    found = np.abs(miss_after) < 1e-6
-    result[:, slanted] = np.where(found, after, wanted)
     return result

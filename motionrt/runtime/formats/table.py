@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.files import refuse_lfs_pointer
 
 if TYPE_CHECKING:
     from motionrt.runtime.body.motion import Motion
@@ -136,6 +137,7 @@ def read_motion(
     if not Path(path).is_file():
         reason = "is a folder" if Path(path).is_dir() else "no such file"
         raise InputError(f"{path}: {reason}")
+    refuse_lfs_pointer(path)
     function = _function(name, "reader")
     _check_options(name, path, function, 1, options)
     motion = cast("Motion", function(path, **options))

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import (
     Floats,
     axis_angle_to_matrix,
@@ -19,7 +20,7 @@ from motionrt.runtime.body.rotation import (
     matrix_to_quaternion,
     quaternion_to_matrix,
 )
-from motionrt.runtime.body.skeleton import skeleton_asset
+from motionrt.runtime.body.skeleton import load_skeleton, skeleton_asset
 from motionrt.runtime.errors import InputError
 
 NUM_COLUMNS = 36
@@ -130,6 +131,60 @@ def motion_arrays_from_qpos(
     return local.astype(np.float32), (table[:, :3] @ turn).astype(np.float32)
 
 
+def robot_qpos(motion: Motion, what: str) -> NDArray[np.float32]:
+    """Return a motion's qpos (T, 36) with MuJoCo's angles; InputError, which names what, if not G1.
+
+    These are the angles that pose MuJoCo's G1 as the motion stands: see `qpos` for Kimodo's.
+    """
+    if "csv" not in motion.skeleton.extra_formats:
+        raise InputError(f"{what} holds the robot G1, the motion is on {motion.skeleton.name}")
+    return qpos(motion.local_rot_mats, motion.root_positions, kimodo_angles=False)
+
+
+@dataclass(frozen=True)
+class LinkStates:
+    """G1's 30 links in MuJoCo's world over time: the pelvis, then the link of each hinge."""
+
+    positions: NDArray[np.float64]
+    """(T, 30, 3), the links' origins, in metres."""
+    quaternions: NDArray[np.float64]
+    """(T, 30, 4), w x y z."""
+    linear_velocities: NDArray[np.float64]
+    """(T, 30, 3), of the origins, in metres a second."""
+    angular_velocities: NDArray[np.float64]
+    """(T, 30, 3), in the world, in radians a second."""
+    hinge_velocities: NDArray[np.float64]
+    """(T, 29), in radians a second."""
+
+
+def link_states(values: ArrayLike, fps: float) -> LinkStates:
+    """Follow qpos (T, 36), quaternion w x y z, through MuJoCo's tree of links.
+
+    The root's and the hinges' velocities are central differences, one-sided at both ends; the
+    links' follow from them as from a simulator's.
+    """
+    table = np.asarray(values, np.float64)
+    local, root = motion_arrays_from_qpos(table)
+    skeleton, hinges = load_skeleton("g1"), g1_hinges()
+    points, turns = skeleton.forward_kinematics(local, root)
+    links = np.concatenate([[0], hinges.joints])
+    turn = hinges.to_mujoco.astype(np.float64)
+    positions = points[:, links].astype(np.float64) @ turn.T
+    rotations = turn @ turns[:, links].astype(np.float64) @ turn.T
+    hinge_velocities = _rate(table[:, 7:], fps)
+    linear, angular = np.zeros_like(positions), np.zeros_like(positions)
+    linear[:, 0], angular[:, 0] = _rate(table[:, :3], fps), _turn_rate(rotations[:, 0], fps)
+    axes = hinges.axes.astype(np.float64) @ turn.T
+    for link, joint in enumerate(hinges.joints, start=1):
+        above = int(np.flatnonzero(links == skeleton.parents[joint])[0])
+        arm = positions[:, link] - positions[:, above]
+        linear[:, link] = linear[:, above] + np.cross(angular[:, above], arm)
+        spin = (rotations[:, link] @ axes[link - 1]) * hinge_velocities[:, link - 1, None]
+        angular[:, link] = angular[:, above] + spin
+    quaternions = matrix_to_quaternion(rotations).astype(np.float64)
+    return LinkStates(positions, quaternions, linear, angular, hinge_velocities)
+
+
 def project_to_hinges(
     local_rot_mats: ArrayLike, *, clamp_to_limits: bool = True, rest_zero: bool = False
 ) -> Floats:
@@ -182,3 +237,19 @@ def _euler_angle(matrix: Floats, axis: Floats) -> Floats:
     )
     result: Floats = np.sum(planes * axis, axis=-1)
     return result
+
+
+def _rate(values: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
+    """Return the change a second of values (T, ...): central differences, one-sided at the ends."""
+    if len(values) < 2:
+        return np.zeros_like(values)
+    return np.asarray(np.gradient(values, 1 / fps, axis=0))
+
+
+def _turn_rate(rotations: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
+    """Return the angular velocity of rotations (T, 3, 3) in the world, as `_rate` does."""
+    frames = np.arange(len(rotations))
+    before, after = np.maximum(frames - 1, 0), np.minimum(frames + 1, len(rotations) - 1)
+    turns = rotations[after] @ np.swapaxes(rotations[before], -1, -2)
+    steps = np.maximum(after - before, 1)[:, None]
+    return np.asarray(matrix_to_axis_angle(turns).astype(np.float64) * fps / steps)

@@ -15,24 +15,24 @@ _AT_REST_RAD = np.deg2rad(2)
 
 
 def to_wxyz(
-    quaternions: ArrayLike, told: str | None, usual: str
+    quaternions: ArrayLike, told: str | None, usual: str, documented: bool = False
 ) -> tuple[NDArray[np.float64], str | None]:
     """Return root quaternions (T, 4) of a world with z up as w x y z, and a note or None.
 
     told is the order that the caller gave. Without it the order is taken in which the robot
     stands: in more frames by a quarter of them, or leaning less than half as much, or upright and
     facing ahead in the first frame, where the other has it face about. If nothing speaks for
-    either, it is the usual one of the format. The note says which was taken. InputError for an
-    order that is none.
+    either, it is the usual one of the format. The note says which was taken; where the usual one is
+    documented it needs none. InputError for an order that is none.
     """
     values = np.asarray(quaternions, np.float64)
     if told is not None:
-        if told not in ORDERS:
-            raise InputError(f"quaternion is {told!r}, it must be {' or '.join(ORDERS)}")
-        return in_wxyz(values, told), None
+        return in_wxyz(values, checked_order(told)), None
     taken, why = _standing(values)
     if taken is None:
         taken = usual
+    if documented and taken == usual:
+        return in_wxyz(values, taken), None
     other = ORDERS[1 - ORDERS.index(taken)]
     note = (
         f"the root quaternions are read as {' '.join(taken)} ({why}); if they are "
@@ -61,9 +61,21 @@ def _standing(values: NDArray[np.float64]) -> tuple[str | None, str]:
     return None, "the usual order, the robot stands in either"
 
 
+def checked_order(told: str) -> str:
+    """Return an order that was given; InputError if it is none."""
+    if told not in ORDERS:
+        raise InputError(f"quaternion is {told!r}, it must be {' or '.join(ORDERS)}")
+    return told
+
+
 def in_wxyz(quaternions: NDArray[np.float64], order: str) -> NDArray[np.float64]:
     """Reorder quaternions (..., 4) to w x y z."""
     return np.roll(quaternions, 1, axis=-1) if order == "xyzw" else quaternions
+
+
+def from_wxyz(quaternions: NDArray[np.float64], order: str) -> NDArray[np.float64]:
+    """Reorder quaternions (..., 4) from w x y z."""
+    return np.roll(quaternions, -1, axis=-1) if order == "xyzw" else quaternions
 
 
 def _lean(quaternions: NDArray[np.float64]) -> NDArray[np.float64]:

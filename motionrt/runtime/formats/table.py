@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -40,6 +40,12 @@ class Format:
     """It holds one body alone: only skeletons that list it (`extra_formats`) can be written."""
     humanoid: bool = False
     """Only bodies whose joints are known by their names can be written."""
+    body_of: str | None = None
+    """It holds the body of that format, and is written when it is asked for."""
+
+    def holds_body(self, extra_formats: Collection[str]) -> bool:
+        """Say whether motions on a skeleton that lists these formats can be written."""
+        return not self.one_body or (self.body_of or self.name) in extra_formats
 
 
 FORMATS = {
@@ -90,6 +96,33 @@ FORMATS = {
             one_body=True,
         ),
         Format(
+            "gmr",
+            ".pkl",
+            "the robot Unitree G1; what GMR retargets to",
+            f"{_READERS}.gmr:read_gmr",
+            f"{_WRITERS}.gmr:write_gmr",
+            one_body=True,
+            body_of="csv",
+        ),
+        Format(
+            "mjlab",
+            "_mjlab.npz",
+            "the robot Unitree G1; what mjlab's tracking tasks train on",
+            f"{_READERS}.tracking:read_tracking",
+            f"{_WRITERS}.tracking:write_mjlab",
+            one_body=True,
+            body_of="csv",
+        ),
+        Format(
+            "beyondmimic",
+            "_beyondmimic.npz",
+            "the robot Unitree G1; what BeyondMimic trains on, joints in Isaac Lab's order",
+            f"{_READERS}.tracking:read_tracking",
+            f"{_WRITERS}.tracking:write_beyondmimic",
+            one_body=True,
+            body_of="csv",
+        ),
+        Format(
             "amass",
             "_amass.npz",
             "SMPL-X bodies, as AMASS has them",
@@ -122,6 +155,15 @@ def format_of(path: str | os.PathLike[str]) -> str:
             return row.name
     known = ", ".join(row.ending for row in FORMATS.values() if row.ending.startswith("."))
     raise InputError(f"{path}: unknown suffix {suffix or '(none)'}; motions are {known}")
+
+
+def format_to_write(path: str | os.PathLike[str]) -> str:
+    """Tell in which format to write a file: by its whole ending (_amass.npz), or its suffix."""
+    name = Path(path).name.lower()
+    for row in FORMATS.values():
+        if not row.ending.startswith(".") and name.endswith(row.ending):
+            return row.name
+    return format_of(path)
 
 
 def reader_options(name: str) -> list[str]:
@@ -158,6 +200,11 @@ def write_motion(
     function = _function(name, "writer")
     _check_options(name, path, function, 2, options)
     function(motion, path, **options)
+
+
+def writer_options(name: str) -> list[str]:
+    """Return the keywords that a format's writer takes; InputError if there is no such format."""
+    return list(inspect.signature(_function(name, "writer")).parameters)[2:]
 
 
 def _function(name: str, verb: str) -> Callable[..., Any]:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.body.g1 import NUM_COLUMNS, g1_hinges, motion_arrays_from_qpos
+from motionrt.runtime.body.g1 import NUM_COLUMNS, g1_hinges
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.formats.quaternion_order import ORDERS, to_wxyz
+from motionrt.runtime.formats.quaternion_order import ORDERS
 from motionrt.runtime.formats.readers.npz import DEFAULT_FPS
+from motionrt.runtime.formats.readers.qpos import motion_from_qpos
 
 _SEPARATORS = re.compile(r"[,;\t]")
 _CLOCKS = ("frame", "frames", "time", "timestamp", "t", "index", "")
@@ -36,35 +36,13 @@ def read_csv(
     measured from the skeleton's rest pose. InputError if it is no such table.
     """
     try:
-        return motion_from_table(*_table(Path(path), quaternion), fps, rest_zero)
+        table, order = _table(Path(path), quaternion)
+        rate = DEFAULT_FPS if fps is None else fps
+        return motion_from_qpos(table, order, rate, rest_zero=rest_zero)
     except InputError as error:
         if str(path) in str(error):
             raise
         raise InputError(f"{path}: {error}") from error
-
-
-def motion_from_table(
-    table: NDArray[np.float64],
-    quaternion: str | None,
-    fps: float | None,
-    rest_zero: bool = False,
-    usual: str = ORDERS[0],
-) -> Motion:
-    """Make a motion of rows of qpos (T, 36) in MuJoCo's order; see `to_wxyz` for quaternion."""
-    if not np.isfinite(table).all():
-        frame = int(np.argwhere(~np.isfinite(table))[0][0])
-        raise InputError(f"frame {frame} has a number that is not finite")
-    turns, note = to_wxyz(table[:, 3:7], quaternion, usual)
-    ordered = np.concatenate([table[:, :3], turns, table[:, 7:]], axis=1)
-    local, root = motion_arrays_from_qpos(ordered, rest_zero=rest_zero)
-    if fps is None:
-        fps = DEFAULT_FPS
-    motion = Motion.from_local(local, root, load_skeleton("g1"), fps)
-    motion.notes.extend([note] if note else [])
-    widest = float(np.abs(table[:, 7:]).max())
-    if widest > 2 * np.pi:
-        motion.notes.append(f"hinge angles reach {widest:.3g}; they are read as radians")
-    return motion
 
 
 def _table(path: Path, quaternion: str | None) -> tuple[NDArray[np.float64], str | None]:

@@ -1,4 +1,4 @@
-"""Read a motion from .npz: ours, Kimodo's or AMASS."""
+"""Read a motion from .npz: ours, Kimodo's, AMASS or a tracking task's."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.known_skeletons import skeleton_with_names
 from motionrt.runtime.formats.readers.amass import is_amass, motion_from_amass
 from motionrt.runtime.formats.readers.arrays import read_arrays
+from motionrt.runtime.formats.readers.tracking import is_tracking, motion_from_tracking
 
 DEFAULT_FPS = 30.0
 """The frame rate of files that do not state one, as Kimodo's do not."""
@@ -31,14 +32,19 @@ def read_npz(
     fps: float | None = None,
     skeleton: Skeleton | None = None,
     z_up: bool = True,
+    quaternion: str | None = None,
+    joint_order: str | None = None,
 ) -> Motion:
     """Read an .npz; fps and skeleton are for files that do not say theirs, z_up is for AMASS.
 
-    Without joint names the skeleton follows from the number of joints (22 is SMPL-X).
+    quaternion and joint_order are for tracking tasks (mjlab, BeyondMimic). Without joint names the
+    skeleton follows from the number of joints (22 is SMPL-X).
     """
     arrays = read_arrays(path)
     if is_amass(arrays):
         return motion_from_amass(arrays, str(path), z_up=z_up, fps=fps)
+    if is_tracking(arrays):
+        return motion_from_tracking(arrays, str(path), fps, quaternion, joint_order)
     if not any(name in arrays for name in ("local_rot_mats", "global_rot_mats")):
         raise InputError(
             f"{path}: no local_rot_mats or global_rot_mats in it; "

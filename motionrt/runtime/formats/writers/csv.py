@@ -10,7 +10,7 @@ from motionrt.runtime.body.g1 import qpos
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.formats.quaternion_order import ORDERS
+from motionrt.runtime.formats.quaternion_order import ORDERS, checked_order
 
 
 def write_csv(
@@ -28,13 +28,11 @@ def write_csv(
     """
     if "csv" not in motion.skeleton.extra_formats:
         raise InputError(f"CSV holds the robot G1's qpos, the motion is on {motion.skeleton.name}")
-    if quaternion not in ORDERS:
-        raise InputError(f"quaternion is {quaternion!r}, it must be {' or '.join(ORDERS)}")
     table = qpos(
         motion.local_rot_mats,
         motion.root_positions,
         rest_zero=rest_zero,
-        quaternion_first=quaternion == ORDERS[0],
+        quaternion_first=checked_order(quaternion) == ORDERS[0],
     )
     with atomic_file(path) as temporary:
         np.savetxt(temporary, table, delimiter=",")  # "%.18e", as Kimodo writes it

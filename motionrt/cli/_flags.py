@@ -10,6 +10,7 @@ import click
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.families import Family, all_families
+from motionrt.runtime.formats.orders import QUATERNION_ORDERS
 from motionrt.runtime.formats.table import DEFAULT_FORMAT, FORMATS
 from motionrt.runtime.options import Kind, Option
 
@@ -26,15 +27,32 @@ _SETTINGS: Mapping[Kind, dict[str, Any]] = {
 }
 """How click takes a kind of option."""
 _GIVEN = "motionrt.given"
+QUATERNION: dict[str, Any] = {
+    "type": click.Choice(QUATERNION_ORDERS),
+    "help": "Order of the root quaternions of a written .csv or GMR .pkl.  [default: wxyz in .csv, "
+    "xyzw in .pkl]",
+}
+"""The option of writing robots."""
 
 
 def format_flags(function: Function) -> Function:
-    """Add a flag for every format that is not written anyway, as ``formats``."""
+    """Add a flag for every format that is not written anyway, and --format, as ``formats``."""
 
     def gather(ctx: click.Context, option: click.Parameter, value: bool) -> None:
         if value:
             ctx.params.setdefault("formats", []).append(option.name)
 
+    def gather_named(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> None:
+        ctx.params.setdefault("formats", []).extend(value)
+
+    function = click.option(
+        "--format",
+        type=click.Choice(list(FORMATS)),
+        multiple=True,
+        expose_value=False,
+        callback=gather_named,
+        help="The same by name; may be given several times.",
+    )(function)
     for row in reversed(FORMATS.values()):
         if row.name != DEFAULT_FORMAT:
             told = f"Write {row.ending} too: {row.holds}."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.formats.orders import JOINT_ORDERS, QUATERNION_ORDERS
 from motionrt.runtime.formats.table import FORMATS, format_of, reader_options
 
 if TYPE_CHECKING:
@@ -44,12 +45,41 @@ _FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "type": _scale,
             "metavar": "NUMBER|guess",
-            "help": "Units per metre of a .bvh, or guess: those that make a body of human size.  "
-            "[default: 100, centimetres]",
+            "help": "Units per metre of a .bvh or .npy, or guess: those that make a body of human "
+            "size.  [default: 100, centimetres, in .bvh; 1 in .npy]",
         },
+    ),
+    "z_up": (
+        "--input-up",
+        {
+            "type": click.Choice(["y", "z"]),
+            "callback": lambda _ctx, _option, value: None if value is None else value == "z",
+            "help": "Which axis looks up in AMASS files and .npy.  [default: z in AMASS, else y]",
+        },
+    ),
+    "quaternion": (
+        "--input-quaternion",
+        {
+            "type": click.Choice(QUATERNION_ORDERS),
+            "help": "Order of a robot's root quaternions.  [default: as the robot stands]",
+        },
+    ),
+    "joint_order": (
+        "--input-joint-order",
+        {
+            "type": click.Choice(JOINT_ORDERS),
+            "help": "Order of the joints in a tracking task's .npz: of mjlab or of BeyondMimic.  "
+            "[default: as the file's links lie]",
+        },
+    ),
+    "sample": (
+        "--input-sample",
+        {"type": int, "help": "Which motion of a file that holds several, from 0."},
     ),
 }
 """Keyword of a reader -> the flag that sets it; a format without the keyword refuses it."""
+_SHORT = {"quaternion": "--quaternion", "joint_order": "--joint-order", "sample": "--sample"}
+"""Shorter spellings, where a command has no flag of that name for something else."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +141,15 @@ def flags_of(format: str) -> list[str]:
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of reading to a command, which gets them as ``reading``."""
+    return _with_options(function, ())
 
+
+def reading_options_beside(*own: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Do as `reading_options` for a command that has flags of its own, of these names."""
+    return lambda function: _with_options(function, own)
+
+
+def _with_options(function: Callable[..., Any], own: tuple[str, ...]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(*args: Any, input_format: str | None, **values: Any) -> Any:
         given = {name: values.pop(f"reading_{name}") for name in _FLAGS}
@@ -119,7 +157,8 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, reading=Reading(input_format, given), **values)
 
     for name, (flag, settings) in reversed(_FLAGS.items()):
-        command = click.option(flag, f"reading_{name}", **settings)(command)
+        short = [_SHORT[name]] if name in _SHORT and _SHORT[name] not in own else []
+        command = click.option(flag, *short, f"reading_{name}", **settings)(command)
     return click.option(
         "--input-format",
         type=click.Choice(list(FORMATS)),

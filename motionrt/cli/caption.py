@@ -10,7 +10,7 @@ import click
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import flag
-from motionrt.cli._reading import Reading, reading_options
+from motionrt.cli._reading import Reading, reading_options_beside
 
 
 @click.command("caption")
@@ -24,7 +24,7 @@ from motionrt.cli._reading import Reading, reading_options
 @flag("max-tokens", type=int, default=40, show_default=True, help="Longest answer.")
 @flag("sample", is_flag=True, help="Draw the words instead of taking the likeliest.")
 @flag("seed", type=int, help="With --sample: the same seed gives the same words.")
-@reading_options
+@reading_options_beside("--sample")
 @backend_options
 @flag("json", "as_json", is_flag=True, help="Print a machine-readable list.")
 def command(
@@ -52,9 +52,10 @@ def command(
 
     pipeline = load(find_bundle(bundle, model), backend, threads)
     clips: list[Any] = []
+    of_arrays = {k: v for k, v in reading.options.items() if k in ("sample", "scale", "z_up")}
     for path in motions:
         npy = path.suffix.lower() == ".npy" and path.is_file()
-        clips.append(read_npy_array(path) if npy else reading.read(path))
+        clips.append(read_npy_array(path, **of_arrays) if npy else reading.read(path))
     texts = pipeline.caption_many(clips, question, max_tokens=max_tokens, sample=sample, seed=seed)
     if as_json:
         rows = [{"file": str(p), "text": t} for p, t in zip(motions, texts, strict=True)]

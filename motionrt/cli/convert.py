@@ -1,4 +1,4 @@
-"""Convert motions between .npz, BVH, glTF, CSV and AMASS."""
+"""Convert motions between .npz, BVH, glTF, CSV, AMASS and robots' formats."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from typing import Any
 
 import click
 
-from motionrt.cli._reading import Reading, reading_options
+from motionrt.cli._flags import QUATERNION
+from motionrt.cli._reading import Reading, reading_options_beside
+from motionrt.runtime.formats.table import FORMATS
 
-AMASS_ENDING = "_amass.npz"
-"""Files with this ending are written as AMASS, as Kimodo names them."""
+_WRITTEN_WITH = {
+    "rest": ("bvh", "glb"),
+    "joint_names": ("bvh", "glb"),
+    "scale": ("bvh",),
+    "quaternion": ("csv", "gmr"),
+}
+"""Keyword of a writer -> the formats that take it here."""
 
 
 EXAMPLES = """\b
 motionrt convert walk.npz walk.glb --rest t-pose --joint-names mixamo
 motionrt convert walk.npz walk.bvh --fps 60 --bvh-scale 1
+motionrt convert dance.csv dance_beyondmimic.npz --fps 50
 """
 
 
@@ -39,7 +47,13 @@ motionrt convert walk.npz walk.bvh --fps 60 --bvh-scale 1
 @click.option(
     "--rest-zero", is_flag=True, help="Angles of the CSV, IN or OUT, count from G1's rest pose."
 )
-@reading_options
+@click.option(
+    "--format",
+    type=click.Choice(list(FORMATS)),
+    help="Format of OUT, where its ending does not say it.  [default: by ending]",
+)
+@click.option("--quaternion", **QUATERNION)
+@reading_options_beside("--quaternion")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     source: Path,
@@ -51,46 +65,57 @@ def command(
     amass: bool,
     y_up: bool,
     rest_zero: bool,
+    format: str | None,
+    quaternion: str | None,
     quiet: bool,
     reading: Reading,
 ) -> None:
     """Convert the motion file IN to OUT; the suffixes say from what to what.
 
-    .npz, .bvh, .glb and .gltf hold any skeleton, .vrma humanoids, .csv the robot G1 (MuJoCo's
-    qpos), AMASS .npz SMPL-X bodies, .npy HumanML3D's joint positions; an OUT that ends in
-    _amass.npz is AMASS.
+    `motionrt formats` lists them. An OUT that ends in _amass.npz is AMASS, in _mjlab.npz or
+    _beyondmimic.npz it is the robot G1 for a tracking task.
     """
     from motionrt.runtime.body.resample import resample
-    from motionrt.runtime.formats.table import format_of, reader_options
+    from motionrt.runtime.formats.table import format_of, format_to_write, reader_options
 
-    target_format = format_of(target)
-    if target_format == "npz" and (amass or target.name.endswith(AMASS_ENDING)):
-        target_format = "amass"
-    elif amass:
+    target_format = format or format_to_write(target)
+    if amass and target_format not in ("npz", "amass"):
         raise click.UsageError(f"{target}: AMASS is written as .npz")
-    if y_up and target_format != "amass" and source.suffix.lower() != ".npz":
+    target_format = "amass" if amass else target_format
+    source_format = reading.format or format_of(source)
+    own = reader_options(source_format)
+    if y_up and target_format != "amass" and source_format not in ("npz", "amass"):
         raise click.UsageError("--y-up is for AMASS files, neither IN nor OUT is one")
-    if rest_zero and "csv" not in (target_format, format_of(source)):
+    if rest_zero and "csv" not in (target_format, source_format):
         raise click.UsageError("--rest-zero is for CSV files, neither IN nor OUT is one")
+    more: dict[str, Any] = {}
+    if source_format in ("npz", "amass") and "z_up" not in reading.options:
+        more["z_up"] = not y_up
+    if "rest_zero" in own:
+        more["rest_zero"] = rest_zero
     options: dict[str, Any] = {}
-    for option, name, value, formats in [
-        ("--rest", "rest", rest, ("bvh", "glb", "gltf")),
-        ("--joint-names", "joint_names", joint_names, ("bvh", "glb", "gltf")),
-        ("--bvh-scale", "scale", bvh_scale, ("bvh",)),
+    for option, name, value in [
+        ("--rest", "rest", rest),
+        ("--joint-names", "joint_names", joint_names),
+        ("--bvh-scale", "scale", bvh_scale),
+        ("--quaternion", "quaternion", quaternion),
     ]:
         if value is None:
             continue
-        if target_format not in formats:
-            raise click.UsageError(f"{option} is for .{' and .'.join(formats)}, not {target}")
-        options[name] = value
+        formats = _WRITTEN_WITH[name]
+        if target_format in formats:
+            options[name] = value
+        elif name == "quaternion" and name in own:
+            more[name] = reading.options.get(name, value)
+        else:
+            endings = [FORMATS[known].ending for known in formats]
+            raise click.UsageError(f"{option} is for {' and '.join(endings)}, not {target}")
     if target_format == "amass":
         options["z_up"] = not y_up
     if target_format == "csv":
         options["rest_zero"] = rest_zero
 
-    own = reader_options(reading.format or format_of(source))
-    more = {"z_up": not y_up, "rest_zero": rest_zero}
-    motion = reading.read(source, **{name: more[name] for name in more if name in own})
+    motion = reading.read(source, **more)
     if fps is not None:
         motion = resample(motion, fps)
     motion.save(target, format=target_format, **options)

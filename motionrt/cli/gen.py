@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
-from motionrt.cli._flags import FamilyCommand, flag, format_flags, given_options
-from motionrt.cli._reading import Reading, reading_options
+from motionrt.cli._flags import QUATERNION, FamilyCommand, flag, format_flags, given_options
+from motionrt.cli._reading import Reading, reading_options_beside
 
 if TYPE_CHECKING:
     from motionrt.cli._output import Outputs
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     help="Where to write, without the ending.",
 )
 @format_flags
-@reading_options
+@reading_options_beside("--quaternion", "--sample")
 @flag("fps", type=float, help="Frame rate of the files.  [default: the model's]")
 @flag("rest", type=click.Choice(["neutral", "t-pose"]), help="Rest pose of BVH and glTF.")
 @flag(
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     help="Name the joints of BVH and glTF as engines map them.",
 )
 @flag("bvh-scale", type=float, help="BVH units a metre.  [default: 100, centimetres]")
+@flag("quaternion", **QUATERNION)
 @flag(
     "text-encoder-url",
     help="Text-encoder server to ask for embeddings (motionrt serve-text, or Kimodo's own), "
@@ -92,6 +93,7 @@ def command(
     rest: str | None,
     joint_names: str | None,
     bvh_scale: float | None,
+    quaternion: str | None,
     text_encoder_url: str | None,
     backend: str,
     threads: int,
@@ -128,7 +130,9 @@ def command(
             options[name] = _read(options[name], reading)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
     rig: dict[str, Any] = {"rest": rest, "joint_names": joint_names}
+    robot: dict[str, Any] = {"quaternion": quaternion}
     settings = {"bvh": {**rig, "scale": bvh_scale}, "glb": rig, "gltf": rig}
+    settings |= {"csv": robot, "gmr": robot}
     outputs = _outputs(pipeline.skeleton, formats, settings, fps)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
@@ -180,7 +184,7 @@ def _outputs(
 
     extra = skeleton.extra_formats
     for name in asked:
-        if FORMATS[name].one_body and name not in extra:
+        if not FORMATS[name].holds_body(extra):
             raise click.UsageError(
                 f"--{name} holds {FORMATS[name].holds}; this model makes {skeleton.name}"
             )

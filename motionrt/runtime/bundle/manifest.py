@@ -16,7 +16,7 @@ import msgspec
 
 from motionrt.runtime.bundle.schema_1 import upgraded
 from motionrt.runtime.errors import BundleError
-from motionrt.runtime.files import atomic_file
+from motionrt.runtime.files import atomic_file, refuse_lfs_pointer
 
 SCHEMA = 2
 """Version of the format that is written. Version 1 is read as well, others are refused."""
@@ -148,6 +148,7 @@ class Bundle:
                 raise BundleError(f"{path}: missing from the bundle; export or copy it again")
             size = path.stat().st_size
             if size != info.size:
+                refuse_lfs_pointer(path, BundleError)
                 raise BundleError(
                     f"{path}: {size} bytes, should be {info.size}; export or copy the bundle again"
                 )
@@ -199,6 +200,7 @@ def _read(folder: Path) -> Manifest:
     path = folder / FILE_NAME
     if not folder.is_dir():
         raise BundleError(f"{folder}: no such bundle; make one with: motionrt export")
+    refuse_lfs_pointer(path, BundleError)
     try:
         document = msgspec.json.decode(path.read_bytes())
     except FileNotFoundError:

@@ -12,7 +12,6 @@ right_ankle_roll left_shoulder_yaw right_shoulder_yaw left_elbow right_elbow lef
 right_wrist_roll left_wrist_pitch right_wrist_pitch left_wrist_yaw right_wrist_yaw
 """
 """Breadth first over the tree of links, as Isaac Sim lists the articulation of G1's URDF."""
-JOINT_ORDERS = ("mujoco", "isaac")
 
 
 def joint_names(order: str) -> tuple[str, ...]:

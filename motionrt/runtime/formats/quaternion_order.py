@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.formats.orders import QUATERNION_ORDERS
 
-ORDERS = ("wxyz", "xyzw")
 _UPRIGHT_RAD = np.pi / 4
 _MARGIN = 0.25
 """So much of the frames must speak for an order before it is taken against the usual one."""
@@ -33,7 +33,7 @@ def to_wxyz(
         taken = usual
     if documented and taken == usual:
         return in_wxyz(values, taken), None
-    other = ORDERS[1 - ORDERS.index(taken)]
+    other = QUATERNION_ORDERS[1 - QUATERNION_ORDERS.index(taken)]
     note = (
         f"the root quaternions are read as {' '.join(taken)} ({why}); if they are "
         f"{' '.join(other)}, say --input-quaternion {other}"
@@ -43,18 +43,18 @@ def to_wxyz(
 
 def _standing(values: NDArray[np.float64]) -> tuple[str | None, str]:
     """Return the order in which the robot stands, if only one is such, and why it is taken."""
-    leans = {order: _lean(in_wxyz(values, order)) for order in ORDERS}
-    upright = {order: float(np.mean(leans[order] < _UPRIGHT_RAD)) for order in ORDERS}
-    best = max(ORDERS, key=upright.__getitem__)
+    leans = {order: _lean(in_wxyz(values, order)) for order in QUATERNION_ORDERS}
+    upright = {order: float(np.mean(leans[order] < _UPRIGHT_RAD)) for order in QUATERNION_ORDERS}
+    best = max(QUATERNION_ORDERS, key=upright.__getitem__)
     if upright[best] - min(upright.values()) >= _MARGIN:
         return best, "so the robot stands, and otherwise not"
     if upright[best] < 0.5:
         return None, "the usual order, the robot stands in neither"
-    mean = {order: float(np.mean(leans[order])) for order in ORDERS}
-    best = min(ORDERS, key=mean.__getitem__)
+    mean = {order: float(np.mean(leans[order])) for order in QUATERNION_ORDERS}
+    best = min(QUATERNION_ORDERS, key=mean.__getitem__)
     if max(mean.values()) > 2 * mean[best] + _AT_REST_RAD:
         return best, "so the robot stands straighter"
-    for order in ORDERS:
+    for order in QUATERNION_ORDERS:
         w, *_, z = in_wxyz(values[:1], order)[0]
         if leans[order][0] < _AT_REST_RAD and 2 * np.arctan2(abs(z), abs(w)) < _AT_REST_RAD:
             return order, "so the robot faces ahead at first, and otherwise back"
@@ -63,8 +63,8 @@ def _standing(values: NDArray[np.float64]) -> tuple[str | None, str]:
 
 def checked_order(told: str) -> str:
     """Return an order that was given; InputError if it is none."""
-    if told not in ORDERS:
-        raise InputError(f"quaternion is {told!r}, it must be {' or '.join(ORDERS)}")
+    if told not in QUATERNION_ORDERS:
+        raise InputError(f"quaternion is {told!r}, it must be {' or '.join(QUATERNION_ORDERS)}")
     return told
 
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.files import atomic_file
+from motionrt.runtime.files import atomic_file, refuse_lfs_pointer
 from motionrt.runtime.text.prompt import clean_prompt
 
 FORMAT, VERSION = "motionrt-prompt-book", "1"
@@ -114,6 +114,7 @@ class PromptBook:
     def load(path: str | os.PathLike[str]) -> PromptBook:
         """Read a book; InputError if the file is none, or damaged."""
         place = str(path)
+        refuse_lfs_pointer(path)
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}

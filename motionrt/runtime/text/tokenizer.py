@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from motionrt.runtime.errors import BundleError
+from motionrt.runtime.files import refuse_lfs_pointer
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class TextTokenizer:
         """Load a tokenizer.json, or take its bytes; BundleError if it is none."""
         self.rules = rules if isinstance(rules, TextRules) else TextRules.from_dict(rules)
         place = "tokenizer.json" if isinstance(tokenizer_json, bytes) else str(tokenizer_json)
+        if not isinstance(tokenizer_json, bytes):
+            refuse_lfs_pointer(tokenizer_json, BundleError)
         try:
             data = (
                 tokenizer_json

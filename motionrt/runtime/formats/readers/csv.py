@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from motionrt.runtime.body.g1 import NUM_COLUMNS, g1_hinges
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.formats.quaternion_order import ORDERS
+from motionrt.runtime.formats.orders import QUATERNION_ORDERS
 from motionrt.runtime.formats.readers.npz import DEFAULT_FPS
 from motionrt.runtime.formats.readers.qpos import motion_from_qpos
 
@@ -97,7 +97,7 @@ def _columns_of_names(words: list[str], where: str) -> tuple[list[int], str]:
         raise InputError(f"{where} names {len(names)} columns, G1's qpos has {NUM_COLUMNS}")
     turn = names[start + 3 : start + 7]
     letters = "".join(re.sub(r"[^a-z]", "", name)[-1:] for name in turn)
-    if letters not in ORDERS:
+    if letters not in QUATERNION_ORDERS:
         raise InputError(
             f"{where} names columns ({', '.join(turn)}) where G1's qpos has a quaternion; if they "
             "are one, delete that line"

@@ -9,7 +9,8 @@ from motionrt.runtime.body.g1 import motion_arrays_from_qpos
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.formats.quaternion_order import ORDERS, to_wxyz
+from motionrt.runtime.formats.orders import QUATERNION_ORDERS
+from motionrt.runtime.formats.quaternion_order import to_wxyz
 
 
 def motion_from_qpos(
@@ -18,13 +19,13 @@ def motion_from_qpos(
     fps: float,
     *,
     rest_zero: bool = False,
-    usual: str = ORDERS[0],
+    usual: str = QUATERNION_ORDERS[0],
     documented: bool = False,
 ) -> Motion:
     """Make a motion of rows of qpos (T, 36), its quaternions in an order that may not be known.
 
-    quaternion, usual and documented are as `to_wxyz` takes them; rest_zero says that the angles are measured
-    from the skeleton's rest pose. InputError names the first frame that is wrong.
+    quaternion, usual and documented are as `to_wxyz` takes them; rest_zero says that the angles are
+    measured from the skeleton's rest pose. InputError names the first frame that is wrong.
     """
     if not np.isfinite(table).all():
         frame = int(np.argwhere(~np.isfinite(table))[0][0])

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from motionrt.runtime.body.g1 import link_states
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.formats.g1_joint_orders import JOINT_ORDERS, columns, joint_names
+from motionrt.runtime.formats.g1_joint_orders import columns, joint_names
+from motionrt.runtime.formats.orders import JOINT_ORDERS
 from motionrt.runtime.formats.readers.arrays import read_arrays
 from motionrt.runtime.formats.readers.qpos import motion_from_qpos
 
@@ -95,7 +96,7 @@ def _order(
     names = tuple(str(name) for name in np.atleast_1d(arrays["joint_names"]).reshape(-1)[:100])
     if set(names) != set(wanted) or len(names) != len(wanted):
         missing = next((name for name in wanted if name not in names), "and no others")
-        raise InputError(f"joint_names are not G1's 29: no {missing}; give --joint-order")
+        raise InputError(f"joint_names are not G1's 29: no {missing}; give --input-joint-order")
     return columns(wanted, names), None
 
 
@@ -116,7 +117,8 @@ def _posing_order(
     other = JOINT_ORDERS[1 - JOINT_ORDERS.index(best)]
     note = (
         f"joints are taken in {best} order: so links are {apart[best] * 100:.1f} cm from where "
-        f"the file has them, in {other} order {apart[other] * 100:.1f}; --joint-order says another"
+        f"the file has them, in {other} order {apart[other] * 100:.1f}; "
+        f"--input-joint-order {other} reads them so all the same"
     )
     return orders[best], note
 

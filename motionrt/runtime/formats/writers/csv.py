@@ -10,7 +10,8 @@ from motionrt.runtime.body.g1 import qpos
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.formats.quaternion_order import ORDERS, checked_order
+from motionrt.runtime.formats.orders import QUATERNION_ORDERS
+from motionrt.runtime.formats.quaternion_order import checked_order
 
 
 def write_csv(
@@ -18,7 +19,7 @@ def write_csv(
     path: str | os.PathLike[str],
     *,
     rest_zero: bool = False,
-    quaternion: str = ORDERS[0],
+    quaternion: str = QUATERNION_ORDERS[0],
 ) -> None:
     """Write 36 columns without a header: root x y z, root quaternion, 29 hinge angles.
 
@@ -32,7 +33,7 @@ def write_csv(
         motion.local_rot_mats,
         motion.root_positions,
         rest_zero=rest_zero,
-        quaternion_first=checked_order(quaternion) == ORDERS[0],
+        quaternion_first=checked_order(quaternion) == QUATERNION_ORDERS[0],
     )
     with atomic_file(path) as temporary:
         np.savetxt(temporary, table, delimiter=",")  # "%.18e", as Kimodo writes it

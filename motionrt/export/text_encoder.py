@@ -38,6 +38,7 @@ from motionrt.models.projector import Projector
 from motionrt.models.text_encoder import TextEncoder
 from motionrt.runtime.bundle.manifest import AxisInfo
 from motionrt.runtime.errors import BundleError, CheckpointError, InputError
+from motionrt.runtime.files import refuse_lfs_pointer
 from motionrt.runtime.text.tokenizer import TextRules, TextTokenizer
 
 LLM2VEC_FOLDERS = ("base", "mntp", "supervised")
@@ -436,6 +437,7 @@ def _check_tokenizer(source: TextEncoderSource, places: Sequence[Path]) -> None:
 
 
 def _tokenizer_bytes(place: Path) -> bytes:
+    refuse_lfs_pointer(place / "tokenizer.json", CheckpointError)
     try:
         return (place / "tokenizer.json").read_bytes()
     except OSError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.files import refuse_lfs_pointer
 
 _MISSING: Any = object()
 
@@ -23,6 +24,7 @@ class InterpolatedYaml:
         from omegaconf import DictConfig, OmegaConf
 
         self.path = Path(path)
+        refuse_lfs_pointer(path, CheckpointError)
         try:
             values = OmegaConf.load(self.path)
         except OSError as error:

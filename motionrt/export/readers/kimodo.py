@@ -16,7 +16,9 @@ from torch import Tensor
 from motionrt.export.readers.weights import Weights, load_pickled, open_safetensors
 from motionrt.models.kimodo import LOCAL_ROOT_WIDTH, ROOT_WIDTH, Kimodo, KimodoConfig, MotionStats
 from motionrt.models.layers import ACTIVATIONS
-from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.errors import CheckpointError, InputError
+from motionrt.runtime.files import refuse_lfs_pointer
+from motionrt.runtime.formats.readers.arrays import read_array
 
 SKELETONS = {
     "SOMASkeleton30": ("soma30", 30),
@@ -126,6 +128,7 @@ class _Settings:
         self.path = path
         if not path.is_file():
             raise CheckpointError(f"{path}: missing; is this a Kimodo checkpoint directory?")
+        refuse_lfs_pointer(path, CheckpointError)
         try:
             runtime_keys = {"checkpoint_dir": str(path.parent.resolve()), "text_encoder": None}
             merged = OmegaConf.merge(OmegaConf.load(path), runtime_keys)
@@ -212,12 +215,12 @@ def _read_stats(folder: Path, config: KimodoConfig) -> MotionStats:
 
 def _read_array(path: Path, width: int) -> Tensor:
     """Read (width,) finite numbers as float32: cast before any arithmetic, as in training."""
+    if not path.exists():
+        raise CheckpointError(f"{path}: missing; statistics are part of a checkpoint")
     try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: missing; statistics are part of a checkpoint") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path}: damaged ({error})") from error
+        array = read_array(path)
+    except InputError as error:
+        raise CheckpointError(str(error)) from error
     if array.shape != (width,):
         raise CheckpointError(f"{path}: shape {array.shape}, should be ({width},)")
     if array.dtype.kind != "f" or not np.isfinite(array).all():

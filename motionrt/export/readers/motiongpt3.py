@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from motionrt.export.readers.safe_pickle import open_pickled
 from motionrt.export.readers.weights import Weights, read_json
 from motionrt.models.motion_vae import MotionVae, MotionVaeConfig
 from motionrt.models.motiongpt3 import MotionGpt3, MotionGpt3Config
-from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.errors import CheckpointError, InputError
+from motionrt.runtime.files import refuse_lfs_pointer
+from motionrt.runtime.formats.readers.arrays import read_array
 
 NUM_FEATURES = 263
 """Features a frame of HumanML3D, the representation that the released models speak."""
@@ -85,6 +88,7 @@ def read_motiongpt3(checkpoint: Path, config: Path, deps: Path) -> MotionGpt3Che
         tokenizer = folder / "tokenizer.json"
         if not tokenizer.is_file():
             raise CheckpointError(f"{tokenizer}: no such file; it comes with the checkpoint")
+        refuse_lfs_pointer(tokenizer, CheckpointError)
         if lm_config.has_null_condition and "lm.fake_latent" not in weights.shapes:
             weights = _with_zeros(weights, "lm.fake_latent", _null_shape(lm_config))
     guided = lm_config is not None and lm_config.has_null_condition
@@ -193,9 +197,11 @@ def _config(
         raise CheckpointError(
             f"{language_path}: activation {language['activation_function']}, only gelu_new is known"
         )
-    data = str(settings.get("vae.mldvae.params.datatype", "humanml3d")).lower()
-    if data not in LATENT_SCALES:
-        raise CheckpointError(f"{settings.path}: data type {data}, not {', '.join(LATENT_SCALES)}")
+    # In upstream's merged configs it is a class's name, and the code asks for "motionx" in it.
+    told = str(settings.get("vae.mldvae.params.datatype", "")).lower()
+    data = "motionx" if "motionx" in told else "humanml3d"
+    if re.search(r"\bkit", told):
+        raise CheckpointError(f"{settings.path}: data type {told}, not {', '.join(LATENT_SCALES)}")
     scaled = bool(settings.get("lm_ablation.with_vae_latent_norm", True))
     guided = _number(settings, "lm_ablation.guidance_scale", 1.0) > 1
     zeros = guided and settings.get("lm_ablation.fake_latent_mode", "") == "all_zero"
@@ -253,9 +259,9 @@ def _read_stats(places: Iterable[Path]) -> tuple[NDArray[np.float32], NDArray[np
 
 def _read_row(path: Path, positive: bool = False) -> NDArray[np.float32]:
     try:
-        row = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path}: no .npy file ({error})") from error
+        row = read_array(path)
+    except InputError as error:
+        raise CheckpointError(str(error)) from error
     if row.shape != (NUM_FEATURES,) or row.dtype.kind != "f":
         raise CheckpointError(
             f"{path}: {row.dtype} {row.shape}, should be ({NUM_FEATURES},) floats"

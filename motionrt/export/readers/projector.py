@@ -1,22 +1,42 @@
 """Read a projector: safetensors with metadata, or a torch state dict.
 
-A torch file may hold the state dict itself, or nest it under ``state_dict``, ``model`` or
-``projection``; all names may share one prefix. The kind follows from the names.
+A torch file may hold the state dict itself, or nest it as training code does (``state_dict``,
+``model_state_dict``, ``weights``…) beside an optimizer's or a trainer's own; nothing in it is
+executed. All names may share one prefix. The kind follows from the names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from motionrt.export.readers.safe_pickle import StandIn, StoredTensor, is_archive, read_checkpoint
 from motionrt.export.readers.weights import Weights, load_pickled, open_safetensors
 from motionrt.models.projector import Projector, ProjectorConfig, make_projector
 from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.files import refuse_lfs_pointer
 
-NESTS = ("state_dict", "model", "projection", "projector")
+PROJECTOR_NAMES = ("projector", "projection", "proj")
+"""What a projector is called in a checkpoint that holds other modules too."""
+NESTS = (
+    "model_state_dict",
+    "state_dict",
+    *PROJECTOR_NAMES,
+    "projector_state_dict",
+    "model",
+    "net",
+    "weights",
+    "params",
+    "module",
+)
+"""What training code calls the state dict; the first that fits is taken, then any other."""
+_DEEPEST = 5
+_TENSORS = (Tensor, StoredTensor)
+_LAYER = re.compile(r"(?P<stem>.{0,200}?)(?P<number>\d{1,4})\.(?P<part>weight|bias)")
 DEFAULT_NUM_HEADS = 8
 """Heads of an attention projector that does not say: a state dict does not show them."""
 SIGNATURES = {
@@ -43,44 +63,130 @@ def read_projector(path: Path, num_heads: int | None = None) -> tuple[Projector,
     """
     if path.suffix == ".safetensors":
         stored, metadata = open_safetensors(path)
+        stored = _renamed(stored) or stored
     else:
-        state = _state_dict(load_pickled(path), path)
-        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        stored, metadata = Weights(path, shapes, state.__getitem__), {}
-    stored = _without_prefix(stored)
+        stored, metadata = _of_torch_file(path), {}
     config = _config(stored, metadata, num_heads)
     module = make_projector(config)
     stored.fill(module)
     return module.eval(), metadata
 
 
-def _state_dict(value: object, path: Path) -> dict[str, Tensor]:
-    while isinstance(value, Mapping) and len(nests := [key for key in NESTS if key in value]) == 1:
-        inner = value[nests[0]]
-        if not isinstance(inner, Mapping):
-            break
-        value = inner
-    if not isinstance(value, Mapping) or not value:
+def _of_torch_file(path: Path) -> Weights:
+    """Find the projector in a torch file: a state dict that has a projector's names."""
+    refuse_lfs_pointer(path, CheckpointError)
+    content = read_checkpoint(path) if is_archive(path) else load_pickled(path)
+    if isinstance(content, StandIn):
+        raise CheckpointError(
+            f"{path}: holds {content.source or 'an object'} and was not loaded; save a state_dict()"
+        )
+    states = _state_dicts(content)
+    weights = [_weights(state, path) for state in states]
+    if not weights:
         raise CheckpointError(f"{path}: holds no state dict")
-    if not all(isinstance(name, str) and isinstance(t, Tensor) for name, t in value.items()):
+    for find in (_renamed, _projector_among_others):
+        for stored in weights:
+            found = find(stored)
+            if found is not None:
+                return _of_floats(found)
+    if len(weights[0].shapes) < len(states[0]):
         raise CheckpointError(f"{path}: holds no state dict: not every entry is a named tensor")
-    state: dict[str, Tensor] = dict(value)
-    foreign = [name for name, tensor in state.items() if not tensor.is_floating_point()]
-    if foreign:
-        raise CheckpointError(f"{path}: {foreign[0]} is {state[foreign[0]].dtype}, expected float")
-    return {name: tensor.to(torch.float32) for name, tensor in state.items()}
+    return weights[0]
 
 
-def _without_prefix(stored: Weights) -> Weights:
-    """Take off the one prefix that all names share, if the kind is found beneath it."""
+def _state_dicts(content: Any) -> list[dict[Any, Any]]:
+    """Return all that may be a state dict, the least nested and those of usual names first."""
+    found: list[dict[Any, Any]] = []
+    level, seen = [content], set()
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for value in level:
+            if not isinstance(value, dict) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if any(isinstance(item, _TENSORS) for item in value.values()):
+                found.append(value)
+            below += [value[name] for name in NESTS if name in value]
+            below += [item for name, item in value.items() if not _is_optimizers(name)]
+        level = below
+    return found
+
+
+def _is_optimizers(name: Any) -> bool:
+    return isinstance(name, str) and "optim" in name
+
+
+def _weights(state: dict[Any, Any], path: Path) -> Weights:
+    tensors = {
+        name: value
+        for name, value in state.items()
+        if isinstance(name, str) and isinstance(value, _TENSORS)
+    }
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+    def load(name: str) -> Tensor:
+        tensor = tensors[name]
+        return tensor.load() if isinstance(tensor, StoredTensor) else tensor
+
+    return Weights(path, shapes, load)
+
+
+def _of_floats(stored: Weights) -> Weights:
+    """Return the projector's weights, whose numbers must be floats."""
+    for name in stored.shapes:
+        dtype = stored.load(name).dtype
+        if not dtype.is_floating_point:
+            raise CheckpointError(f"{stored.place}: {name} is {dtype}, expected float")
+    return Weights(stored.place, stored.shapes, lambda name: stored.load(name).to(torch.float32))
+
+
+def _renamed(stored: Weights) -> Weights | None:
+    """Take off the one prefix that all names share, and other names of an MLP's two layers.
+
+    None if what is left is no kind of projector.
+    """
     names = set(stored.shapes)
     for signature in SIGNATURES.values():
         for known in signature:
             for name in names:
                 prefix = name.removesuffix(known)
-                if prefix and prefix != name and names == {prefix + n for n in signature}:
+                if prefix + known == name and names == {prefix + n for n in signature}:
                     return stored.renamed(lambda full, prefix=prefix: full.removeprefix(prefix))  # type: ignore[misc]
-    return stored
+    return _of_two_layers(stored)
+
+
+def _of_two_layers(stored: Weights) -> Weights | None:
+    """Rename an MLP's two layers, of an nn.Sequential (0 and 2) or numbered (fc1 and fc2)."""
+    layers = {name: match for name in stored.shapes if (match := _LAYER.fullmatch(name))}
+    numbers = sorted({int(match["number"]) for match in layers.values()})
+    stems = {match["stem"] for match in layers.values()}
+    if not len(layers) == len(stored.shapes) == 4 or len(stems) != 1 or len(numbers) != 2:
+        return None
+    stem = stems.pop()
+    if (not stem or stem.endswith(".")) and numbers[1] - numbers[0] < 2:
+        return None  # a sequence without an activation between is no MLP
+    new = {numbers[0]: "proj.0", numbers[1]: "proj.2"}
+    return stored.renamed(lambda name: f"{new[int(layers[name]['number'])]}.{layers[name]['part']}")
+
+
+def _projector_among_others(stored: Weights) -> Weights | None:
+    """Find a projector by what it is called beside other modules' tensors."""
+    for called in PROJECTOR_NAMES:
+        prefixes = {
+            name[: at + len(called) + 1]
+            for name in stored.shapes
+            if (at := name.find(f"{called}.")) >= 0 and (at == 0 or name[at - 1] == ".")
+        }
+        for prefix in sorted(prefixes, key=len):
+            below = stored.renamed(
+                lambda name, prefix=prefix: (  # type: ignore[misc]
+                    name.removeprefix(prefix) if name.startswith(prefix) else None
+                )
+            )
+            found = _renamed(below)
+            if found is not None:
+                return found
+    return None
 
 
 def _config(stored: Weights, metadata: dict[str, str], num_heads: int | None) -> ProjectorConfig:

@@ -52,6 +52,7 @@ _LOCAL_HEADER = struct.Struct("<26xHH")
 """A zip member's local header up to the lengths of its name and of its extra field."""
 _LARGEST_PICKLE = 256 << 20
 _LARGEST_RANK = 64
+_DEEPEST_NEST = 4
 _LARGEST_REPEAT = 1 << 20
 """How many numbers a tensor may have that are fewer in its data, one step of 0 apart."""
 
@@ -224,6 +225,15 @@ class _TorchUnpickler(InertUnpickler):
         return self._archive.storage(key, dtype)
 
 
+def is_archive(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file begins as a zip archive does: torch's own layout since 1.6."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False
+
+
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     """Read a checkpoint file as plain containers, ``StoredTensor`` and ``StandIn``.
 
@@ -241,11 +251,13 @@ def read_state_dict(
 ) -> dict[str, StoredTensor]:
     """Return the tensors of a checkpoint: those under key if it has one, else at the top.
 
-    Entries that are no tensors are left out. CheckpointError as for ``read_checkpoint``, and if no
-    tensor is found.
+    Older files nest key within key. Entries that are no tensors are left out. CheckpointError as
+    for ``read_checkpoint``, and if no tensor is found.
     """
     content = read_checkpoint(path)
-    if isinstance(content, dict) and isinstance(content.get(key), dict):
+    for _ in range(_DEEPEST_NEST):
+        if not isinstance(content, dict) or not isinstance(content.get(key), dict):
+            break
         content = content[key]
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds no state dict")

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.files import refuse_lfs_pointer
 
 FLOAT_TYPES = {"F64", "F32", "F16", "BF16"}
 
@@ -88,6 +89,7 @@ class Weights:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; CheckpointError if there is none."""
+    refuse_lfs_pointer(path, CheckpointError)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -101,6 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def open_safetensors(path: Path) -> tuple[Weights, dict[str, str]]:
     """Open one safetensors file; return its tensors and its string metadata."""
+    refuse_lfs_pointer(path, CheckpointError)
     try:
         handle: Any = safe_open(path, framework="pt", device="cpu")
         slices = {name: handle.get_slice(name) for name in handle.keys()}
@@ -153,6 +156,7 @@ def open_checkpoint(directory: Path, stem: str = "model") -> Weights:
 
 def load_pickled(path: Path) -> Any:
     """Return what a ``.pt`` file holds, tensors and plain containers only, no code."""
+    refuse_lfs_pointer(path, CheckpointError)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -161,7 +165,7 @@ def load_pickled(path: Path) -> Any:
         raise CheckpointError(
             f"{path}: holds something other than tensors (or is damaged) and was not loaded"
         ) from None
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError) as error:
+    except Exception as error:  # a damaged pickle fails in any way it likes
         raise CheckpointError(f"{path}: no torch file ({_one_line(error)})") from None
 
 

@@ -217,10 +217,12 @@ def _read_array(path: Path, width: int) -> Tensor:
     """Read (width,) finite numbers as float32: cast before any arithmetic, as in training."""
     if not path.exists():
         raise CheckpointError(f"{path}: missing; statistics are part of a checkpoint")
+    refuse_lfs_pointer(path, CheckpointError)
     try:
         array = read_array(path)
     except InputError as error:
-        raise CheckpointError(str(error)) from error
+        reason = str(error).removeprefix(f"{path}: ")
+        raise CheckpointError(f"{path}: damaged ({reason})") from error
     if array.shape != (width,):
         raise CheckpointError(f"{path}: shape {array.shape}, should be ({width},)")
     if array.dtype.kind != "f" or not np.isfinite(array).all():

@@ -259,6 +259,7 @@ def _read_stats(places: Iterable[Path]) -> tuple[NDArray[np.float32], NDArray[np
 
 def _read_row(path: Path, positive: bool = False) -> NDArray[np.float32]:
     try:
+        refuse_lfs_pointer(path, CheckpointError)
         row = read_array(path)
     except InputError as error:
         raise CheckpointError(str(error)) from error

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from robots import dance
 
-from motionrt.runtime.body.g1 import g1_hinges, motion_arrays_from_qpos, qpos
+from motionrt.runtime.body.g1 import g1_hinges, link_states, motion_arrays_from_qpos, qpos
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton, skeleton_asset
 
@@ -81,3 +82,28 @@ def test_robots_stand_where_mujoco_has_them(model: Any, seed: int) -> None:
     np.testing.assert_allclose(
         motion.posed_joints, mujoco_positions(model, again), rtol=0, atol=1e-4
     )
+
+
+def test_links_move_as_in_mujoco(model: Any) -> None:
+    """The positions, turns and velocities of the links are a simulator's for the same qvel."""
+    rows, states = dance().rows, link_states(dance().rows, 50)
+    links = [0, *g1_hinges().joints]
+    names = [load_skeleton("g1").joint_names[joint] for joint in links]
+    data = mujoco.MjData(model)
+    for frame in (0, 1, 20, 39):
+        turn = np.zeros(9)
+        mujoco.mju_quat2Mat(turn, rows[frame, 3:7])
+        data.qpos[:] = rows[frame]
+        data.qvel[:3] = states.linear_velocities[frame, 0]
+        data.qvel[3:6] = turn.reshape(3, 3).T @ states.angular_velocities[frame, 0]
+        data.qvel[6:] = states.hinge_velocities[frame]
+        mujoco.mj_forward(model, data)
+        for link, name in enumerate(names):
+            body, twist = data.body(name), np.zeros(6)
+            kind = mujoco.mjtObj.mjOBJ_XBODY
+            mujoco.mj_objectVelocity(model, data, kind, body.id, twist, 0)
+            np.testing.assert_allclose(states.positions[frame, link], body.xpos, atol=1e-5)
+            cosine = abs(states.quaternions[frame, link] @ body.xquat)
+            np.testing.assert_allclose(cosine, 1, atol=1e-5)
+            np.testing.assert_allclose(states.angular_velocities[frame, link], twist[:3], atol=1e-3)
+            np.testing.assert_allclose(states.linear_velocities[frame, link], twist[3:], atol=1e-3)

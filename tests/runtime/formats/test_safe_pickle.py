@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from robots import other_numpy
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.safe_pickle import (
@@ -38,13 +39,6 @@ class Config:
 
 def load(program: bytes) -> Any:
     return unpickle(io.BytesIO(program), Path("clip.pkl"), len(program))
-
-
-def other_numpy(data: bytes) -> bytes:
-    """Name NumPy's modules as the other major version does (protocol 2 and below: text)."""
-    if b"numpy._core" in data:
-        return data.replace(b"cnumpy._core.", b"cnumpy.core.")
-    return data.replace(b"cnumpy.core.", b"cnumpy._core.")
 
 
 @pytest.mark.parametrize("protocol", range(6))

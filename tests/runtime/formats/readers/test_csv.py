@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 """G1's qpos in CSV, as different people write it."""
 
 import codecs

@@ -1,3 +1,4 @@
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from places import DATA
+from robots import dance
 
 from motionrt.cli.main import main
 from motionrt.runtime.body.g1 import motion_arrays_from_qpos
@@ -100,6 +102,11 @@ def test_rates_scales_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["a.npz", "b.vrma", "--rest", "t-pose"], 2, "--rest is for .bvh and .glb"),
         (["a.npz", "here/"], 1, "unknown suffix"),
         (["a.npz"], 2, "OUT"),
+        (["a.npz", "b.bvh", "--format", "gmr"], 1, "the motion is on smplx22"),
+        (["a.npz", "b_mjlab.npz"], 1, "the motion is on smplx22"),
+        (["a.npz", "b.npz", "--format", "fbx"], 2, "--format"),
+        (["a.npz", "b.npz", "--sample", "1"], 1, "--input-sample is for npy"),
+        (["a.npz", "b.bvh", "--joint-order", "random"], 2, "--joint-order"),
     ],
 )
 def test_mistakes_are_one_clear_line(
@@ -189,3 +196,81 @@ def test_vrm_animations_and_text_gltf(tmp_path: Path) -> None:
     (tmp_path / "e").write_bytes((tmp_path / "b.vrma").read_bytes())
     back = ["convert", tmp_path / "e", tmp_path / "f.bvh", "--input-format", "vrma"]
     assert run(*back) == 0
+
+
+FIELD = DATA / "field"
+
+
+def test_robots_go_between_what_they_are_trained_on(tmp_path: Path) -> None:
+    dance().motion.save(tmp_path / "a.npz")
+    steps = ["a.npz", "b.pkl", "c_mjlab.npz", "d_beyondmimic.npz", "e.csv", "f.npz"]
+    for source, target in itertools.pairwise(steps):
+        rate = ["--input-fps", "50"] if source == "e.csv" else []
+        assert run("convert", tmp_path / source, tmp_path / target, *rate, "--quiet") == 0
+    last = Motion.load(tmp_path / "f.npz")
+    assert last.fps == 50
+    np.testing.assert_allclose(last.posed_joints, dance().motion.posed_joints, rtol=0, atol=1e-4)
+
+
+def test_a_format_is_named_where_an_ending_does_not_say_it(tmp_path: Path) -> None:
+    dance().motion.save(tmp_path / "a.npz")
+    target = tmp_path / "clip.dat"
+    for name in ("gmr", "mjlab", "beyondmimic", "csv", "npz"):
+        assert run("convert", tmp_path / "a.npz", target, "--format", name) == 0
+        options = ["--input-format", name, *(["--input-fps", 50] if name == "csv" else [])]
+        assert run("convert", target, tmp_path / "b.npz", *options) == 0
+        again = Motion.load(tmp_path / "b.npz")
+        np.testing.assert_allclose(again.posed_joints, dance().motion.posed_joints, atol=1e-4)
+    assert run("convert", tmp_path / "a.npz", tmp_path / "c.npz", "--format", "beyondmimic") == 0
+    assert "joint_pos" in np.load(tmp_path / "c.npz").files
+
+
+def test_quaternion_orders_go_in_and_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wxyz, xyzw = (FIELD / "csv_quaternion_xyzw" / f"{order}.csv" for order in ("wxyz", "xyzw"))
+    want = Motion.load(wxyz).posed_joints
+    for given in ([], ["--quaternion", "xyzw"], ["--input-quaternion", "xyzw"]):
+        assert run("convert", xyzw, tmp_path / "a.npz", *given) == 0
+        assert ("read as x y z w" in capsys.readouterr().err) == (not given)
+        np.testing.assert_allclose(Motion.load(tmp_path / "a.npz").posed_joints, want, atol=1e-5)
+    for source, given, like in [
+        (xyzw, ["--input-quaternion", "xyzw", "--quaternion", "wxyz"], wxyz),
+        (xyzw, ["--input-quaternion", "xyzw"], wxyz),
+        (wxyz, ["--quaternion", "xyzw"], xyzw),
+        (xyzw, ["--quaternion", "xyzw"], xyzw),
+    ]:
+        assert run("convert", source, tmp_path / "b.csv", *given) == 0
+        rows, told = (np.loadtxt(path, delimiter=",") for path in (tmp_path / "b.csv", like))
+        np.testing.assert_allclose(rows, told, rtol=0, atol=1e-5)
+    capsys.readouterr()
+    assert run("info", xyzw, "--quaternion", "xyzw") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_field_files_of_arrays_are_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("convert", FIELD / "amass_smplx_stageii" / "stageii.npz", tmp_path / "a.bvh") == 0
+    assert "3 frames, 120 fps, smplx22" in capsys.readouterr().out
+    results = FIELD / "npy_mdm_results" / "results.npy"
+    assert run("convert", results, tmp_path / "b.bvh", "--sample", "0") == 0
+    assert run("convert", results, tmp_path / "b.bvh", "--sample", "1") == 1
+    assert "sample 1: it holds one motion" in capsys.readouterr().err
+    assert run("info", FIELD / "lfs_pointer" / "walk.npy") == 1
+    assert "git lfs pull" in capsys.readouterr().err
+
+
+def test_units_and_axes_of_joints_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joints = Motion.load(FIELD / "npy_mdm_results" / "results.npy").posed_joints
+    z_up = np.stack([-joints[..., 0], joints[..., 2], joints[..., 1]], axis=-1) * 100
+    np.save(tmp_path / "a.npy", z_up)
+    assert run("convert", tmp_path / "a.npy", tmp_path / "b.npz") == 0
+    error = capsys.readouterr().err
+    assert "--input-scale 100" in error and "--input-up z" in error
+    told = ["--input-scale", 100, "--input-up", "z"]
+    assert run("convert", tmp_path / "a.npy", tmp_path / "b.npz", *told) == 0
+    assert capsys.readouterr().err == ""
+    np.testing.assert_allclose(Motion.load(tmp_path / "b.npz").posed_joints, joints, atol=1e-5)

@@ -126,3 +126,32 @@ def test_side_files_are_looked_for(tmp_path: Path) -> None:
     (tmp_path / "deps" / "mot-gpt2" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="no folder mot-gpt2"):
         read(checkpoint)
+
+
+def test_older_files_nest_the_state_dict(tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path)
+    content = torch.load(path, weights_only=False)
+    content["state_dict"] = {"state_dict": content["state_dict"]}
+    torch.save(content, path)
+    model = read(path).language_motion_model()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, make_state()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("target", "scale"),
+    [
+        ("motGPT.data.HumanML3D.HumanML3DDataModule", 0.8457),
+        ("motGPT.data.MotionX.MotionXDataModule", 0.7281),
+        ("motionx", 0.7281),
+        ("HumanML3D", 0.8457),
+    ],
+)
+def test_upstreams_merged_configs_name_a_class_as_the_data(
+    tmp_path: Path, target: str, scale: float
+) -> None:
+    path = write_checkpoint(
+        tmp_path, DATASET__target=target, vae__mldvae__params__datatype="${DATASET.target}"
+    )
+    config = read(path).config
+    assert config is not None and config.latent_scale == scale

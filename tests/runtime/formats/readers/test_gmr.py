@@ -106,7 +106,10 @@ def test_what_is_written_is_gmrs_and_comes_back(tmp_path: Path) -> None:
     [
         ([1, 2], "is wanted, it is list"),
         (Bomb(), "is wanted, it is a builtins.getattr"),
-        ({"root_trans_offset": np.zeros((2, 3)), "dof": np.zeros((2, 23))}, "no root_pos, root_rot"),
+        (
+            {"root_trans_offset": np.zeros((2, 3)), "dof": np.zeros((2, 23))},
+            "no root_pos, root_rot",
+        ),
         (content(dof_pos=np.zeros((40, 23))), r"dof_pos is \(40, 23\), G1's is \(40, 29\)"),
         (content(root_rot=np.zeros((39, 4))), "one clip is"),
         (content(root_rot=np.zeros((40, 4))), "quaternion"),

@@ -41,9 +41,7 @@ def test_orders_are_of_the_same_joints_and_start_and_end_as_they_must() -> None:
 
 
 @pytest.mark.parametrize(("name", "order"), [("mjlab", "mujoco"), ("beyondmimic", "isaac")])
-def test_files_have_the_scripts_layout_and_come_back(
-    tmp_path: Path, name: str, order: str
-) -> None:
+def test_files_have_the_scripts_layout_and_come_back(tmp_path: Path, name: str, order: str) -> None:
     path = tmp_path / f"a_{name}.npz"
     dance().motion.save(path, format=name)
     stored = np.load(path)

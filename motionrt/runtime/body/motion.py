@@ -216,8 +216,8 @@ class Motion:
     ) -> Motion:
         """Read a file; the format follows from the suffix unless it is given.
 
-        An .npz may be ours, Kimodo's or AMASS; options go to the format's reader. InputError if it
-        is not such a file.
+        An .npz may be ours, Kimodo's, AMASS or a tracking task's; options go to the format's
+        reader. InputError if it is not such a file.
         """
         motion: Motion = importlib.import_module(_FILES).read_motion(path, format, **options)
         return motion

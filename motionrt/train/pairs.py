@@ -21,6 +21,8 @@ from safetensors.numpy import load_file as load_safetensors
 from motionrt.export.readers.weights import load_pickled
 from motionrt.models.pooling import pool_to_length
 from motionrt.runtime.errors import CheckpointError, InputError
+from motionrt.runtime.files import refuse_lfs_pointer
+from motionrt.runtime.formats.readers.arrays import read_array, read_arrays
 from motionrt.runtime.text.prompt import clean_prompt
 
 SEQUENCE_LENGTH = 64
@@ -262,11 +264,7 @@ def check_alive(rows: NDArray[np.float32], what: str) -> None:
 
 def _one_file(path: Path) -> Pairs:
     if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays: dict[str, Array] = dict(stored)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read ({error})") from None
+        arrays: Mapping[str, Array] = read_arrays(path)
     elif path.suffix == ".safetensors":
         arrays = _safetensors(path)
     else:
@@ -371,7 +369,7 @@ def _array(path: Path) -> NDArray[np.float32]:
         raise InputError(f"{path}: no such file")
     try:
         if path.suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
+            array = read_array(path)
         elif path.suffix == ".safetensors":
             arrays = _safetensors(path)
             if len(arrays) != 1:
@@ -384,7 +382,7 @@ def _array(path: Path) -> NDArray[np.float32]:
             array = array.detach().float().numpy()
         else:
             raise InputError(f"{path}: expected .pt, .npy or .safetensors")
-    except (OSError, ValueError, CheckpointError) as error:
+    except (OSError, ValueError, CheckpointError, InputError) as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     if array.dtype.kind != "f" or array.ndim < 1:
         raise InputError(f"{path}: is {array.dtype} {list(array.shape)}, expected floats")
@@ -392,6 +390,7 @@ def _array(path: Path) -> NDArray[np.float32]:
 
 
 def _safetensors(path: Path) -> dict[str, Array]:
+    refuse_lfs_pointer(path)
     try:
         return dict(load_safetensors(path))
     except (OSError, SafetensorError) as error:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from places import DATA
 from safetensors.numpy import save_file
 
 from motionrt.runtime.errors import InputError
@@ -155,3 +156,20 @@ def test_texts_come_cleaned_and_once(tmp_path: Path) -> None:
     listed.write_text("[1]\n")
     with pytest.raises(InputError, match="line 1"):
         read_texts(listed)
+
+
+@pytest.mark.parametrize("name", ["pairs-3aff7bc6", "pairs-68db6fa3", "pairs-80619670"])
+def test_hostile_archives_are_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.npz"
+    path.write_bytes((DATA / "field" / "hostile" / f"{name}.input").read_bytes())
+    with pytest.raises(InputError, match=name) as caught:
+        read_pairs(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_a_git_lfs_pointer_is_said_to_be_one(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"pairs.{suffix}"
+    path.write_bytes((DATA / "field" / "lfs_pointer" / "walk.npy").read_bytes())
+    with pytest.raises(InputError, match="Git LFS pointer"):
+        read_pairs(path)

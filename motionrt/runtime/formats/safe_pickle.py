@@ -333,6 +333,14 @@ class InertUnpickler(pickle._Unpickler):
         self._spend(len(arguments))
         _OPCODES[opcode](self)
 
+    def _load_build(self) -> None:
+        """Give an object its state, if it is one of those that check what they are given."""
+        state = self.stack.pop()  # type: ignore[attr-defined]
+        target = self.stack[-1]  # type: ignore[attr-defined]
+        if not isinstance(target, (StandIn, PlainDict, PickledArray, PickledType)):
+            raise InputError("a state for something that has none")
+        target.__setstate__(state)
+
     def _load_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()  # type: ignore[attr-defined]
         self._put(self.stack[-1], [key, value])  # type: ignore[attr-defined]
@@ -372,6 +380,7 @@ class InertUnpickler(pickle._Unpickler):
         self.stack.append(self.read(length))  # type: ignore[attr-defined]
 
     dispatch |= {
+        pickle.BUILD[0]: _load_build,
         pickle.SETITEM[0]: _load_setitem,
         pickle.SETITEMS[0]: _load_setitems,
         pickle.DICT[0]: _load_dict,

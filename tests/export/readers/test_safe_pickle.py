@@ -138,6 +138,9 @@ def test_programs_do_nothing(tmp_path: Path, program: bytes) -> None:
         b"I16\ntQI8\n(I2\nt(I-1\ntI00\nNtR.",
         b"ctorch._utils\n_rebuild_tensor_v2\n(S'x'\nI0\n(I1\nt(I1\ntI00\nNtR.",
         b"ctorch._utils\n_rebuild_parameter\n(S'x'\nI00\nNtR.",
+        # Changing a tensor's shape behind its back.
+        b"ctorch._utils\n_rebuild_tensor_v2\n((S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\n"
+        b"I16\ntQI0\n(I2\nt(I1\ntI00\nNtR(dS'shape'\n(I99999999\ntsb.",
         # Setting an attribute of a function that may be called.
         b"ctorch._utils\n_rebuild_tensor_v2\n(N(dS'_name'\nS'x'\nstb.",
     ],

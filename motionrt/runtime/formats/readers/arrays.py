@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import refuse_lfs_pointer
 
-LARGEST_ARRAY = 1 << 30
-"""Bytes of one array of an archive: hours of any motion; a zip may unpack to anything."""
+LARGEST_UNPACKED = 1 << 30
+"""Bytes that an array of an archive may unpack to whatever its size there: hours of any motion."""
+_MOST_PACKED = 20
+"""Larger ones may be so many times what they are in the archive; numbers pack less."""
 _CHUNK = 1 << 22
 _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -112,6 +114,8 @@ class Arrays(Mapping[str, NDArray[Any]]):
                     raise InputError(
                         f"it says {header.num_bytes} bytes, the archive {member.file_size - start}"
                     )
+                if header.num_bytes > max(LARGEST_UNPACKED, _MOST_PACKED * member.compress_size):
+                    raise InputError(f"it would unpack to {header.num_bytes} bytes")
                 return read_data(file, header)
         except (InputError, *_DAMAGE) as error:
             raise InputError(
@@ -169,8 +173,6 @@ def read_header(file: IO[bytes]) -> Header:
 
 def read_data(file: IO[bytes], header: Header) -> NDArray[Any]:
     """Read an array's data, piece by piece: memory is taken for what is there."""
-    if header.num_bytes > LARGEST_ARRAY:
-        raise InputError(f"an array of {header.num_bytes} bytes, {LARGEST_ARRAY} are read at most")
     data = io.BytesIO()
     while piece := file.read(_CHUNK):
         data.write(piece)

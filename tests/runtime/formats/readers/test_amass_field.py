@@ -144,3 +144,17 @@ def test_hostile_files_are_one_line(name: str) -> None:
         Motion.load(HOSTILE / name, format="npz")
     except InputError as error:
         assert name in str(error) and "\n" not in str(error)
+
+
+def test_members_that_unpack_without_end_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip.npz"
+    np.savez(path, **arrays(trans=None))
+    add(path, "trans.npy", header("(2000000, 3)"), 24_000_000)
+    monkeypatch.setattr("motionrt.runtime.formats.readers.arrays.LARGEST_UNPACKED", 1 << 20)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="trans cannot be read .* unpack to 24000000 bytes"):
+        Motion.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.readers.arrays import open_array, read_data
 from motionrt.runtime.formats.safe_pickle import (
@@ -21,6 +22,7 @@ from motionrt.runtime.formats.safe_pickle import (
     content_of,
     unpickle,
 )
+from motionrt.runtime.formats.units import guess_scale
 from motionrt.runtime.formats.writers.amass import Y_UP_TO_Z_UP
 from motionrt.runtime.humanml.features import FPS, NUM_FEATURES, NUM_JOINTS, features_to_joints
 from motionrt.runtime.humanml.given_motion import checked_array
@@ -50,7 +52,7 @@ def read_npy(
     *,
     fps: float = FPS,
     sample: int = 0,
-    scale: float | None = None,
+    scale: float | Literal["guess"] | None = None,
     z_up: bool = False,
 ) -> Motion:
     """Read features (T, 263) in their units, or joint positions; rotations are solved for.
@@ -58,8 +60,8 @@ def read_npy(
     Positions are (T, 22, 3), or those of a larger SMPL body, whose first 22 joints are the same;
     several motions, (B, T, 22, 3) or as MDM has them, (B, 22, 3, T), alone or in the pickled dict
     of its results.npy (motion, lengths, text), of which nothing is executed: sample says which.
-    scale is units per metre, z_up says that the file's world has z up. InputError if it is none of
-    these.
+    scale is units per metre, or "guess" for those of a body of human size; z_up says that the
+    file's world has z up. InputError if it is none of these.
     """
     clip = _read(path, sample, scale, z_up)
     joints = features_to_joints(clip.array) if clip.array.ndim == 2 else clip.array
@@ -76,14 +78,19 @@ def read_npy_array(
     path: str | os.PathLike[str],
     *,
     sample: int = 0,
-    scale: float | None = None,
+    scale: float | Literal["guess"] | None = None,
     z_up: bool = False,
 ) -> NDArray[np.float32]:
     """Return features (T, 263) as the file has them, or positions (T, 22, 3); see `read_npy`."""
     return _read(path, sample, scale, z_up).array
 
 
-def _read(path: str | os.PathLike[str], sample: int, scale: float | None, z_up: bool) -> _Clip:
+def _read(
+    path: str | os.PathLike[str],
+    sample: int,
+    scale: float | Literal["guess"] | None,
+    z_up: bool,
+) -> _Clip:
     try:
         with open_array(path) as (header, file):
             if header.dtype.hasobject:
@@ -112,14 +119,18 @@ def _of_22_joints(clip: _Clip) -> _Clip:
     return clip
 
 
-def _in_metres(clip: _Clip, scale: float | None, z_up: bool) -> _Clip:
+def _in_metres(clip: _Clip, scale: float | str | None, z_up: bool) -> _Clip:
     """Bring joints to metres and y up as far as is told; note what looks otherwise."""
     if clip.array.ndim == 2:
         if scale is not None or z_up:
             raise InputError("features have units and axes of their own; give no scale and no up")
         return clip
+    if scale == "guess":
+        body = replace(load_skeleton("humanml22"), rest_positions=clip.array[0])
+        scale, note = guess_scale(body, clip.array[0])
+        clip.notes.append(note)
     if scale is not None:
-        if not (np.isfinite(scale) and scale > 0):
+        if isinstance(scale, str) or not (np.isfinite(scale) and scale > 0):
             raise InputError(f"scale is {scale}, it must be above zero")
         clip.array = clip.array / np.float32(scale)
     if z_up:

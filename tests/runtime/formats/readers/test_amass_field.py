@@ -154,7 +154,7 @@ def test_members_that_unpack_without_end_are_refused(
     add(path, "trans.npy", header("(2000000, 3)"), 24_000_000)
     monkeypatch.setattr("motionrt.runtime.formats.readers.arrays.LARGEST_UNPACKED", 1 << 20)
     tracemalloc.start()
-    with pytest.raises(InputError, match="trans cannot be read .* unpack to 24000000 bytes"):
+    with pytest.raises(InputError, match=r"trans cannot be read .* unpack to 24000000 bytes"):
         Motion.load(path)
     assert tracemalloc.get_traced_memory()[1] < 5e6
     tracemalloc.stop()

@@ -161,8 +161,13 @@ def test_centimetres_and_z_up_are_noted_and_told(tmp_path: Path) -> None:
         motion = Motion.load(tmp_path / f"{name}.npy", **options)
         assert motion.notes == []
         np.testing.assert_allclose(motion.posed_joints, clip, atol=1e-5)
-    with pytest.raises(InputError, match="scale is 0"):
-        Motion.load(tmp_path / "cm.npy", scale=0)
+    for name, unit in (("cm", "centimetres"), ("mm", "millimetres")):
+        motion = Motion.load(tmp_path / f"{name}.npy", scale="guess")
+        assert len(motion.notes) == 1 and f"guessed units: {unit}" in motion.notes[0]
+        np.testing.assert_allclose(motion.posed_joints, clip, atol=1e-5)
+    for scale in (0, "cm"):
+        with pytest.raises(InputError, match=f"scale is {scale}"):
+            Motion.load(tmp_path / "cm.npy", scale=scale)
     np.save(tmp_path / "features.npy", joints_to_features(clip)[0])
     with pytest.raises(InputError, match="features have units"):
         Motion.load(tmp_path / "features.npy", z_up=True)

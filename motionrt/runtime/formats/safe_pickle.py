@@ -276,7 +276,7 @@ class InertUnpickler(pickle._Unpickler):
                 return Callee(_scalar)
         if module_name in _NUMERIC_MODULES and global_name == "_frombuffer":
             return Callee(_array_of_buffer)
-        source = f"{module_name}.{global_name}"[:200]
+        source = ascii(f"{module_name}.{global_name}"[:200])[1:-1]
         if source not in self._stand_ins:
             self._stand_ins[source] = type("StandIn", (StandIn,), {"source": source})
         return self._stand_ins[source]

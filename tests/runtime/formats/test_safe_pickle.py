@@ -181,3 +181,10 @@ def test_numbers_in_lists_are_arrays() -> None:
     assert as_array(found).shape == (2, 3)
     with pytest.raises(InputError, match="differ in shape"):
         as_array([[1, 2], [3]])
+
+
+def test_names_of_strangers_are_told_in_one_line() -> None:
+    found = load(b"\x80\x04\x8c\x03a\nb\x8c\x02\xc2\x9b\x93.")
+    with pytest.raises(InputError) as caught:
+        as_array(found())
+    assert str(caught.value) == r"a\nb.\x9b where numbers were expected"

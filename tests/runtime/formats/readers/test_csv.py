@@ -167,6 +167,15 @@ def test_degrees_are_noted(tmp_path: Path) -> None:
     assert any("radians" in note for note in Motion.load(tmp_path / "a.csv").notes)
 
 
+def test_numbers_of_no_robot_are_refused(tmp_path: Path) -> None:
+    for column in (0, 3, 9):
+        rows = table(turns(np.zeros(2)))
+        rows[1, column] = 1e200
+        np.savetxt(tmp_path / "a.csv", rows, delimiter=",")
+        with pytest.raises(InputError, match="frame 1 has a number beyond"):
+            Motion.load(tmp_path / "a.csv")
+
+
 def test_a_frame_rate_of_zero_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(text(table(turns(np.zeros(2)))))
     with pytest.raises(InputError, match=r"fps is 0\.0"):

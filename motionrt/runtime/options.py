@@ -6,7 +6,6 @@ request with its schema, and the check that refuses a misspelt name.
 """
 
 # Annotations are not postponed here: `options_of` reads those of `DiffusionOptions`.
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -138,6 +137,8 @@ def either(value: Value | None, default: Value) -> Value:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a question for the known name that is most like one, or nothing."""
+    import difflib  # here: most that start have nothing to ask
+
     synonyms = {"duration": "seconds", "frames": "num_frames", "steps": "num_steps"}
     names = list(known)
     wanted = synonyms.get(name.lower(), "")

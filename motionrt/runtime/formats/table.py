@@ -54,7 +54,7 @@ FORMATS = {
         Format(
             "npz",
             ".npz",
-            "any skeleton; Kimodo's arrays and ours, whole",
+            "any skeleton; Kimodo's arrays and ours; what is AMASS or mjlab is found out",
             f"{_READERS}.npz:read_npz",
             f"{_WRITERS}.npz:write_npz",
         ),
@@ -116,7 +116,7 @@ FORMATS = {
         Format(
             "beyondmimic",
             "_beyondmimic.npz",
-            "the robot Unitree G1; what BeyondMimic trains on, joints in Isaac Lab's order",
+            "the robot Unitree G1; what BeyondMimic trains on",
             f"{_READERS}.tracking:read_tracking",
             f"{_WRITERS}.tracking:write_beyondmimic",
             one_body=True,
@@ -133,7 +133,7 @@ FORMATS = {
         Format(
             "npy",
             ".npy",
-            "HumanML3D's joint positions; features are read too",
+            "HumanML3D's joint positions; its features and MDM's results are read too",
             f"{_READERS}.npy:read_npy",
             f"{_WRITERS}.npy:write_npy",
             one_body=True,

@@ -6,7 +6,6 @@ A safetensors file with one tensor ``embeddings`` (N, W) float32; its metadata h
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -85,6 +84,8 @@ class PromptBook:
 
     def nearest(self, prompt: str, count: int = NUM_NEAREST) -> list[str]:
         """Return the known prompts most like one: by their words, then by their letters."""
+        import difflib
+
         cleaned = clean_prompt(prompt)
         words = set(cleaned.lower().rstrip(".").split())
 

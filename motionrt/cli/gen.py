@@ -184,13 +184,12 @@ def _outputs(
 
     extra = skeleton.extra_formats
     for name in asked:
+        bodies = FORMATS[name].holds.partition(";")[0]
         if not FORMATS[name].holds_body(extra):
-            raise click.UsageError(
-                f"--{name} holds {FORMATS[name].holds}; this model makes {skeleton.name}"
-            )
+            raise click.UsageError(f"--{name} holds {bodies}; this model makes {skeleton.name}")
         if FORMATS[name].humanoid and skeleton.naming is None:
             raise click.UsageError(
-                f"--{name} holds {FORMATS[name].holds}; {skeleton.name} has no names of a humanoid"
+                f"--{name} holds {bodies}; {skeleton.name} has no names of a humanoid"
             )
     wanted = {DEFAULT_FORMAT, *asked, *extra}
     given = {

@@ -18,6 +18,7 @@ from motionrt.runtime.request import Request
 
 if TYPE_CHECKING:
     from motionrt.cli._output import Outputs
+    from motionrt.cli._reading import Reading
     from motionrt.runtime.pipeline import Pipeline
 
 RESULTS = "results.jsonl"
@@ -79,6 +80,7 @@ def run_batch(
     items: Sequence[BatchItem],
     folder: Path,
     outputs: Outputs,
+    reading: Reading,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -88,8 +90,10 @@ def run_batch(
     what the results file lists with the same content (of the request, the files that it names, the
     bundle and what is written of it) and whose files are there.
     """
+    family = pipeline.family
+    reading.check([file for item in items for file in item.request.motion_files(family)])
     lengths = [sum(pipeline.frames_of(item.request)) for item in items]
-    keys = {item.name: _key(pipeline, item, outputs) for item in items}
+    keys = {item.name: _key(pipeline, item, outputs, reading) for item in items}
     done = _read_results(folder / RESULTS)
     order = sorted(range(len(items)), key=lengths.__getitem__)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +109,7 @@ def run_batch(
             ):
                 continue
             start = time.perf_counter()
-            motions = pipeline.run(item.request)
+            motions = pipeline.run(item.request.with_motions(family, reading.read_known))
             for hint in pipeline.hints(item.request.prompts):
                 click.echo(f"{item.name}: {hint}", err=True)
             files = outputs.of(item.request).write(motions, str(folder / item.name))
@@ -136,10 +140,10 @@ def run_batch(
         click.echo(f"{folder}: {which} {len(items)} were done already")
 
 
-def _key(pipeline: Pipeline, item: BatchItem, outputs: Outputs) -> str:
+def _key(pipeline: Pipeline, item: BatchItem, outputs: Outputs, reading: Reading) -> str:
     """Hash all that a result depends on."""
     manifest = (pipeline.bundle.folder / "manifest.json").read_bytes()
-    asked = (item.request.digest(pipeline.family), item.name, repr(outputs))
+    asked = (item.request.digest(pipeline.family), item.name, repr(outputs), repr(reading))
     return hashlib.sha256(manifest + repr(asked).encode()).hexdigest()[:16]
 
 

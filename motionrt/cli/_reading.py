@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,14 +104,21 @@ class Reading:
         InputError names an option that none of them has.
         """
         places = list(paths)
-        known = {path: set(self._known(path)) for path in places}
+        self.check(places)
+        return [self.read_known(path) for path in places]
+
+    def check(self, paths: Sequence[Path]) -> None:
+        """Raise InputError for an option that the formats of none of these files have."""
         for name in self.options:
-            if not any(name in names for names in known.values()):
-                raise InputError(self._refusal(places[0], name))
-        return [
-            self._read(path, {k: v for k, v in self.options.items() if k in known[path]})
-            for path in places
-        ]
+            if not paths:
+                raise InputError(f"{self._flag(name)} is for motion files, none is read")
+            if not any(name in self._known(path) for path in paths):
+                raise InputError(self._refusal(paths[0], name))
+
+    def read_known(self, path: Path) -> Motion:
+        """Read one file with those of the options that its format has."""
+        known = self._known(path)
+        return self._read(path, {k: v for k, v in self.options.items() if k in known})
 
     def _read(self, path: Path, options: Mapping[str, Any]) -> Motion:
         from motionrt.runtime.body.motion import Motion
@@ -125,13 +132,16 @@ class Reading:
             click.echo(f"note: {path}: {note}", err=True)
         return motion
 
+    @staticmethod
+    def _flag(name: str) -> str:
+        return _FLAGS[name][0] if name in _FLAGS else name
+
     def _known(self, path: Path) -> list[str]:
         return reader_options(self.format or format_of(path))
 
     def _refusal(self, path: Path, name: str) -> str:
         able = [row.name for row in FORMATS.values() if name in reader_options(row.name)]
-        flag = _FLAGS[name][0] if name in _FLAGS else name
-        return f"{path}: {flag} is for {', '.join(able)}; leave it away"
+        return f"{path}: {self._flag(name)} is for {', '.join(able)}; leave it away"
 
 
 def flags_of(format: str) -> list[str]:

@@ -15,7 +15,6 @@ from motionrt.cli._reading import Reading, reading_options_beside
 
 if TYPE_CHECKING:
     from motionrt.cli._output import Outputs
-    from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.body.skeleton import Skeleton
     from motionrt.runtime.pipeline import Pipeline
 
@@ -125,9 +124,6 @@ def command(
     _use_text_encoder(pipeline, text_encoder_url)
     loaded = time.perf_counter()
     options = given_options(ctx, family_flags, family)
-    for name in ("continue_from", "between"):
-        if name in options:
-            options[name] = _read(options[name], reading)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
     rig: dict[str, Any] = {"rest": rest, "joint_names": joint_names}
     robot: dict[str, Any] = {"quaternion": quaternion}
@@ -136,7 +132,7 @@ def command(
     outputs = _outputs(pipeline.skeleton, formats, settings, fps)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
-        run_batch(pipeline, items, Path(output), outputs, quiet, as_json)
+        run_batch(pipeline, items, Path(output), outputs, reading, quiet, as_json)
         return
     if input_folder is not None:
         request = request_of_folder(input_folder, family, options, common)
@@ -144,6 +140,8 @@ def command(
         request = request_of_prompt(prompt or "", duration, family, options, common)
     outputs = outputs.of(request)
     outputs.check(output)
+    reading.check(request.motion_files(family))
+    request = request.with_motions(family, reading.read_known)
     with step_progress(quiet or as_json) as progress:
         motions = pipeline.run(request, progress)
     generated = time.perf_counter()
@@ -156,11 +154,6 @@ def command(
         "write": time.perf_counter() - generated,
     }
     report(request, motions, files, seconds, quiet, as_json)
-
-
-def _read(given: Path | Sequence[Path], reading: Reading) -> Motion | list[Motion]:
-    """Read the motion files of an option."""
-    return reading.read(given) if isinstance(given, Path) else reading.read_all(given)
 
 
 def _use_text_encoder(pipeline: Pipeline, url: str | None) -> None:

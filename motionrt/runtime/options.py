@@ -32,7 +32,9 @@ class Kind(Enum):
     CONSTRAINTS = "a file, or a list of constraints"
 
 
-FILE_KINDS = (Kind.FILE, Kind.TWO_FILES, Kind.CONSTRAINTS)
+MOTION_KINDS = (Kind.FILE, Kind.TWO_FILES)
+"""Where a text is the path of a motion file."""
+FILE_KINDS = (*MOTION_KINDS, Kind.CONSTRAINTS)
 """Where a text is the path of a file."""
 PLAIN_TYPES: Mapping[Kind, tuple[type, ...]] = {
     Kind.INTEGER: (int,),

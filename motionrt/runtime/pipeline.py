@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import Self, TypedDict
 
 from numpy.typing import ArrayLike
@@ -182,8 +183,24 @@ class Pipeline(ABC):
         return self.run(request, progress)
 
     def run(self, request: Request, progress: Progress | None = None) -> list[Motion]:
-        """Generate what a request asks for, prompt by prompt and sample by sample."""
+        """Generate what a request asks for, prompt by prompt and sample by sample.
+
+        What reading its motion files noted is in the motions' notes.
+        """
         frames = self.frames_of(request)
+        notes: list[str] = []
+
+        def read(path: Path) -> Motion:
+            motion = Motion.load(path)
+            notes.extend(f"{path}: {note}" for note in motion.notes)
+            return motion
+
+        motions = self._run(request.with_motions(self.family, read), frames, progress)
+        for motion in motions:
+            motion.notes.extend(notes)
+        return motions
+
+    def _run(self, request: Request, frames: list[int], progress: Progress | None) -> list[Motion]:
         seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
         if not request.sample_seeds:
             return self._generate(replace(request, seed=seed), seed, frames, progress)

@@ -11,8 +11,9 @@ import hashlib
 import json
 import math
 import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,14 @@ import msgspec
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.families import Family
-from motionrt.runtime.options import FILE_KINDS, Kind, Option, check_options, did_you_mean
+from motionrt.runtime.options import (
+    FILE_KINDS,
+    MOTION_KINDS,
+    Kind,
+    Option,
+    check_options,
+    did_you_mean,
+)
 from motionrt.runtime.sampling.noise import MAX_SEED
 from motionrt.runtime.text.prompt import split_prompt
 
@@ -195,6 +203,32 @@ class Request:
             "multi_prompt": self.multi_prompt,
             **options,
         }
+
+    def motion_files(self, family: Family) -> list[Path]:
+        """Return the motion files that options name."""
+        files: list[Path] = []
+
+        def note(path: Path) -> Path:
+            files.append(path)
+            return path
+
+        self.with_motions(family, note)
+        return files
+
+    def with_motions(self, family: Family, read: Callable[[Path], object]) -> Request:
+        """Return the request with every motion file in its options replaced by what read gives."""
+
+        def filled(value: Any) -> Any:
+            return read(Path(value)) if isinstance(value, (str, PathLike)) else value
+
+        options = dict(self.options)
+        for name, value in self.options.items():
+            kind = family.options[name].kind
+            if kind is Kind.TWO_FILES and isinstance(value, (list, tuple)):
+                options[name] = tuple(filled(each) for each in value)
+            elif kind in MOTION_KINDS:
+                options[name] = filled(value)
+        return replace(self, options=options)
 
     def digest(self, family: Family) -> str:
         """Give a hash of all that is asked for, the content of files included."""

@@ -135,3 +135,30 @@ def test_refuses_a_bad_list_before_anything_is_made(
     assert code == 1
     assert message in err
     assert not folder.exists()
+
+
+def test_files_of_lines_are_read_as_was_said(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = Pipeline.load(bundle, "cpu").generate("walk", 0.5, seed=1, num_steps=1)
+    clip.save(tmp_path / "metres.bvh", scale=1)
+    clip.save(tmp_path / "clip.npz")
+    lines = [
+        {"prompt": "run", "name": "a", "continue_from": "metres.bvh", "seed": 2},
+        {"prompt": "run", "name": "b", "continue_from": "clip.npz", "seed": 2},
+    ]
+    listed = tmp_path / "list.jsonl"
+    listed.write_text("\n".join(map(json.dumps, lines)))
+    common = ("--batch", listed, "-o", tmp_path / "out", "--bundle", bundle, "--duration", "0.5")
+    code, _, err = gen(capsys, *common)
+    assert code == 0 and "the body is" in err and "--input-scale guess" in err
+    # Said otherwise it is another request.
+    code, out, err = gen(capsys, *common, "--input-scale", "1")
+    assert code == 0 and "b: 20 frames" in out and "a: 20 frames" in out and "the body" not in err
+    first, second = (np.load(tmp_path / "out" / f"{name}.npz") for name in "ab")
+    kept, expected = (motion["posed_joints"][:5] for motion in (first, second))
+    np.testing.assert_allclose(kept, expected, rtol=0, atol=1e-3)
+    code, out, _ = gen(capsys, *common, "--input-scale", "1")
+    assert code == 0 and "all 2 were done already" in out
+    code, _, err = gen(capsys, *common, "--animation", "Walk")
+    assert code == 1 and "metres.bvh: --animation is for glb, gltf, vrma" in err

@@ -261,3 +261,10 @@ def test_wrong_controls_are_one_line(
     assert found == code and message in err and not out
     assert "Traceback" not in err
     assert os.listdir(elsewhere) == []
+
+
+def test_how_files_are_read_is_said_of_files_alone(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "gen", "walk", "--bundle", bundle, "--input-scale", "1", *QUICK)
+    assert code == 1 and "--input-scale is for motion files, none is read" in err

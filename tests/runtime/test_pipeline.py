@@ -132,3 +132,20 @@ def test_progress_hears_of_every_stage(pipeline: motionrt.KimodoPipeline) -> Non
     assert [state for state in heard if state[0] == "denoising"] == [
         ("denoising", done, 4) for done in range(5)
     ]
+
+
+def test_what_reading_a_motion_noted_is_with_the_result(
+    pipeline: motionrt.KimodoPipeline, tmp_path: Path
+) -> None:
+    clip = pipeline.generate("walk", 0.5, seed=1, num_steps=1)
+    clip.save(tmp_path / "metres.bvh", scale=1)
+    clip.save(tmp_path / "clip.npz")
+    joined = pipeline.generate("run", 0.5, seed=1, num_steps=1, continue_from=tmp_path / "clip.npz")
+    assert joined.notes == [] and joined.num_frames == 20
+    small = pipeline.generate(
+        "run", 0.5, seed=1, num_steps=1, continue_from=tmp_path / "metres.bvh"
+    )
+    (note,) = small.notes
+    assert note.startswith(f"{tmp_path / 'metres.bvh'}: the body is")
+    with pytest.raises(InputError, match="continue_from is int, no motion or its file"):
+        pipeline.generate("run", 0.5, continue_from=3)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os import PathLike
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,10 +31,8 @@ class GivenMotion:
     placement: Placement
 
     @staticmethod
-    def of(motion: Motion | str | PathLike[str] | ArrayLike) -> GivenMotion:
-        """Take a Motion, its file, features (T, 263) or joints (T, 22, 3); else InputError."""
-        if isinstance(motion, (str, PathLike)):
-            motion = Motion.load(motion)
+    def of(motion: Motion | ArrayLike) -> GivenMotion:
+        """Take a Motion, features (T, 263) or joints (T, 22, 3); else InputError."""
         if isinstance(motion, Motion):
             return GivenMotion(*canonical_joints(joints_of_motion(motion)))
         array = checked_array(motion)

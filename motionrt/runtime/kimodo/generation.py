@@ -68,7 +68,10 @@ class Generation:
         self.num_transition_frames = either(
             options.get("num_transition_frames"), NUM_TRANSITION_FRAMES
         )
-        self.continue_from = options.get("continue_from")
+        given = options.get("continue_from")  # files are read by now
+        if given is not None and not isinstance(given, Motion):
+            raise InputError(f"continue_from is {type(given).__name__}, no motion or its file")
+        self.continue_from = given
         self.compat = resolve_compat(options.get("compat"))
         self.correct = either(options.get("postprocess"), self.skeleton.corrected)
         self.root_margin = either(options.get("root_margin"), ROOT_MARGIN_M)
@@ -117,8 +120,7 @@ class Generation:
                 raise InputError(
                     "a clip that is continued has a heading already; give no first one"
                 )
-            given = self.continue_from
-            clip = given if isinstance(given, Motion) else Motion.load(given)
+            clip = self.continue_from
             previous = encode_previous(clip, self.features)
         before = 0 if previous is None else len(previous)
         sampled = segment_lengths(lengths, self.num_transition_frames, self.compat, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack, cast
+from typing import Any, TypeAlias, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,10 @@ MAX_HEAD_FRAMES = 40
 """Motion that is carried on is seen for this long: a fifth of the longest clip of training."""
 MAX_END_FRAMES = 50
 """Of the motions at either end of a gap so much is seen: a quarter of the longest clip."""
+
+
+_Read: TypeAlias = Motion | ArrayLike
+"""A given motion when it comes here: files are read by then."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ class MotionGpt3Pipeline(MotionGpt3Model):
                 raise InputError(f"between takes two motions, {len(ends)} given")
             if not wordless:
                 raise InputError("between takes no prompt: the model fills a gap without a text")
-            first, last = (GivenMotion.of(motion) for motion in ends)
+            first, last = (GivenMotion.of(cast(_Read, motion)) for motion in ends)
             head, tail = first.last_features(MAX_END_FRAMES), last.first_features(MAX_END_FRAMES)
             return _Task(
                 [self.holders.motion_request(BETWEEN)] * len(texts),
@@ -179,7 +183,7 @@ class MotionGpt3Pipeline(MotionGpt3Model):
         asked = [self.holders.motion_request(text) for text in captions]
         if given is None:
             return _Task(asked)
-        before = GivenMotion.of(given)
+        before = GivenMotion.of(cast(_Read, given))
         if not wordless:
             # The model carries motions on without a text; a text makes a clip that is appended.
             return _Task(asked, assemble=before.carried_on)

@@ -138,7 +138,6 @@ def test_a_frame_beyond_is_an_error_alone_and_a_note_in_a_sequence(
         ({"constraints": [[], Root2D(np.array([0]), np.zeros((1, 2), np.float32))]}, "not both"),
         ({"constraints": [[]], "multi_prompt": True}, "take one list of constraints"),
         ({"continue_from": "none.npz"}, r"none\.npz: no such file"),
-        ({"continue_from": "x.npz", "first_heading_rad": 1}, "has a heading already"),
         ({"multi_prompt": True, "num_transition_frames": 0}, "0 transition frames"),
     ],
 )
@@ -148,6 +147,12 @@ def test_wrong_options_are_one_line(
     with pytest.raises(InputError, match=message) as caught:
         pipeline.generate_many("walk", 1.0, **{**QUICK, **options})
     assert "\n" not in str(caught.value)
+
+
+def test_a_motion_that_goes_on_has_a_heading(pipeline: KimodoPipeline) -> None:
+    clip = pipeline.generate("walk", 0.5, **QUICK)
+    with pytest.raises(InputError, match="has a heading already"):
+        pipeline.generate("walk", 1.0, continue_from=clip, first_heading_rad=1, **QUICK)
 
 
 def test_the_first_heading_reaches_the_network(pipeline: KimodoPipeline) -> None:

@@ -10,7 +10,7 @@ import click
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.families import Family, all_families
-from motionrt.runtime.formats.orders import QUATERNION_ORDERS
+from motionrt.runtime.formats.orders import HINGE_ANGLES, QUATERNION_ORDERS
 from motionrt.runtime.formats.table import DEFAULT_FORMAT, FORMATS
 from motionrt.runtime.options import Kind, Option
 
@@ -32,7 +32,12 @@ QUATERNION: dict[str, Any] = {
     "help": "Order of the root quaternions of a written .csv or GMR .pkl.  [default: wxyz in .csv, "
     "xyzw in .pkl]",
 }
-"""The option of writing robots."""
+CSV_ANGLES: dict[str, Any] = {
+    "type": click.Choice(HINGE_ANGLES),
+    "help": "Hinge angles of a written .csv: as Kimodo's exporter reads them, or those that pose "
+    "MuJoCo's robot as the motion stands.  [default: kimodo]",
+}
+"""The options of writing robots."""
 
 
 def format_flags(function: Function) -> Function:

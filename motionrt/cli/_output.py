@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.formats.table import FORMATS
+from motionrt.runtime.formats.table import FORMATS, caution
 
 if TYPE_CHECKING:
     from motionrt.runtime.body.motion import Motion
@@ -45,8 +47,11 @@ class Outputs:
         for motion, paths in zip(motions, places, strict=True):
             saved = motion if self.fps is None else resample(motion, self.fps)
             for name, path in paths.items():
-                saved.save(path, format=name, **self.settings.get(name, {}))
+                options = self.settings.get(name, {})
+                saved.save(path, format=name, **options)
                 files.append(path)
+                if told := caution(saved, name, **options):
+                    click.echo(f"note: {path}: {told}", err=True)
         return files
 
 

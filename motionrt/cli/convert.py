@@ -7,18 +7,9 @@ from typing import Any
 
 import click
 
-from motionrt.cli._flags import QUATERNION
+from motionrt.cli._flags import CSV_ANGLES, QUATERNION
 from motionrt.cli._reading import Reading, reading_options_beside
 from motionrt.runtime.formats.table import FORMATS
-
-_WRITTEN_WITH = {
-    "rest": ("bvh", "glb"),
-    "joint_names": ("bvh", "glb"),
-    "scale": ("bvh",),
-    "quaternion": ("csv", "gmr"),
-}
-"""Keyword of a writer -> the formats that take it here."""
-
 
 EXAMPLES = """\b
 motionrt convert walk.npz walk.glb --rest t-pose --joint-names mixamo
@@ -53,6 +44,7 @@ motionrt convert dance.csv dance_beyondmimic.npz --fps 50
     help="Format of OUT, where its ending does not say it.  [default: by ending]",
 )
 @click.option("--quaternion", **QUATERNION)
+@click.option("--csv-angles", **CSV_ANGLES)
 @reading_options_beside("--quaternion")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -67,6 +59,7 @@ def command(
     rest_zero: bool,
     format: str | None,
     quaternion: str | None,
+    csv_angles: str | None,
     quiet: bool,
     reading: Reading,
 ) -> None:
@@ -76,7 +69,13 @@ def command(
     _beyondmimic.npz it is the robot G1 for a tracking task.
     """
     from motionrt.runtime.body.resample import resample
-    from motionrt.runtime.formats.table import format_of, format_to_write, reader_options
+    from motionrt.runtime.formats.table import (
+        caution,
+        format_of,
+        format_to_write,
+        reader_options,
+        written_with,
+    )
 
     target_format = format or format_to_write(target)
     if amass and target_format not in ("npz", "amass"):
@@ -99,10 +98,11 @@ def command(
         ("--joint-names", "joint_names", joint_names),
         ("--bvh-scale", "scale", bvh_scale),
         ("--quaternion", "quaternion", quaternion),
+        ("--csv-angles", "angles", csv_angles),
     ]:
         if value is None:
             continue
-        formats = _WRITTEN_WITH[name]
+        formats = written_with(name)
         if target_format in formats:
             options[name] = value
         elif name == "quaternion" and name in own:
@@ -119,6 +119,8 @@ def command(
     if fps is not None:
         motion = resample(motion, fps)
     motion.save(target, format=target_format, **options)
+    if told := caution(motion, target_format, **options):
+        click.echo(f"note: {target}: {told}", err=True)
     if not quiet:
         click.echo(
             f"{target}: {motion.num_frames} frames, {motion.fps:g} fps, {motion.skeleton.name}"

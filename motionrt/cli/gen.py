@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
-from motionrt.cli._flags import QUATERNION, FamilyCommand, flag, format_flags, given_options
+from motionrt.cli._flags import (
+    CSV_ANGLES,
+    QUATERNION,
+    FamilyCommand,
+    flag,
+    format_flags,
+    given_options,
+)
 from motionrt.cli._reading import Reading, reading_options_beside
 
 if TYPE_CHECKING:
@@ -66,6 +73,7 @@ if TYPE_CHECKING:
 )
 @flag("bvh-scale", type=float, help="BVH units a metre.  [default: 100, centimetres]")
 @flag("quaternion", **QUATERNION)
+@flag("csv-angles", **CSV_ANGLES)
 @flag(
     "text-encoder-url",
     help="Text-encoder server to ask for embeddings (motionrt serve-text, or Kimodo's own), "
@@ -93,6 +101,7 @@ def command(
     joint_names: str | None,
     bvh_scale: float | None,
     quaternion: str | None,
+    csv_angles: str | None,
     text_encoder_url: str | None,
     backend: str,
     threads: int,
@@ -125,11 +134,9 @@ def command(
     loaded = time.perf_counter()
     options = given_options(ctx, family_flags, family)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
-    rig: dict[str, Any] = {"rest": rest, "joint_names": joint_names}
-    robot: dict[str, Any] = {"quaternion": quaternion}
-    settings = {"bvh": {**rig, "scale": bvh_scale}, "glb": rig, "gltf": rig}
-    settings |= {"csv": robot, "gmr": robot}
-    outputs = _outputs(pipeline.skeleton, formats, settings, fps)
+    rig = {"rest": rest, "joint_names": joint_names, "scale": bvh_scale}
+    robot = {"quaternion": quaternion, "angles": csv_angles}
+    outputs = _outputs(pipeline.skeleton, formats, {**rig, **robot}, fps)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
         run_batch(pipeline, items, Path(output), outputs, reading, quiet, as_json)
@@ -168,12 +175,15 @@ def _use_text_encoder(pipeline: Pipeline, url: str | None) -> None:
 def _outputs(
     skeleton: Skeleton,
     asked: Sequence[str],
-    settings: dict[str, dict[str, Any]],
+    options: Mapping[str, Any],
     fps: float | None,
 ) -> Outputs:
-    """Settle what is written: .npz, what is asked for, and what belongs to the body."""
+    """Settle what is written: .npz, what is asked for, and what belongs to the body.
+
+    Each writer gets those of the options that it takes and that are not None.
+    """
     from motionrt.cli._output import Outputs
-    from motionrt.runtime.formats.table import DEFAULT_FORMAT, FORMATS
+    from motionrt.runtime.formats.table import DEFAULT_FORMAT, FORMATS, writer_options
 
     extra = skeleton.extra_formats
     for name in asked:
@@ -185,8 +195,9 @@ def _outputs(
                 f"--{name} holds {bodies}; {skeleton.name} has no names of a humanoid"
             )
     wanted = {DEFAULT_FORMAT, *asked, *extra}
-    given = {
-        name: {key: value for key, value in options.items() if value is not None}
-        for name, options in settings.items()
+    names = tuple(name for name in FORMATS if name in wanted)
+    given = {key: value for key, value in options.items() if value is not None}
+    settings = {
+        name: {key: given[key] for key in writer_options(name) if key in given} for name in names
     }
-    return Outputs(tuple(name for name in FORMATS if name in wanted), fps=fps, settings=given)
+    return Outputs(names, fps=fps, settings=settings)

@@ -62,7 +62,7 @@ def test_robots_are_written_as_csv_unasked_and_otherwise_when_asked(tmp_path: Pa
         (["gmr"], ("npz", "csv", "gmr")),
         (["beyondmimic", "mjlab"], ("npz", "csv", "mjlab", "beyondmimic")),
     ]:
-        outputs = settled(load_skeleton("g1"), asked, {"csv": robot, "gmr": robot}, None)
+        outputs = settled(load_skeleton("g1"), asked, robot, None)
         assert outputs.formats == formats
         files = outputs.write([dance().motion], str(tmp_path / "clip"))
         assert {path.name for path in files} == {f"clip{FORMATS[n].ending}" for n in formats}

@@ -141,6 +141,15 @@ def robot_qpos(motion: Motion, what: str) -> NDArray[np.float32]:
     return qpos(motion.local_rot_mats, motion.root_positions, kimodo_angles=False)
 
 
+def robot_error_m(motion: Motion, values: ArrayLike) -> float:
+    """Return how far a link of MuJoCo's robot, posed by qpos (T, 36), is from a motion at most."""
+    local, root = motion_arrays_from_qpos(values)
+    posed, _ = motion.skeleton.forward_kinematics(local, root)
+    links = np.concatenate([[0], g1_hinges().joints])
+    apart = posed[:, links] - motion.posed_joints[:, links]
+    return float(np.linalg.norm(apart, axis=-1).max(initial=0))
+
+
 @dataclass(frozen=True)
 class LinkStates:
     """G1's 30 links in MuJoCo's world over time: the pelvis, then the link of each hinge."""

@@ -40,6 +40,9 @@ class Format:
     """It holds one body alone: only skeletons that list it (`extra_formats`) can be written."""
     humanoid: bool = False
     """Only bodies whose joints are known by their names can be written."""
+    caution: str | None = None
+    """A function, as module:name, that takes a motion with the writer's options: a line on what a
+    file of it will not show, or None."""
     body_of: str | None = None
     """It holds the body of that format, and is written when it is asked for."""
 
@@ -94,6 +97,7 @@ FORMATS = {
             f"{_READERS}.csv:read_csv",
             f"{_WRITERS}.csv:write_csv",
             one_body=True,
+            caution=f"{_WRITERS}.csv:csv_caution",
         ),
         Format(
             "gmr",
@@ -200,6 +204,18 @@ def write_motion(
     function = _function(name, "writer")
     _check_options(name, path, function, 2, options)
     function(motion, path, **options)
+
+
+def caution(motion: Motion, format: str, **options: object) -> str | None:
+    """Say in a line what a written file will not show of a motion; None if nothing is to say."""
+    if FORMATS[format].caution is None:
+        return None
+    return cast("str | None", _function(format, "caution")(motion, **options))
+
+
+def written_with(keyword: str) -> list[str]:
+    """Return the formats whose writers take a keyword."""
+    return [name for name in FORMATS if keyword in writer_options(name)]
 
 
 def writer_options(name: str) -> list[str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.files import refuse_lfs_pointer
 
 if TYPE_CHECKING:
     from motionrt.runtime.body.motion import Motion
@@ -183,6 +182,8 @@ def read_motion(
     if not Path(path).is_file():
         reason = "is a folder" if Path(path).is_dir() else "no such file"
         raise InputError(f"{path}: {reason}")
+    from motionrt.runtime.files import refuse_lfs_pointer  # here: --help reads no file
+
     refuse_lfs_pointer(path)
     function = _function(name, "reader")
     _check_options(name, path, function, 1, options)

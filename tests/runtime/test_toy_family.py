@@ -9,11 +9,11 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from command_line import run
 from places import DATA
 from safetensors.numpy import save_file
 
 import motionrt
-from motionrt.cli.main import main
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.bundle.manifest import (
     AxisInfo,
@@ -68,16 +68,6 @@ def bundle(tmp_path: Path) -> Path:
         files=files,
     ).write(folder)
     return folder
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_it_is_loaded_and_generates(bundle: Path) -> None:

@@ -16,6 +16,7 @@ import click
     "--text-encoder-url",
     help="Server that encodes instead (also TEXT_ENCODER_URL), no bundle needed.",
 )
+@click.option("--text-encoder-token", help="Token that it asks for (also TEXT_ENCODER_TOKEN).")
 @click.option(
     "-o",
     "--output",
@@ -30,6 +31,7 @@ def command(
     prompts: Path,
     bundle: Path | None,
     text_encoder_url: str | None,
+    text_encoder_token: str | None,
     output: Path,
     add: bool,
     backend: str,
@@ -48,7 +50,9 @@ def command(
     from motionrt.runtime.text.sources import BundleTextEncoder, Encoder
 
     wanted = read_prompts(prompts)
-    encoder: Encoder | None = client_from_environment(text_encoder_url) if bundle is None else None
+    encoder: Encoder | None = None
+    if bundle is None:
+        encoder = client_from_environment(text_encoder_url, token=text_encoder_token)
     if bundle is not None and text_encoder_url:
         raise click.UsageError("give either --bundle or --text-encoder-url")
     if bundle is not None:

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     help="Text-encoder server to ask for embeddings (motionrt serve-text, or Kimodo's own), "
     "instead of the bundle's encoder; also TEXT_ENCODER_URL.",
 )
+@flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
 @backend_options
 @flag("quiet", is_flag=True, help="Print nothing but errors.")
 @flag("json", "as_json", is_flag=True, help="Print a machine-readable summary.")
@@ -103,6 +104,7 @@ def command(
     quaternion: str | None,
     csv_angles: str | None,
     text_encoder_url: str | None,
+    text_encoder_token: str | None,
     backend: str,
     threads: int,
     quiet: bool,
@@ -130,7 +132,7 @@ def command(
     start = time.perf_counter()
     pipeline = load(find_bundle(bundle, model), backend, threads)
     family = pipeline.family
-    _use_text_encoder(pipeline, text_encoder_url)
+    _use_text_encoder(pipeline, text_encoder_url, text_encoder_token)
     loaded = time.perf_counter()
     options = given_options(ctx, family_flags, family)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
@@ -163,13 +165,13 @@ def command(
     report(request, motions, files, seconds, quiet, as_json)
 
 
-def _use_text_encoder(pipeline: Pipeline, url: str | None) -> None:
+def _use_text_encoder(pipeline: Pipeline, url: str | None, token: str | None) -> None:
     """Ask a server for embeddings, if one is named; the variable is for families that take any."""
     from motionrt.runtime.text.client import client_from_environment
 
-    server = client_from_environment(url)
+    server = client_from_environment(url, token=token)
     if server is not None and (url or pipeline.family.takes_text_embeddings):
-        pipeline.use_text_encoder(server.url)
+        pipeline.use_text_encoder(server.url, server.token)
 
 
 def _outputs(

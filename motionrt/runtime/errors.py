@@ -40,3 +40,9 @@ class ExportError(MotionrtError):
 
 class ParityError(MotionrtError):
     """An exported graph differs from its torch module by more than is allowed."""
+
+
+def printable(text: str, most: int = 200) -> str:
+    """Return what a stranger said, for a message: one line that cannot steer a terminal."""
+    shown = text[:most] + ("…" if len(text) > most else "")
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)

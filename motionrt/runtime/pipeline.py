@@ -249,9 +249,10 @@ class Pipeline(ABC):
 
     # What some families can and others cannot
 
-    def use_text_encoder(self, url: str) -> None:
+    def use_text_encoder(self, url: str, token: str | None = None) -> None:
         """Take all text embeddings from a server (``text.client``) from now on.
 
+        token is what the server asks for, if it asks for one.
         InputError if the family's model takes none.
         """
         raise InputError(f"family {self.family.name}: takes no embeddings from a server")

@@ -90,9 +90,9 @@ class KimodoModel(Pipeline):
         bundle.section("text", KimodoText)  # or refuse now
         self.text = TextSources(bundle, lambda: self.graph(TEXT_GRAPH))
 
-    def use_text_encoder(self, url: str) -> None:
+    def use_text_encoder(self, url: str, token: str | None = None) -> None:
         """Take all text embeddings from a server (see ``text.client``) from now on."""
-        self.text.server = TextEncoderClient(url, self.defaults.text_width)
+        self.text.server = TextEncoderClient(url, self.defaults.text_width, token=token)
 
     def hints(self, prompts: Sequence[str]) -> list[str]:
         """Give one line for each prompt that is far from what the model was trained on.

@@ -1,29 +1,48 @@
 """A text encoder that another process serves, by the protocol of Kimodo's own server.
 
 That server is a Gradio application with one function, ``/DemoWrapper(text, filename)``, whose first
-result names a ``.npy`` file with the embedding. Plain HTTP serves: no Gradio is needed.
+result names a ``.npy`` file with the embedding. Plain HTTP serves: no Gradio is needed. Nothing
+that a server answers is trusted.
 """
 
 from __future__ import annotations
 
-import io
+import ipaddress
 import json
+import math
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, quote, urlsplit
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.errors import BackendError, InputError
+from motionrt.runtime.errors import BackendError, InputError, printable
+
+if TYPE_CHECKING:
+    from motionrt.runtime.text.exchange import Exchange
 
 DEFAULT_URL = "http://127.0.0.1:9550/"
 API_NAME = "DemoWrapper"
-MAX_FILE_BYTES = 1 << 24
-MAX_EVENT_BYTES = 1 << 20
+MAX_ANSWER_BYTES = 1 << 24
+"""Of a configuration or an embedding's file."""
+MAX_STREAM_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 16
+MAX_LINES = 10_000
+"""Of the events that a server may send until a prompt is encoded."""
 MODES = ("auto", "local", "api")
+
+# What is refused besides is no array of floats, or none that numpy.save writes.
+_NPY_HEADER = re.compile(
+    rb"\{'descr': '([^'\\]{1,16})', 'fortran_order': (?:True|False), "
+    rb"'shape': \(((?:\d{1,9}, ?)*(?:\d{1,9})?)\), ?\} *\n"
+)
+_PREFIX = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*/?")
+_EVENT = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class TextEncoderClient:
@@ -35,17 +54,19 @@ class TextEncoderClient:
         width: int | None = None,
         connect_seconds: float = 5.0,
         encode_seconds: float = 300.0,
+        token: str | None = None,
     ) -> None:
         """Take the server's address; nothing is asked yet.
 
-        width: numbers that an embedding must have. connect_seconds: for short answers;
-        encode_seconds: for silence while a prompt is encoded. InputError if url is none.
+        width: numbers that an embedding must have. connect_seconds: for a short answer, in all;
+        encode_seconds: until a prompt is encoded, in all. token: sent as ``Authorization: Bearer``.
+        InputError if url or token is none.
         """
-        parts = urlsplit(url if "//" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"text encoder URL {url!r}: expected http://host:port/")
-        self.url = parts.geturl().rstrip("/") + "/"
+        self.url = _checked(url)
         self.width = width
+        if token is not None and not re.fullmatch(r"[!-~]+", token):
+            raise InputError("the token must be visible ASCII characters, without spaces")
+        self.token = token
         self._connect_seconds = connect_seconds
         self._encode_seconds = encode_seconds
         self._api: str | None = None
@@ -60,9 +81,13 @@ class TextEncoderClient:
 
         BackendError if the server is not there, answers nonsense or reports a failure.
         """
-        rows = [self._encode_one(prompt) for prompt in prompts]
-        if not rows:
+        if not prompts:
             return np.zeros((0, self.width or 0), np.float32)
+        # Here, because it takes a third of the time in which the command line starts.
+        from motionrt.runtime.text.exchange import Exchange
+
+        with Exchange(self.url, self.token, proxies=not _is_loopback(self.url)) as exchange:
+            rows = [self._encode_one(exchange, prompt) for prompt in prompts]
         widths = {len(row) for row in rows}
         if len(widths) > 1:
             raise BackendError(f"{self.url}: embeddings of different widths {sorted(widths)}")
@@ -72,130 +97,131 @@ class TextEncoderClient:
         """Raise BackendError unless the server answers and encodes."""
         self.encode(["Probe."])
 
-    def _encode_one(self, prompt: str) -> NDArray[np.float32]:
+    def _encode_one(self, exchange: Exchange, prompt: str) -> NDArray[np.float32]:
         if self._api is None:
-            self._api = self._find_api()
+            self._api = self._find_api(exchange)
         body = json.dumps({"data": [prompt, f"{uuid.uuid4()}.npy"]}).encode()
-        answer = self._json(f"{self._api}call/{API_NAME}", body, self._connect_seconds)
+        answer = self._json(exchange, f"{self._api}call/{API_NAME}", body)
         event = answer.get("event_id")
-        if not isinstance(event, str):
+        if not isinstance(event, str) or not _EVENT.fullmatch(event):
             raise BackendError(f"{self.url}: gave no event id; is it a text-encoder server?")
-        result = self._wait(f"{self._api}call/{API_NAME}/{quote(event, safe='')}")
-        return self._check(self._fetch(_file_of(result)))
+        result = self._wait(exchange, f"{self._api}call/{API_NAME}/{event}")
+        place = self._place(_file_of(result))
+        return self._check(exchange.read(place, None, self._connect_seconds, MAX_ANSWER_BYTES))
 
-    def _find_api(self) -> str:
+    def _find_api(self, exchange: Exchange) -> str:
         """Return where calls go: Gradio 5 and later put a prefix in front."""
-        config = self._json("config", None, self._connect_seconds)
-        prefix = config.get("api_prefix") or ""
-        if not isinstance(prefix, str):
+        prefix = self._json(exchange, "config", None).get("api_prefix") or ""
+        if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             raise BackendError(f"{self.url}: its configuration makes no sense")
         return prefix.strip("/") + "/" if prefix.strip("/") else ""
 
-    def _wait(self, path: str) -> list[Any]:
+    def _wait(self, exchange: Exchange, path: str) -> list[Any]:
         """Read the event stream of a call until it completes."""
-        kind = ""
-        with self._open(path, None, self._encode_seconds) as response:
-            for line in _lines(response, self.url):
-                if line.startswith("event:"):
+        kind = b""
+        with exchange.stream(path, None, self._encode_seconds, MAX_STREAM_BYTES) as chunks:
+            for line in self._lines(chunks):
+                if line.startswith(b"event:"):
                     kind = line[6:].strip()
-                elif line.startswith("data:") and kind == "error":
-                    raise BackendError(
-                        f"{self.url}: could not encode the prompt ({line[5:].strip()})"
-                    )
-                elif line.startswith("data:") and kind == "complete":
-                    result = _parse(line[5:], self.url)
+                elif line.startswith(b"data:") and kind == b"error":
+                    said = printable(line[5:].strip().decode("utf-8", "replace"))
+                    raise BackendError(f"{self.url}: could not encode the prompt ({said})")
+                elif line.startswith(b"data:") and kind == b"complete":
+                    result = self._parse(line[5:])
                     if isinstance(result, list) and result:
                         return result
                     raise BackendError(f"{self.url}: answered without a result")
         raise BackendError(f"{self.url}: the connection ended before the prompt was encoded")
 
-    def _fetch(self, file: Any) -> bytes:
-        if isinstance(file, Mapping):
-            path, url = file.get("path"), file.get("url")
-        else:
-            path, url = file, None
-        if isinstance(url, str) and urlsplit(url).netloc in ("", urlsplit(self.url).netloc):
-            place = url
-        elif isinstance(path, str):
-            place = f"{self._api}file={quote(path)}"
-        else:
+    def _lines(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the lines of an event stream."""
+        rest = b""
+        count = 0
+        for chunk in chunks:
+            *lines, rest = (rest + chunk).split(b"\n")
+            count += len(lines)
+            if len(rest) > MAX_LINE_BYTES or count > MAX_LINES:
+                raise BackendError(f"{self.url}: sends events without end")
+            yield from lines
+        yield rest
+
+    def _place(self, file: Any) -> str:
+        """Return where a file lies, relative to the server: no other is ever asked."""
+        path, url = (file.get("path"), file.get("url")) if isinstance(file, Mapping) else (file, "")
+        if isinstance(url, str) and (place := _within(self.url, url)):
+            return place
+        if not isinstance(path, str) or ".." in re.split(r"[/\\]", path):
             raise BackendError(f"{self.url}: answered without a file")
-        with self._open(place, None, self._connect_seconds) as response:
-            data: bytes = response.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise BackendError(f"{self.url}: the embedding's file is larger than expected")
-        return data
+        try:
+            return f"{self._api}file={quote(path)}"
+        except UnicodeError:  # A surrogate alone.
+            raise BackendError(f"{self.url}: answered without a file") from None
 
     def _check(self, data: bytes) -> NDArray[np.float32]:
-        try:
-            array = np.load(io.BytesIO(data), allow_pickle=False)
-        except (ValueError, OSError, EOFError):
-            raise BackendError(f"{self.url}: the embedding is no .npy array") from None
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        """Return the row (W,) of a .npy file. Its header is never evaluated."""
+        # Magic, version, length of the header; then the array, which must end with the file.
+        wide = data[6:7] == b"\x02"
+        start = 12 if wide else 10
+        end = start + int.from_bytes(data[8:start], "little")
+        header = _NPY_HEADER.fullmatch(data, start, end) if end <= len(data) else None
+        if data[:6] != b"\x93NUMPY" or data[6:8] not in (b"\x01\0", b"\x02\0") or header is None:
+            raise BackendError(f"{self.url}: the embedding is no .npy array")
+        kind = header[1].decode("ascii", "replace")
+        if not re.fullmatch(r"[<>=]f[248]", kind):
             raise BackendError(f"{self.url}: the embedding is no array of floats")
-        row = np.asarray(array, np.float32).reshape(-1)
-        if array.size != array.shape[-1] or (self.width is not None and len(row) != self.width):
+        shape = [int(size) for size in header[2].replace(b",", b" ").split()]
+        width = shape[-1] if shape else 0
+        if math.prod(shape) != width or not width or self.width not in (None, width):
             expected = f"[1, {self.width}]" if self.width else "one row"
             raise BackendError(
-                f"{self.url}: the embedding is {list(array.shape)}, expected {expected}; "
+                f"{self.url}: the embedding is {shape[:8]}, expected {expected}; "
                 "it is another model's text encoder"
             )
+        if len(data) - end != width * np.dtype(kind).itemsize:
+            raise BackendError(
+                f"{self.url}: the embedding's file has {len(data) - end} bytes for {shape[:8]}"
+            )
+        with np.errstate(over="ignore"):
+            row = np.frombuffer(data, kind, offset=end).astype(np.float32)
         if not np.isfinite(row).all():
             raise BackendError(f"{self.url}: the embedding holds values that are not finite")
         return row
 
-    def _json(self, path: str, body: bytes | None, seconds: float) -> dict[str, Any]:
-        with self._open(path, body, seconds) as response:
-            answer = _parse(response.read(MAX_FILE_BYTES).decode("utf-8", "replace"), self.url)
+    def _json(self, exchange: Exchange, path: str, body: bytes | None) -> dict[str, Any]:
+        answer = self._parse(exchange.read(path, body, self._connect_seconds, MAX_ANSWER_BYTES))
         if not isinstance(answer, dict):
             raise BackendError(f"{self.url}: its answer makes no sense")
         return answer
 
-    def _open(self, path: str, body: bytes | None, seconds: float) -> Any:
-        # Here, because it takes a tenth of the time in which the command line starts.
-        import urllib.error
-        import urllib.request
-
-        request = urllib.request.Request(
-            urljoin(self.url, path), data=body, headers={"Content-Type": "application/json"}
-        )
+    def _parse(self, text: bytes) -> Any:
         try:
-            return urllib.request.urlopen(request, timeout=seconds)
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise BackendError(
-                f"{self.url}: answered {error.code} to /{path.split('/')[0]}; "
-                "is it a text-encoder server?"
-            ) from None
-        except TimeoutError:
-            raise BackendError(f"{self.url}: no answer within {seconds:.0f} s") from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            if isinstance(reason, TimeoutError):
-                raise BackendError(f"{self.url}: no answer within {seconds:.0f} s") from None
-            raise BackendError(
-                f"{self.url}: cannot connect ({reason}); start a server with: motionrt serve-text"
-            ) from None
+            return msgspec.json.decode(text)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise BackendError(f"{self.url}: its answer makes no sense") from None
 
 
 def client_from_environment(
-    url: str | None = None, width: int | None = None, environment: Mapping[str, str] = os.environ
+    url: str | None = None,
+    width: int | None = None,
+    environment: Mapping[str, str] = os.environ,
+    token: str | None = None,
 ) -> TextEncoderClient | None:
     """Return the client that flags and environment ask for, None if they ask for none.
 
     url wins; else ``TEXT_ENCODER_URL`` (or the default address) where ``TEXT_ENCODER_MODE`` is
     ``api``, or is ``auto`` or unset with an address given. In mode ``auto`` a server that does not
-    answer counts as none. Empty values count as unset.
+    answer counts as none. token wins over ``TEXT_ENCODER_TOKEN``. Empty values count as unset.
     """
+    token = token or environment.get("TEXT_ENCODER_TOKEN") or None
     if url:
-        return TextEncoderClient(url, width)
+        return TextEncoderClient(url, width, token=token)
     mode = (environment.get("TEXT_ENCODER_MODE") or "").lower()
     address = environment.get("TEXT_ENCODER_URL")
     if mode and mode not in MODES:
         raise InputError(f"TEXT_ENCODER_MODE is {mode!r}, expected one of {', '.join(MODES)}")
     if mode == "local" or (not address and mode != "api"):
         return None
-    client = TextEncoderClient(address or DEFAULT_URL, width)
+    client = TextEncoderClient(address or DEFAULT_URL, width, token=token)
     if mode == "auto":
         try:
             client.probe()
@@ -204,25 +230,45 @@ def client_from_environment(
     return client
 
 
-def _lines(response: Any, url: str) -> Iterator[str]:
-    """Yield the lines of an event stream."""
-    while True:
-        try:
-            line = response.readline(MAX_EVENT_BYTES)
-        except TimeoutError:
-            raise BackendError(f"{url}: fell silent while encoding") from None
-        except OSError as error:
-            raise BackendError(f"{url}: the connection broke ({error})") from None
-        if not line:
-            return
-        yield line.decode("utf-8", "replace").rstrip("\r\n")
-
-
-def _parse(text: str, url: str) -> Any:
+def _checked(url: str) -> str:
+    """Return a server's address with a slash at its end; InputError if it is none."""
     try:
-        return json.loads(text)
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        parts.port  # noqa: B018 - it is parsed now, and may be none
     except ValueError:
-        raise BackendError(f"{url}: its answer makes no sense") from None
+        parts = SplitResult("", "", "", "", "")
+    strange = not url.isprintable() or " " in url or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or strange:
+        raise InputError(f"text encoder URL {url!r}: expected http://host:port/")
+    if parts.username is not None or parts.password is not None:
+        raise InputError("text encoder URL: holds a name or a password; give a token instead")
+    return parts.geturl().rstrip("/") + "/"
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _within(base: str, url: str) -> str | None:
+    """Return a URL relative to another's origin, with a slash first; None if it has another."""
+    try:
+        parts = urlsplit(url)
+        same = (not parts.scheme and not parts.netloc) or _origin(parts) == _origin(urlsplit(base))
+    except ValueError:
+        return None
+    plain = re.fullmatch(r"[!-~]+", url) and parts.path.startswith("/") and "\\" not in url
+    query = f"?{parts.query}" if parts.query else ""
+    return parts.path + query if same and plain else None
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def _file_of(result: list[Any]) -> Any:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from local_server import WIDTH, embedding, serving
 from numpy.typing import NDArray
-from serving import WIDTH, embedding, serving
 
 from motionrt.runtime.errors import BackendError, InputError
 from motionrt.runtime.text.client import TextEncoderClient, client_from_environment
@@ -57,6 +57,13 @@ def test_a_silent_server_times_out() -> None:
             TextEncoderClient(url, connect_seconds=0.2).encode(["Walk."])
 
 
+class QuickServer(HTTPServer):
+    """Looks for its end often: a test would wait half a second for it otherwise."""
+
+    def serve_forever(self, poll_interval: float = 0.01) -> None:
+        super().serve_forever(poll_interval)
+
+
 class _Stranger(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
@@ -67,7 +74,7 @@ class _Stranger(BaseHTTPRequestHandler):
 
 
 def test_another_kind_of_server_is_recognised() -> None:
-    with serving(HTTPServer(("127.0.0.1", 0), _Stranger)) as stranger:
+    with serving(QuickServer(("127.0.0.1", 0), _Stranger)) as stranger:
         url = f"http://127.0.0.1:{stranger.server_address[1]}"
         with pytest.raises(BackendError, match="makes no sense"):
             TextEncoderClient(url).encode(["Walk."])
@@ -135,7 +142,7 @@ def npy(array: NDArray[Any]) -> bytes:
 
 def ask(**answers: Any) -> NDArray[np.float32]:
     handler = type("Handler", (_Gradio,), {"file": npy(embedding("a")), **answers})
-    with serving(HTTPServer(("127.0.0.1", 0), handler)) as server:
+    with serving(QuickServer(("127.0.0.1", 0), handler)) as server:
         rows = TextEncoderClient(f"http://127.0.0.1:{server.server_address[1]}").encode(["a"])
     return np.asarray(rows[0])
 

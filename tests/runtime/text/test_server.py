@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from serving import WIDTH, embedding, serving
+from local_server import WIDTH, embedding, serving
 
 from motionrt.runtime.errors import BackendError
 from motionrt.runtime.text.client import TextEncoderClient

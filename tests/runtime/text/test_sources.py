@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from local_server import serving
 from numpy.typing import NDArray
-from serving import serving
 
 from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.bundle.manifest import FILE_NAME, Bundle, sha256

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import HTTPServer
-from typing import TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,17 @@ from numpy.typing import NDArray
 from motionrt.runtime.errors import InputError
 
 WIDTH = 16
-Server = TypeVar("Server", bound=HTTPServer)
+
+
+class Server(AbstractContextManager[Any], Protocol):
+    """HttpServer of ours, and that of the standard library."""
+
+    def serve_forever(self) -> None: ...
+
+    def shutdown(self) -> None: ...
+
+
+AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 def embedding(prompt: str) -> NDArray[np.float32]:
@@ -26,11 +35,10 @@ def embedding(prompt: str) -> NDArray[np.float32]:
 
 
 @contextmanager
-def serving(server: Server) -> Iterator[Server]:
+def serving(server: AnyServer) -> Iterator[AnyServer]:
     """Let a server answer until the block ends."""
     with server:
-        # It looks for its end often: a test would wait half a second for it otherwise.
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
             yield server

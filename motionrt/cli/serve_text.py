@@ -25,19 +25,47 @@ import click
     help="Port to serve on; 0 takes a free one.",
 )
 @click.option("--backend", default="auto", show_default=True, help="Where the encoder runs.")
+@click.option(
+    "--token",
+    envvar="TEXT_ENCODER_TOKEN",
+    show_envvar=True,
+    help="Ask clients for this token (Authorization: Bearer). The variable is not seen by others, "
+    "the flag is.",
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Name by which clients may ask, besides localhost and addresses; may be repeated.",
+)
 @click.option("--quiet", is_flag=True, help="Do not print the prompts.")
-def command(bundle: Path, host: str, port: int, backend: str, quiet: bool) -> None:
+def command(
+    bundle: Path,
+    host: str,
+    port: int,
+    backend: str,
+    token: str | None,
+    hosts: tuple[str, ...],
+    quiet: bool,
+) -> None:
     """Serve the text encoder of BUNDLE by the protocol of Kimodo's text-encoder server.
 
     A Kimodo installation uses it with TEXT_ENCODER_MODE=api and TEXT_ENCODER_URL set to the
-    address that is printed, motionrt with --text-encoder-url. Ctrl-C ends it.
+    address that is printed, motionrt with --text-encoder-url. Ctrl-C or SIGTERM ends it: what
+    runs is finished first.
     """
+    from motionrt.cli._extras import needing
+
+    with needing("serve", "serve-text"):
+        from motionrt.serving.text_encoder import TextEncoderServer
+
     import numpy as np
     from numpy.typing import NDArray
 
     from motionrt.runtime.backend.backends import choose_backend
     from motionrt.runtime.bundle.manifest import Bundle
-    from motionrt.runtime.text.server import TextEncoderServer
+    from motionrt.runtime.errors import printable
     from motionrt.runtime.text.sources import BundleTextEncoder
 
     encoder = BundleTextEncoder(Bundle(bundle), choose_backend(backend))
@@ -49,9 +77,14 @@ def command(bundle: Path, host: str, port: int, backend: str, quiet: bool) -> No
         if not quiet:
             click.echo(f"encoded {prompt!r}")
 
-    with TextEncoderServer(encode, host, port, log) as server:
+    def report(line: str) -> None:
+        click.echo(f"Error: {printable(line)}", err=True)
+
+    with TextEncoderServer(
+        encode, host, port, log, report=report, hosts=hosts, token=token or None
+    ) as server:
         click.echo(f"serving {encoder.description.get('name', 'the text encoder')} on {server.url}")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            click.echo("Stopped.", err=True)
+        if not (token or server.loopback):
+            click.echo("Whoever reaches this address may use it; --token asks for one.", err=True)
+        server.serve_forever()
+    click.echo("Stopped.", err=True)

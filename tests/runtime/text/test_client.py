@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.errors import BackendError, InputError
 from motionrt.runtime.text.client import TextEncoderClient, client_from_environment
-from motionrt.runtime.text.server import TextEncoderServer
+from motionrt.serving.text_encoder import TextEncoderServer
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from motionrt.runtime.errors import BackendError, InputError
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 from motionrt.runtime.pipeline import load
 from motionrt.runtime.text.prompt_book import PromptBook
-from motionrt.runtime.text.server import TextEncoderServer
 from motionrt.runtime.text.sources import BundleTextEncoder
+from motionrt.serving.text_encoder import TextEncoderServer
 
 WIDTH = 128
 PROMPTS = ["A person walks forward.", "Someone jumps."]

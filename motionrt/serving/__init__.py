@@ -1,0 +1,1 @@
+"""Serving over HTTP: what guards every server of ours, and the servers themselves."""

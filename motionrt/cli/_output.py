@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motionrt.cli._places import (
+    STANDARD_OUTPUT,
+    check_standard_output,
+    free_stem,
+    is_folder,
+    name_of,
+    standard_output,
+)
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.table import FORMATS, caution
 
@@ -33,15 +41,37 @@ class Outputs:
         """Return the same for a request's number of samples."""
         return replace(self, num_samples=request.num_samples)
 
+    def stem(self, output: str, name: str) -> str:
+        """Return the stem that ``-o`` means; in a folder it is the name, or one that is free."""
+        if not is_folder(output, self.num_samples > 1):
+            return output
+
+        def taken(stem: str) -> bool:
+            places = output_paths(stem, self.num_samples, self.formats)
+            return any(path.exists() for files in places for path in files.values())
+
+        return free_stem(output, name_of(name), taken)
+
     def check(self, stem: str) -> None:
-        """Raise InputError if a file cannot be made below a stem."""
+        """Raise InputError if a file cannot be made below a stem, or sent to standard output."""
+        if stem == STANDARD_OUTPUT:
+            (format,) = self.formats
+            if self.num_samples > 1:
+                raise InputError("-o - takes one motion; several go into a folder: -o clips/")
+            check_standard_output(f"a {FORMATS[format].ending} file", FORMATS[format].is_text)
+            return
         places = output_paths(stem, self.num_samples, self.formats)
         check_writable(path for files in places for path in files.values())
 
     def write(self, motions: Sequence[Motion], stem: str) -> list[Path]:
-        """Write every sample below a stem; return the files."""
+        """Write every sample below a stem; return the files, none for standard output."""
         from motionrt.runtime.body.resample import resample
 
+        if stem == STANDARD_OUTPUT:
+            (format,) = self.formats
+            with standard_output(FORMATS[format].ending) as path:
+                self.write(motions, str(path))
+            return []
         files = []
         places = output_paths(stem, self.num_samples, self.formats)
         for motion, paths in zip(motions, places, strict=True):
@@ -59,19 +89,19 @@ def output_paths(stem: str, num_samples: int, formats: Sequence[str]) -> list[di
     """Return the file of each format for each sample.
 
     One sample: ``<stem>.npz``, ``<stem>_amass.npz`` and so on; nothing is added to a stem that
-    ends in it already. Several: a folder, named like the stem without its suffix, of
-    ``<base>_00.npz``, ``amass_00.npz`` and so on.
+    ends in it already, in small letters or capitals. Several: a folder, named like the stem without
+    its suffix, of ``<base>_00.npz``, ``amass_00.npz`` and so on.
     """
     endings = {name: FORMATS[name].ending for name in formats}
     if num_samples == 1:
         return [
             {
-                name: Path(stem if stem.endswith(ending) else stem + ending)
+                name: Path(stem if stem.lower().endswith(ending) else stem + ending)
                 for name, ending in endings.items()
             }
         ]
     folder = Path(stem)
-    if folder.suffix in {row.ending for row in FORMATS.values()}:
+    if folder.suffix.lower() in {row.ending for row in FORMATS.values()}:
         folder = folder.with_suffix("")
     return [
         {

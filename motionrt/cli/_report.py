@@ -21,8 +21,9 @@ def report(
     seconds: Mapping[str, float],
     quiet: bool,
     as_json: bool,
+    err: bool = False,
 ) -> None:
-    """Print the summary of a run, as text or as JSON; warnings go to standard error.
+    """Print the summary of a run, as text or as JSON; warnings, or with err all, go to stderr.
 
     seconds says how long loading, generating and writing took.
     """
@@ -43,7 +44,8 @@ def report(
         frames = motions[0].num_frames
         click.echo(
             f"{info['model']} on {info['backend']}: {frames} frames "
-            f"({frames / fps:.1f} s) in {seconds['generate']:.2f} s, seed {info['seed']}"
+            f"({frames / fps:.1f} s) in {seconds['generate']:.2f} s, seed {info['seed']}",
+            err=err,
         )
         for path in files:
             click.echo(f"wrote {path} ({path.stat().st_size / 1e3:.0f} kB)")

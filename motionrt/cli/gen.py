@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import (
@@ -60,7 +61,8 @@ if TYPE_CHECKING:
     "--output",
     default="output",
     show_default=True,
-    help="Where to write, without the ending.",
+    help="Where to write: a name without ending, a file whose ending chooses the format "
+    "(walk.glb), a folder (clips/) whose files are named by the prompt, or - for standard output.",
 )
 @format_flags
 @reading_options_beside("--quaternion", "--sample")
@@ -115,6 +117,8 @@ def command(
 ) -> None:
     """Generate a motion of PROMPT and write it as .npz, and what else is asked for.
 
+    An ending in -o chooses the format: -o walk.glb writes that file alone.
+
     Every sentence of PROMPT is a part of the motion. A format that is made for the model's body is
     written unasked: .csv of G1, AMASS of SMPL-X, .npy of HumanML3D's joints.
     """
@@ -122,7 +126,12 @@ def command(
     if batch is not None and not all(given is None for given in (prompt, *instead)):
         raise click.UsageError("--batch takes its prompts from the list")
     if all(given is None for given in (prompt, batch, *instead)):
-        raise click.UsageError("give a prompt (an empty one is allowed: ''), or --input-folder")
+        raise click.UsageError(
+            'give a prompt, as in: motionrt gen "a person walks forward" (an empty one is allowed: '
+            "''), or --input-folder"
+        )
+    if output == "-" and (batch or as_json):
+        raise click.UsageError(f"-o - goes without {'--batch' if batch else '--json'}")
     from motionrt.cli._batch import read_items, run_batch
     from motionrt.cli._gen_request import request_of_folder, request_of_prompt
     from motionrt.cli._progress import step_progress
@@ -138,7 +147,8 @@ def command(
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
     rig = {"rest": rest, "joint_names": joint_names, "scale": bvh_scale}
     robot = {"quaternion": quaternion, "angles": csv_angles}
-    outputs = _outputs(pipeline.skeleton, formats, {**rig, **robot}, fps)
+    named = None if batch else output
+    outputs = _outputs(pipeline.skeleton, formats, {**rig, **robot}, fps, named)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
         run_batch(pipeline, items, Path(output), outputs, reading, quiet, as_json)
@@ -148,6 +158,8 @@ def command(
     else:
         request = request_of_prompt(prompt or "", duration, family, options, common)
     outputs = outputs.of(request)
+    if ctx.get_parameter_source("output") is not ParameterSource.DEFAULT:
+        output = outputs.stem(output, " ".join(request.prompts))
     outputs.check(output)
     reading.check(request.motion_files(family))
     request = request.with_motions(family, reading.read_known)
@@ -162,7 +174,7 @@ def command(
         "generate": generated - loaded,
         "write": time.perf_counter() - generated,
     }
-    report(request, motions, files, seconds, quiet, as_json)
+    report(request, motions, files, seconds, quiet, as_json, err=not files)
 
 
 def _use_text_encoder(pipeline: Pipeline, url: str | None, token: str | None) -> None:
@@ -179,24 +191,43 @@ def _outputs(
     asked: Sequence[str],
     options: Mapping[str, Any],
     fps: float | None,
+    output: str | None = None,
 ) -> Outputs:
     """Settle what is written: .npz, what is asked for, and what belongs to the body.
 
-    Each writer gets those of the options that it takes and that are not None.
+    Where -o (output) is standard output, or names a format while no other is asked for, it is that
+    one alone. Each writer gets those of the options that it takes and that are not None.
     """
     from motionrt.cli._output import Outputs
+    from motionrt.cli._places import STANDARD_OUTPUT, format_named, is_folder
     from motionrt.runtime.formats.table import DEFAULT_FORMAT, FORMATS, writer_options
 
     extra = skeleton.extra_formats
-    for name in asked:
+    wanted = {DEFAULT_FORMAT, *asked, *extra}
+    alone = None
+    if output == STANDARD_OUTPUT:
+        if len(set(asked)) > 1:
+            raise click.UsageError(f"-o - takes one format; {', '.join(asked)} are asked for")
+        alone = asked[0] if asked else DEFAULT_FORMAT
+    elif output is not None and not is_folder(output):
+        named = format_named(output)
+        if named is not None and asked and named not in wanted:
+            raise click.UsageError(
+                f"-o {output} names {named}, {' and '.join(asked)} asked for; give the name "
+                f"without its ending, and --{named} to have both"
+            )
+        # A name that ends in .npz is one without ending: so it is in Kimodo's command line.
+        alone = None if asked or named == DEFAULT_FORMAT else named
+    for name in asked if alone is None else [alone]:
         bodies = FORMATS[name].holds.partition(";")[0]
+        flag = f"--{name}" if name in asked else f"-o {output}: {FORMATS[name].ending}"
         if not FORMATS[name].holds_body(extra):
-            raise click.UsageError(f"--{name} holds {bodies}; this model makes {skeleton.name}")
+            raise click.UsageError(f"{flag} holds {bodies}; this model makes {skeleton.name}")
         if FORMATS[name].humanoid and skeleton.naming is None:
             raise click.UsageError(
-                f"--{name} holds {bodies}; {skeleton.name} has no names of a humanoid"
+                f"{flag} holds {bodies}; {skeleton.name} has no names of a humanoid"
             )
-    wanted = {DEFAULT_FORMAT, *asked, *extra}
+    wanted = wanted if alone is None else {alone}
     names = tuple(name for name in FORMATS if name in wanted)
     given = {key: value for key, value in options.items() if value is not None}
     settings = {

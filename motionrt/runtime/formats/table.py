@@ -44,6 +44,8 @@ class Format:
     file of it will not show, or None."""
     body_of: str | None = None
     """It holds the body of that format, and is written when it is asked for."""
+    is_text: bool = False
+    """A terminal can show it."""
 
     def holds_body(self, extra_formats: Collection[str]) -> bool:
         """Say whether motions on a skeleton that lists these formats can be written."""
@@ -66,6 +68,7 @@ FORMATS = {
             "any skeleton; centimetres, for Blender, MotionBuilder and engines",
             f"{_READERS}.bvh:read_bvh",
             f"{_WRITERS}.bvh:write_bvh",
+            is_text=True,
         ),
         Format(
             "glb",
@@ -80,6 +83,7 @@ FORMATS = {
             "any skeleton; the same as text, its data inside",
             f"{_READERS}.gltf:read_gltf",
             f"{_WRITERS}.gltf:write_gltf_text",
+            is_text=True,
         ),
         Format(
             "vrma",
@@ -95,6 +99,7 @@ FORMATS = {
             "the robot Unitree G1; MuJoCo's qpos",
             f"{_READERS}.csv:read_csv",
             f"{_WRITERS}.csv:write_csv",
+            is_text=True,
             one_body=True,
             caution=f"{_WRITERS}.csv:csv_caution",
         ),

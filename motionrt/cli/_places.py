@@ -80,10 +80,20 @@ def standard_output(ending: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="motionrt-") as folder:
         path = Path(folder) / f"motion{ending}"
         yield path
-        stream = click.get_binary_stream("stdout")
+        stream = sys.stdout.buffer
         with path.open("rb") as file:
             shutil.copyfileobj(file, stream)
         stream.flush()
+
+
+@contextmanager
+def place_to_write(output: str, ending: str) -> Iterator[Path]:
+    """Yield the file that a place names, or one whose bytes go to standard output for ``-``."""
+    if output != STANDARD_OUTPUT:
+        yield Path(output)
+        return
+    with standard_output(ending) as path:
+        yield path
 
 
 def _unknown(output: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +47,14 @@ def write_sheet(
     view: str = "three-quarter",
     width: int = DESIGN_WIDTH,
 ) -> None:
-    """Draw a contact sheet and write it as PNG; see draw_sheet."""
+    """Draw a contact sheet and write it as PNG, or JPEG by the suffix; see draw_sheet."""
     image = draw_sheet(motions, names=names, num_poses=num_poses, view=view, width=width)
+    is_jpeg = Path(path).suffix.lower() in (".jpg", ".jpeg")
     with atomic_file(path) as temporary:
-        image.save(temporary, format="PNG", optimize=True)
+        if is_jpeg:
+            image.save(temporary, format="JPEG", quality=92, optimize=True, subsampling=0)
+        else:
+            image.save(temporary, format="PNG", optimize=True)
 
 
 def draw_sheet(

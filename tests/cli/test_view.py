@@ -45,6 +45,14 @@ def test_suffix_decides_what_is_written(
     with Image.open(tmp_path / "slide.gif") as image:
         assert (image.format, image.width, getattr(image, "n_frames", 1)) == ("GIF", 240, 10)
 
+    assert run(motion_file, "-o", tmp_path / "sheet.jpg", "--width", "500") == 0
+    with Image.open(tmp_path / "sheet.jpg") as image:
+        assert (image.format, image.width) == ("JPEG", 500)
+
+    assert run(motion_file, "-o", tmp_path / "slide.webp", *options) == 0
+    with Image.open(tmp_path / "slide.webp") as image:
+        assert (image.format, image.width, getattr(image, "n_frames", 1)) == ("WEBP", 240, 10)
+
     assert run(motion_file, "-o", tmp_path / "slide.html") == 0
     assert "slide" in (tmp_path / "slide.html").read_text(encoding="utf-8")
 
@@ -59,9 +67,8 @@ def test_quiet_prints_nothing(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("-o", "sheet.jpg"),
+        ("-o", "sheet.pdf"),
         ("-o", "sheet"),
-        (),
         ("-o", "sheet.png", "--frames", "0"),
         ("-o", "sheet.png", "--view", "below"),
         ("-o", "walk.gif", "--fps", "1000"),
@@ -98,3 +105,42 @@ def test_wrong_files_give_one_line_and_exit_with_1(
         error = capsys.readouterr().err
         assert error.startswith("Error: ") and error.count("\n") == 1, error
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_without_a_place_the_player_is_put_here_and_named(
+    motion_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second is written over the first
+        assert run(motion_file) == 0
+        assert capsys.readouterr().out.strip().endswith("kB: open it in a browser")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["slide.html", "slide.npz"]
+    (tmp_path / "slide.html").write_text("somebody's page")
+    assert run(motion_file) == 0
+    assert (tmp_path / "slide.html").read_text() == "somebody's page"
+    assert b"motionrt" in (tmp_path / "slide-2.html").read_bytes()
+
+
+@pytest.mark.parametrize("display", [":0", ""])
+def test_a_browser_opens_the_player_on_a_terminal_with_a_display(
+    display: str, motion_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda page: bool(opened.append(page)) or True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.setenv(name, display)
+    assert run(motion_file) == 0 and run(motion_file, "-o", "there.html") == 0
+    assert opened == ([(tmp_path / "slide.html").as_uri()] if display else [])
+
+
+def test_the_player_can_go_to_standard_output(
+    motion_file: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run(motion_file, "-o", "-", "--quiet") == 0
+    assert capsysbinary.readouterr().out.startswith(b"<!doctype html>")

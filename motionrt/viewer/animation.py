@@ -1,4 +1,4 @@
-"""Animated GIFs: motions side by side in real time, the camera following each figure."""
+"""Animated pictures: motions side by side in real time, the camera following each figure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from motionrt.viewer.scene import Clip, draw_floor, fit, make_clips, on_ground, 
 DESIGN_WIDTH = 420  # the sizes below are pixels of a panel this wide
 TOP, FIGURE, BOTTOM = 64, 330, 62
 COLUMNS = 3  # panels side by side at most
-MAX_PIXELS = 600_000_000  # of all frames together: they are held in memory, a byte each
+MAX_PIXELS = 600_000_000  # of all frames together: they are held in memory, a byte each in a GIF
 COLOUR_COUNT = 128
 LAST_FRAME_SECONDS = 0.6  # held before the loop starts again
 
@@ -47,20 +47,12 @@ def write_gif(
         view: "front", "side" or "three-quarter", from how each motion faces at its first frame.
         width: pixels of the whole picture; 420 for each column if not given.
     """
-    clips = make_clips(list(motions), list(names) if names is not None else None)
     if not 1 <= fps <= 50:
         raise InputError(f"fps is {fps:g}; a GIF can have 1 to 50 pictures a second")
     delay = max(round(100 / fps), 2)  # hundredths; browsers slow down anything under 2
-    count = max(int(np.ceil(max(clip.seconds for clip in clips) * 100 / delay - 1e-6)), 1)
-    columns = min(len(clips), COLUMNS)
-    width = width or columns * DESIGN_WIDTH
-    if count * width * _height(len(clips), width) > MAX_PIXELS:
-        raise InputError(
-            f"{path}: {count} pictures {width} wide are too much for a GIF; "
-            "choose a lower --fps, a smaller --width or a shorter motion"
-        )
-    palette = _palette(_frames(clips, np.linspace(0, count - 1, 6) * delay / 100, view, width))
-    times = np.arange(count) * delay / 100
+    clips, times, width = _planned(motions, path, names, 100 / delay, width)
+    count = len(times)
+    palette = _palette(_frames(clips, np.linspace(0, times[-1], 6), view, width))
     pictures = [_in_palette(picture, palette) for picture in _frames(clips, times, view, width)]
     durations = [10 * delay] * count
     durations[-1] += round(1000 * LAST_FRAME_SECONDS)
@@ -74,6 +66,72 @@ def write_gif(
             loop=0,
             disposal=1,
         )
+
+
+def write_webp(
+    motions: Sequence[Motion],
+    path: str | os.PathLike[str],
+    *,
+    names: Sequence[str] | None = None,
+    fps: float = 25.0,
+    view: str = "three-quarter",
+    width: int | None = None,
+) -> None:
+    """Write an animated WebP: as `write_gif`, in full colours."""
+    clips, times, width = _planned(motions, path, names, fps, width, MAX_PIXELS // 3)
+    pictures = list(_frames(clips, times, view, width))
+    durations = [round(1000 / fps)] * len(times)
+    durations[-1] += round(1000 * LAST_FRAME_SECONDS)
+    with atomic_file(path) as temporary:
+        pictures[0].save(
+            temporary,
+            format="WEBP",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=durations if len(times) > 1 else durations[0],
+            loop=0,
+            quality=75,
+            minimize_size=True,
+        )
+
+
+def pictures_of(
+    motions: Sequence[Motion],
+    path: str | os.PathLike[str],
+    *,
+    names: Sequence[str] | None = None,
+    fps: float = 25.0,
+    view: str = "three-quarter",
+    width: int | None = None,
+) -> Iterator[Image.Image]:
+    """Draw the pictures that `write_gif` writes, one at a time; path is for errors."""
+    clips, times, width = _planned(motions, path, names, fps, width, None)
+    return _frames(clips, times, view, width)
+
+
+def _planned(
+    motions: Sequence[Motion],
+    path: str | os.PathLike[str],
+    names: Sequence[str] | None,
+    fps: float,
+    width: int | None,
+    max_pixels: int | None = MAX_PIXELS,
+) -> tuple[list[Clip], NDArray[np.float64], int]:
+    """Return the clips, the moment of each picture in seconds, and the width.
+
+    InputError if all pictures together have more than max_pixels.
+    """
+    clips = make_clips(list(motions), list(names) if names is not None else None)
+    if not 1 <= fps <= 60:
+        raise InputError(f"fps is {fps:g}; there can be 1 to 60 pictures a second")
+    count = max(int(np.ceil(max(clip.seconds for clip in clips) * fps - 1e-6)), 1)
+    width = width or min(len(clips), COLUMNS) * DESIGN_WIDTH
+    if max_pixels is not None and count * width * _height(len(clips), width) > max_pixels:
+        raise InputError(
+            f"{path}: {count} pictures {width} wide are too much; "
+            "choose a lower --fps, a smaller --width or a shorter motion"
+        )
+    return clips, np.arange(count) / fps, width
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import click
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import flag
 from motionrt.cli._reading import Reading, reading_options_beside
+from motionrt.cli._standard_input import MotionFile
 
 
 @click.command("caption")
-@click.argument("motions", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("motions", nargs=-1, required=True, type=MotionFile())
 @bundle_options
 @flag(
     "question",

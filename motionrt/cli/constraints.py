@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from motionrt.cli._reading import Reading, reading_options
+from motionrt.cli._standard_input import MotionFile
 from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def check(
 
 
 @command.command("from-motion")
-@click.argument("motion", type=click.Path(path_type=Path))
+@click.argument("motion", type=MotionFile())
 @click.option("--frames", required=True, help="Frames of the motion: 0,45 or 0-30 or 0-90:10.")
 @click.option(
     "--type",

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from motionrt.cli._flags import CSV_ANGLES, QUATERNION
+from motionrt.cli._places import (
+    STANDARD_OUTPUT,
+    check_standard_output,
+    is_folder,
+    place_to_write,
+)
 from motionrt.cli._reading import Reading, reading_options_beside
+from motionrt.cli._standard_input import MotionFile
 from motionrt.runtime.formats.table import FORMATS
 
 EXAMPLES = """\b
@@ -19,8 +26,9 @@ motionrt convert dance.csv dance_beyondmimic.npz --fps 50
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=MotionFile())
+@click.argument("target", metavar="OUT", required=False)
+@click.option("-o", "--output", help="The same as OUT.")
 @click.option("--fps", type=float, help="Frame rate of OUT; other than IN's it is resampled.")
 @click.option(
     "--rest",
@@ -49,7 +57,8 @@ motionrt convert dance.csv dance_beyondmimic.npz --fps 50
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     source: Path,
-    target: Path,
+    target: str | None,
+    output: str | None,
     fps: float | None,
     rest: str | None,
     joint_names: str | None,
@@ -66,7 +75,8 @@ def command(
     """Convert the motion file IN to OUT; the suffixes say from what to what.
 
     `motionrt formats` lists them. An OUT that ends in _amass.npz is AMASS, in _mjlab.npz or
-    _beyondmimic.npz it is the robot G1 for a tracking task.
+    _beyondmimic.npz it is the robot G1 for a tracking task. With --format, OUT may be a folder
+    (clips/), in which the file is named like IN, or - for standard output.
     """
     from motionrt.runtime.body.resample import resample
     from motionrt.runtime.formats.table import (
@@ -77,7 +87,17 @@ def command(
         written_with,
     )
 
+    if (target is None) == (output is None):
+        raise click.UsageError(f"say where to, as in: motionrt convert {source} walk.bvh")
+    target = target or output or ""
+    in_folder = is_folder(target)
+    if format is None and (in_folder or target == STANDARD_OUTPUT):
+        if not amass:
+            raise click.UsageError(f"{target}: names no format; add --format NAME")
+        format = "amass"
     target_format = format or format_to_write(target)
+    if in_folder:
+        target = str(Path(target) / (source.stem + FORMATS[target_format].ending))
     if amass and target_format not in ("npz", "amass"):
         raise click.UsageError(f"{target}: AMASS is written as .npz")
     target_format = "amass" if amass else target_format
@@ -115,13 +135,18 @@ def command(
     if target_format == "csv":
         options["rest_zero"] = rest_zero
 
+    row = FORMATS[target_format]
+    if to_pipe := target == STANDARD_OUTPUT:
+        check_standard_output(f"a {row.ending} file", row.is_text)
     motion = reading.read(source, **more)
     if fps is not None:
         motion = resample(motion, fps)
-    motion.save(target, format=target_format, **options)
+    with place_to_write(target, row.ending) as path:
+        motion.save(path, format=target_format, **options)
     if told := caution(motion, target_format, **options):
         click.echo(f"note: {target}: {told}", err=True)
     if not quiet:
         click.echo(
-            f"{target}: {motion.num_frames} frames, {motion.fps:g} fps, {motion.skeleton.name}"
+            f"{target}: {motion.num_frames} frames, {motion.fps:g} fps, {motion.skeleton.name}",
+            err=to_pipe,
         )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from motionrt.cli._reading import Reading, reading_options
+from motionrt.cli._standard_input import MotionFile
 
 EXAMPLES = """\b
 motionrt info walk.npz
@@ -17,9 +18,7 @@ motionrt info --json *.bvh
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument(
-    "motions", metavar="MOTION...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("motions", metavar="MOTION...", nargs=-1, required=True, type=MotionFile())
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file.")
 def command(motions: tuple[Path, ...], as_json: bool, reading: Reading) -> None:

@@ -1,5 +1,7 @@
 import itertools
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,7 +102,10 @@ def test_rates_scales_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["a.npz", "b.bvh", "--input-scale", "1"], 1, "--input-scale is for bvh"),
         (["a.npz", "b.bvh", "--animation", "Walk"], 1, "--animation is for glb, gltf, vrma"),
         (["a.npz", "b.vrma", "--rest", "t-pose"], 2, "--rest is for .bvh and .glb"),
-        (["a.npz", "here/"], 1, "unknown suffix"),
+        (["a.npz", "here/"], 2, "here/: names no format; add --format NAME"),
+        (["a.npz", "-"], 2, "-: names no format; add --format NAME"),
+        (["a.npz"], 2, "say where to, as in: motionrt convert a.npz walk.bvh"),
+        (["a.npz", "b.bvh", "-o", "c.bvh"], 2, "say where to"),
         (["a.npz"], 2, "OUT"),
         (["a.npz", "b.bvh", "--format", "gmr"], 1, "the motion is on smplx22"),
         (["a.npz", "b_mjlab.npz"], 1, "the motion is on smplx22"),
@@ -274,3 +279,31 @@ def test_units_and_axes_of_joints_are_told(
     assert run("convert", tmp_path / "a.npy", tmp_path / "b.npz", *told) == 0
     assert capsys.readouterr().err == ""
     np.testing.assert_allclose(Motion.load(tmp_path / "b.npz").posed_joints, joints, atol=1e-5)
+
+
+def test_a_folder_gets_the_name_of_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip("cmu22").save("a.npz")
+    assert run("convert", "a.npz", "new/", "--format", "bvh") == 0
+    assert run("convert", "a.npz", "-o", "new", "--format", "glb") == 0
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.bvh", "a.glb"]
+
+
+@pytest.mark.parametrize("name", ["npz", "bvh", "glb", "gltf", "csv", "gmr", "npy"])
+def test_a_motion_goes_through_pipes(tmp_path: Path, name: str) -> None:
+    skeleton = {"csv": "g1", "gmr": "g1", "npy": "humanml22"}.get(name, "cmu22")
+    source = tmp_path / "a.npz"
+    motion = dance().motion if skeleton == "g1" else clip(skeleton)
+    motion.save(source)
+    command = [sys.executable, "-m", "motionrt", "convert"]
+    words = [*command, str(source), "-", "--format", name, "--quiet"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, check=True)
+    again = [*command, "-", "b.npz"]
+    if name in ("csv", "npy"):
+        again += ["--input-fps", f"{motion.fps:g}"]
+    subprocess.run(again, cwd=tmp_path, input=done.stdout, check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+    found = Motion.load(tmp_path / "b.npz")
+    np.testing.assert_allclose(found.posed_joints, motion.posed_joints, rtol=0, atol=2e-4)

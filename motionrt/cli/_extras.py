@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from motionrt.runtime.errors import ExportError
+from motionrt.runtime.extras import pip_command
 
 
 @contextmanager
@@ -18,4 +19,4 @@ def needing(extra: str, what: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ExportError(f"{what} needs {error.name}; pip install 'motionrt[{extra}]'") from error
+        raise ExportError(f"{what} needs {error.name}; {pip_command(extra)}") from error

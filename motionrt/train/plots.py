@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.errors import ExportError, InputError
+from motionrt.runtime.extras import pip_command
 from motionrt.runtime.files import atomic_file
 from motionrt.train.metrics import ProjectorMetrics
 
@@ -25,7 +26,7 @@ def plot_metrics(
         matplotlib.use("Agg")
         from matplotlib import pyplot
     except ImportError:
-        raise ExportError("a plot needs matplotlib; pip install 'motionrt[train]'") from None
+        raise ExportError(f"a plot needs matplotlib; {pip_command('train')}") from None
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{path}: a plot is .png, .svg or .pdf")
     figure, axes = pyplot.subplots(2, 2, figsize=(10, 7), layout="constrained")

@@ -11,6 +11,7 @@ from typing import Any
 
 from motionrt.runtime.backend.cuda import CudaDevice, find_device
 from motionrt.runtime.errors import BackendError, InputError
+from motionrt.runtime.extras import pip_command
 
 PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
@@ -22,7 +23,7 @@ PROVIDERS = {
 ENGINE_MODULES = {"tensorrt-rtx": "tensorrt_rtx_bindings", "tensorrt": "tensorrt"}
 """Backends that run engines built beforehand -> the Python module that builds and runs them."""
 BACKENDS = (*ENGINE_MODULES, *PROVIDERS)
-_PROVIDER_PACKAGES = {"cuda": "'motionrt[gpu]'", "directml": "onnxruntime-directml"}
+_PROVIDER_PACKAGES = {"directml": "onnxruntime-directml"}
 THREADS_VARIABLE = "MOTIONRT_THREADS"
 
 # y = x, for a float32 vector of one: what a provider is tried on.
@@ -108,7 +109,8 @@ def status(name: str) -> BackendStatus:
     provider = PROVIDERS[name]
     if provider not in available:
         package = _PROVIDER_PACKAGES.get(name, "onnxruntime")
-        detail = f"this onnxruntime has no {provider}; install one that has (pip install {package})"
+        advice = pip_command("gpu") if name == "cuda" else f"pip install {package}"
+        detail = f"this onnxruntime has no {provider}; install one that has ({advice})"
         return BackendStatus(name, False, detail)
     if name == "cpu":
         import onnxruntime
@@ -126,7 +128,7 @@ def available_providers() -> list[str]:
         import onnxruntime
     except ImportError as error:
         raise BackendError(
-            "no ONNX backend installed; pip install 'motionrt[cpu]' or 'motionrt[gpu]'"
+            f"no ONNX backend installed; {pip_command('cpu')} (with an NVIDIA GPU: [gpu])"
         ) from error
     providers: list[str] = onnxruntime.get_available_providers()
     return providers
@@ -138,8 +140,7 @@ def engine_module(backend: str) -> Any:
         return importlib.import_module(ENGINE_MODULES[backend])
     except ImportError as error:
         raise BackendError(
-            f"backend {backend}: no module {ENGINE_MODULES[backend]}; "
-            f"pip install 'motionrt[{backend}]'"
+            f"backend {backend}: no module {ENGINE_MODULES[backend]}; " + pip_command(backend)
         ) from error
 
 

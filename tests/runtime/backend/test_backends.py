@@ -7,6 +7,7 @@ from motionrt.runtime.backend import backends
 from motionrt.runtime.backend.backends import PROVIDERS, choose_backend, status, statuses
 from motionrt.runtime.backend.cuda import CudaDevice
 from motionrt.runtime.errors import BackendError, InputError
+from motionrt.runtime.extras import pip_command
 
 GPU = CudaDevice("a GPU", "89")
 
@@ -80,9 +81,7 @@ def test_engine_backends_need_module_and_gpu(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_missing_engine_module_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(backends.ENGINE_MODULES, "tensorrt", "no_such_module")
-    assert status("tensorrt").detail == (
-        "no module no_such_module; pip install 'motionrt[tensorrt]'"
-    )
+    assert status("tensorrt").detail == (f"no module no_such_module; {pip_command('tensorrt')}")
 
 
 def test_every_backend_has_a_status_of_one_line() -> None:

@@ -19,7 +19,7 @@ from motionrt.runtime.backend.graph import Graph
 from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.bundle.embedded import embedded_bundle
+from motionrt.runtime.bundle.embedded import bundle_folder
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.families import Family, all_families, find_family
@@ -185,7 +185,7 @@ class Pipeline(ABC):
     def run(self, request: Request, progress: Progress | None = None) -> list[Motion]:
         """Generate what a request asks for, prompt by prompt and sample by sample.
 
-        What reading its motion files noted is in the motions' notes.
+        What reading its motion files noted, and what was made of them, is in the motions' notes.
         """
         frames = self.frames_of(request)
         notes: list[str] = []
@@ -321,7 +321,7 @@ def load(
     """Load a bundle.
 
     Args:
-        path: the bundle's directory; None takes the embedded default.
+        path: the bundle's directory; None, or "default", takes the embedded default.
         backend: auto, or a name that ``motionrt devices`` lists, which is used or refused.
         threads: CPU threads; 0 lets onnxruntime choose.
 
@@ -329,7 +329,7 @@ def load(
         BundleError: no bundle, damaged, or of a family or schema this version does not know.
         BackendError: the backend cannot run here.
     """
-    bundle = Bundle(embedded_bundle() if path is None else path)
+    bundle = Bundle(bundle_folder(path))
     family = find_family(bundle.manifest.family, str(bundle.folder))
     return pipeline_class(family)(bundle, choose_backend(backend, threads))
 

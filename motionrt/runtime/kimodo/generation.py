@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
+from motionrt.runtime.body.resample import resample
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.compat import resolve_compat
@@ -71,6 +72,11 @@ class Generation:
         given = options.get("continue_from")  # files are read by now
         if given is not None and not isinstance(given, Motion):
             raise InputError(f"continue_from is {type(given).__name__}, no motion or its file")
+        self.notes: list[str] = []
+        if given is not None and abs(given.fps - self.model.fps) > 1e-3:
+            told = f"the clip that is continued has {given.fps:g} fps, the model {self.model.fps:g}"
+            self.notes.append(f"{told}: it was resampled")
+            given = resample(given, self.model.fps)
         self.continue_from = given
         self.compat = resolve_compat(options.get("compat"))
         self.correct = either(options.get("postprocess"), self.skeleton.corrected)

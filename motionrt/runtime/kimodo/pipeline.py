@@ -54,5 +54,8 @@ class KimodoPipeline(KimodoModel):
     ) -> list[Motion]:
         generation = Generation(self, request, seed, progress)
         if request.multi_prompt or request.options.get("continue_from") is not None:
-            return generation.sequence(frames)
+            motions = generation.sequence(frames)
+            for motion in motions:
+                motion.notes.extend(generation.notes)
+            return motions
         return generation.batch(frames)

@@ -35,27 +35,33 @@ class BatchItem:
 
 
 def read_items(path: Path, family: Family, defaults: Mapping[str, Any]) -> list[BatchItem]:
-    """Read a JSONL list: a request a line, as its prompt or as an object.
+    """Read a list: a prompt a line, or JSONL, whose lines are prompts or objects.
 
-    An object is a request's JSON form, with ``name`` (of its files; the number of its line if not
-    given) beside it. What it leaves open is taken from defaults; without a seed it gets the
-    defaults' one, or 0, plus the number of its line. Files are relative to the list. InputError
-    names the first line that is wrong.
+    The suffix .jsonl or the first line tells which it is; of a list of prompts, lines that begin
+    with ``#`` are left out. An object is a request's JSON form, with ``name`` (of its files; the
+    number of its line if not given) beside it. What it leaves open is taken from defaults; without
+    a seed it gets the defaults' one, or 0, plus the number of its line. Files are relative to the
+    list. InputError names the first line that is wrong.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    first = next((line.strip() for line in lines if line.strip()), "")
+    is_json = path.suffix.lower() == ".jsonl" or first.startswith(tuple('{["'))
     items: dict[str, BatchItem] = {}
     first_seed = defaults.get("seed") or 0
     for number, line in enumerate(lines):
-        if not line.strip():
+        if not line.strip() or (not is_json and line.lstrip().startswith("#")):
             continue
         place = f"{path}:{number + 1}"
         try:
-            entry = json.loads(line)
+            entry = json.loads(line) if is_json else line.strip()
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{place}: no JSON ({error})") from error
+            raise InputError(
+                f"{place}: no JSON ({error}); a list of plain prompts is a .txt"
+            ) from error
         entry = {"prompt": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict):
             raise InputError(f"{place}: expected a prompt, or an object with one")
@@ -110,8 +116,9 @@ def run_batch(
                 continue
             start = time.perf_counter()
             motions = pipeline.run(item.request.with_motions(family, reading.read_known))
-            for hint in pipeline.hints(item.request.prompts):
-                click.echo(f"{item.name}: {hint}", err=True)
+            notes = [f"note: {note}" for note in motions[0].notes]
+            for line in notes + pipeline.hints(item.request.prompts):
+                click.echo(f"{item.name}: {line}", err=True)
             files = outputs.of(item.request).write(motions, str(folder / item.name))
             result = {
                 "name": item.name,

@@ -52,7 +52,7 @@ def format_flags(function: Function) -> Function:
 
     function = click.option(
         "--format",
-        type=click.Choice(list(FORMATS)),
+        type=FormatName(),
         multiple=True,
         expose_value=False,
         callback=gather_named,
@@ -67,11 +67,25 @@ def format_flags(function: Function) -> Function:
     return function
 
 
+class FormatName(click.Choice[str]):
+    """The name of a format, in any case; its suffix (.glb) does as well."""
+
+    def __init__(self) -> None:
+        """Offer all of them."""
+        super().__init__(list(FORMATS), case_sensitive=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        word = str(value).lower()
+        endings = {row.ending: row.name for row in reversed(FORMATS.values())}
+        return super().convert(endings.get(word, word), param, ctx)
+
+
 class FamilyCommand(click.Command):
     """A command that has every family's options as flags, and parses as Kimodo's command line does.
 
-    A flag of numbers may take any count of values (--cfg_weight 2.0 1.5), and a prompt may begin
-    with a dash if there is a blank in it.
+    A flag of numbers may take any count of values (--cfg_weight 2.0 1.5), also as one word ("2.0
+    1.5"), and a prompt may begin with a dash if there is a blank in it.
     """
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -93,11 +107,14 @@ class FamilyCommand(click.Command):
             if word == "--":
                 options.extend(args[index:])
                 break
-            if word in many:
-                values_of = word
-                ctx.meta.setdefault(_GIVEN, set()).add(word)
-            elif values_of and _is_number(word):
-                options.extend((values_of, word))
+            name, equals, value = word.partition("=")
+            if name in many:
+                values_of = name
+                ctx.meta.setdefault(_GIVEN, set()).add(name)
+                numbers = _numbers(value) or ([value] if equals else [])
+                options.extend(part for number in numbers for part in (name, number))
+            elif values_of and (numbers := _numbers(word)):
+                options.extend(part for number in numbers for part in (values_of, number))
             elif word.startswith("-") and " " in word and "=" not in word.split(" ")[0]:
                 prompts.append(word)
                 values_of = ""
@@ -106,7 +123,13 @@ class FamilyCommand(click.Command):
                 values_of = ""
         if prompts:
             options.extend(["--", *prompts])
-        return super().parse_args(ctx, options)
+        try:
+            return super().parse_args(ctx, options)
+        except click.UsageError as error:
+            if "extra argument" not in error.message:
+                raise
+            told = f"{error.message.rstrip('.')}; a prompt of several words stands in quotes"
+            raise click.UsageError(told, error.ctx) from None
 
 
 def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Function]:
@@ -131,7 +154,7 @@ def given_options(ctx: click.Context, values: Mapping[str, Any], family: Family)
             able = [other.name for other in all_families() if name in other.options]
             raise InputError(
                 f"--{_name_of(name, option)}: {family.name} has no such option "
-                f"({', '.join(able)} has); leave it away, or use another bundle"
+                f"({', '.join(able)} has); leave it away, or use a bundle of {' or '.join(able)}"
             )
         found[name] = value
     return found
@@ -162,9 +185,10 @@ def _spellings(name: str) -> list[str]:
     return list(dict.fromkeys((f"--{name}", f"--{name.replace('-', '_')}")))
 
 
-def _is_number(word: str) -> bool:
+def _numbers(word: str) -> list[str]:
+    """Split a word into numbers at blanks and commas; nothing if it holds anything else."""
+    parts = word.replace(",", " ").split()
     try:
-        float(word)
+        return [part for part in parts if float(part) is not None]
     except ValueError:
-        return False
-    return True
+        return []

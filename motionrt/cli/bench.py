@@ -37,9 +37,9 @@ def command(
     cold, a warm-up, then the runs that count. No file is written.
     """
     from motionrt.runtime.benchmark import benchmark
-    from motionrt.runtime.bundle.embedded import embedded_bundle
+    from motionrt.runtime.bundle.embedded import bundle_folder
 
-    found = benchmark(bundle or embedded_bundle(), backend, threads, frames, steps, repeats, solver)
+    found = benchmark(bundle_folder(bundle), backend, threads, frames, steps, repeats, solver)
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

@@ -28,7 +28,11 @@ def command() -> None:
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--bundle", type=click.Path(path_type=Path), help="The bundle it is meant for.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="The bundle it is meant for.  [default: embedded]",
+)
 @click.option("--skeleton", help="Instead of --bundle: soma30, g1 or smplx22.")
 @click.option("--frames", type=click.IntRange(1), help="Length of the clip in frames.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), help="The same in seconds.")
@@ -48,8 +52,8 @@ def check(
     The exit code is 1 if there are errors. Conventions: metres, y up, +z forward, radians, frames
     from 0, headings as (cosine, sine).
     """
-    if (bundle is None) == (skeleton is None):
-        raise click.UsageError("give --bundle DIR or --skeleton NAME")
+    if bundle is not None and skeleton is not None:
+        raise click.UsageError("give --bundle DIR or --skeleton NAME, not both")
     if frames is not None and duration is not None:
         raise click.UsageError("give --frames or --duration, not both")
     from motionrt.runtime.kimodo.constraint_files import find_problems, load_document
@@ -148,12 +152,12 @@ def _target(bundle: Path | None, skeleton: str | None) -> tuple[Skeleton, float,
     """Return the skeleton that constraints must fit, fps, and the most frames there may be."""
     from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
 
-    if bundle is None:
-        assert skeleton is not None
+    if skeleton is not None:
         return load_skeleton(skeleton), 30.0, None
+    from motionrt.runtime.bundle.embedded import bundle_folder
     from motionrt.runtime.bundle.manifest import Bundle
 
-    manifest = Bundle(bundle).manifest
+    manifest = Bundle(bundle_folder(bundle)).manifest
     return Skeleton.from_dict(manifest.skeleton), manifest.fps, manifest.limits.max_frames
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from motionrt.cli._flags import CSV_ANGLES, QUATERNION
+from motionrt.cli._flags import CSV_ANGLES, QUATERNION, FormatName
 from motionrt.cli._places import (
     STANDARD_OUTPUT,
     check_standard_output,
@@ -48,7 +48,7 @@ motionrt convert dance.csv dance_beyondmimic.npz --fps 50
 )
 @click.option(
     "--format",
-    type=click.Choice(list(FORMATS)),
+    type=FormatName(),
     help="Format of OUT, where its ending does not say it.  [default: by ending]",
 )
 @click.option("--quaternion", **QUATERNION)

@@ -10,7 +10,10 @@ import click
 @click.command("embed")
 @click.argument("prompts", type=click.Path(path_type=Path))
 @click.option(
-    "-b", "--bundle", type=click.Path(path_type=Path), help="Bundle whose encoder is used."
+    "-b",
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Bundle whose encoder is used.  [default: embedded]",
 )
 @click.option(
     "--text-encoder-url",
@@ -55,13 +58,12 @@ def command(
         encoder = client_from_environment(text_encoder_url, token=text_encoder_token)
     if bundle is not None and text_encoder_url:
         raise click.UsageError("give either --bundle or --text-encoder-url")
-    if bundle is not None:
+    if encoder is None:
         from motionrt.runtime.backend.backends import choose_backend
+        from motionrt.runtime.bundle.embedded import bundle_folder
         from motionrt.runtime.bundle.manifest import Bundle
 
-        encoder = BundleTextEncoder(Bundle(bundle), choose_backend(backend))
-    if encoder is None:
-        raise click.UsageError("give --bundle or --text-encoder-url")
+        encoder = BundleTextEncoder(Bundle(bundle_folder(bundle)), choose_backend(backend))
 
     known = PromptBook.load(output) if add and output.exists() else None
     if known is not None and known.encoder != encoder.description:

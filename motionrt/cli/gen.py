@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 @flag(
     "batch",
     type=click.Path(path_type=Path),
-    help="A list of requests instead of a prompt: JSON lines, each a string or an object with "
-    "prompt, seconds, seed, name and whatever else a request has (motionrt schema). --output is a "
-    "folder; started again, what is done stays.",
+    help="A list of requests instead of a prompt: a prompt a line, or JSON lines, each a string or "
+    "an object with prompt, seconds, seed, name and whatever else a request has (motionrt schema). "
+    "--output is a folder; started again, what is done stays.",
 )
 @click.option(
     "-o",
@@ -166,8 +166,8 @@ def command(
     with step_progress(quiet or as_json) as progress:
         motions = pipeline.run(request, progress)
     generated = time.perf_counter()
-    for hint in pipeline.hints(request.prompts):
-        click.echo(hint, err=True)
+    for line in [f"note: {note}" for note in motions[0].notes] + pipeline.hints(request.prompts):
+        click.echo(line, err=True)
     files = outputs.write(motions, output)
     seconds = {
         "load": loaded - start,

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
 def command(bundle: Path | None, verbose: bool, as_json: bool) -> None:
     """Show graphs, sizes, precision, licence and provenance of BUNDLE, or of the embedded one."""
-    from motionrt.runtime.bundle.embedded import embedded_bundle
+    from motionrt.runtime.bundle.embedded import bundle_folder
     from motionrt.runtime.bundle.manifest import FILE_NAME, Bundle
 
-    opened = Bundle(bundle or embedded_bundle())
+    opened = Bundle(bundle_folder(bundle))
     manifest = opened.manifest
     if as_json:
         click.echo((opened.folder / FILE_NAME).read_text(encoding="utf-8"), nl=False)

@@ -40,6 +40,30 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; UsageError says what was probably meant by one that is none."""
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from motionrt.cli._suggestions import about_command
+
+            if self.get_command(ctx, args[0]) is None:
+                raise click.UsageError(about_command(args[0], known), ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; UsageError says what was probably meant by an option that is none."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            if error.ctx is None:
+                raise
+            from motionrt.cli._suggestions import about_option
+
+            told = about_option(error.option_name, error.ctx.command, error.ctx)
+            raise click.UsageError(told, error.ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by the first line of their files: nothing heavy is imported."""
         rows = []

@@ -8,7 +8,7 @@ import click
 
 
 @click.command("serve-text")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--host",
     envvar="GRADIO_SERVER_NAME",
@@ -41,7 +41,7 @@ import click
 )
 @click.option("--quiet", is_flag=True, help="Do not print the prompts.")
 def command(
-    bundle: Path,
+    bundle: Path | None,
     host: str,
     port: int,
     backend: str,
@@ -51,9 +51,9 @@ def command(
 ) -> None:
     """Serve the text encoder of BUNDLE by the protocol of Kimodo's text-encoder server.
 
-    A Kimodo installation uses it with TEXT_ENCODER_MODE=api and TEXT_ENCODER_URL set to the
-    address that is printed, motionrt with --text-encoder-url. Ctrl-C or SIGTERM ends it: what
-    runs is finished first.
+    Without BUNDLE it is the embedded default's. A Kimodo installation uses it with
+    TEXT_ENCODER_MODE=api and TEXT_ENCODER_URL set to the address that is printed, motionrt with
+    --text-encoder-url. Ctrl-C or SIGTERM ends it: what runs is finished first.
     """
     from motionrt.cli._extras import needing
 
@@ -64,11 +64,12 @@ def command(
     from numpy.typing import NDArray
 
     from motionrt.runtime.backend.backends import choose_backend
+    from motionrt.runtime.bundle.embedded import bundle_folder
     from motionrt.runtime.bundle.manifest import Bundle
     from motionrt.runtime.errors import printable
     from motionrt.runtime.text.sources import BundleTextEncoder
 
-    encoder = BundleTextEncoder(Bundle(bundle), choose_backend(backend))
+    encoder = BundleTextEncoder(Bundle(bundle_folder(bundle)), choose_backend(backend))
 
     def encode(prompt: str) -> NDArray[np.float32]:
         return np.asarray(encoder.encode([prompt])[0], np.float32)

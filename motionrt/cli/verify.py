@@ -21,11 +21,11 @@ def command(bundle: Path | None, backend: str, threads: int, as_json: bool) -> N
     Exit code 1 if a file is altered or a graph gives other numbers than at export.
     """
     from motionrt.runtime.backend.backends import choose_backend
-    from motionrt.runtime.bundle.embedded import embedded_bundle
+    from motionrt.runtime.bundle.embedded import bundle_folder
     from motionrt.runtime.bundle.manifest import Bundle
     from motionrt.runtime.verification import verify
 
-    opened = Bundle(bundle or embedded_bundle())
+    opened = Bundle(bundle_folder(bundle))
     chosen = choose_backend(backend, threads)
     rows = []
     failed = False

@@ -137,6 +137,20 @@ def test_refuses_a_bad_list_before_anything_is_made(
     assert not folder.exists()
 
 
+def test_a_list_may_be_plain_prompts(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.txt").write_text('# two\na man walks\n\n  he said "jump"  \n3\n')
+    arguments = ("--batch", tmp_path / "list.txt", "-o", tmp_path / "out", "--duration", "0.5")
+    code, out, err = gen(capsys, *arguments, "--bundle", bundle, "--json")
+    assert code == 0, err
+    prompts = {row["name"]: row["prompt"] for row in map(json.loads, out.splitlines())}
+    assert prompts == {"0001": "a man walks.", "0003": 'he said "jump".', "0004": "3."}
+    (tmp_path / "list.jsonl").write_text("a man walks\n")
+    code, _, err = gen(capsys, "--batch", tmp_path / "list.jsonl", "--bundle", bundle)
+    assert code == 1 and "a list of plain prompts is a .txt" in err
+
+
 def test_files_of_lines_are_read_as_was_said(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,10 +78,19 @@ def test_check_knows_a_bundles_skeleton_and_length(
     assert code == 1 and "frame 9999 is beyond" in out and "for cmu22" in out
 
 
+def test_the_embedded_default_is_meant_where_nothing_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_constraints(tmp_path / "c.json", [Root2D([0], [[0, 0]])])
+    for more in ([], ["--bundle", "default"]):
+        code, out, err = run(capsys, "constraints", "check", tmp_path / "c.json", *more)
+        assert code == 0 and "for cmu22" in out, err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["check", "c.json"], 2, "give --bundle DIR or --skeleton NAME"),
+        (["check", "c.json", "--bundle", "x", "--skeleton", "g1"], 2, "--skeleton NAME, not both"),
         (["check", "c.json", "--skeleton", "dog"], 1, "no skeleton 'dog'"),
         (["check", "no.json", "--skeleton", "g1"], 1, "no.json: cannot be read"),
         (["check", "c.json", "--bundle", "no"], 1, "no such bundle"),

@@ -37,13 +37,27 @@ def test_books_of_two_encoders_are_not_mixed(
     assert "made by another encoder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("extra", [[], ["-b", "x", "--text-encoder-url", "http://127.0.0.1:1"]])
-def test_one_encoder_is_wanted(
-    extra: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A list of one prompt, and no server around."""
     monkeypatch.delenv("TEXT_ENCODER_URL", raising=False)
     monkeypatch.delenv("TEXT_ENCODER_MODE", raising=False)
-    prompts = tmp_path / "prompts.txt"
-    prompts.write_text("walk\n")
-    result = CliRunner().invoke(cli, ["embed", str(prompts), "-o", "book.safetensors", *extra])
+    path = tmp_path / "prompts.txt"
+    path.write_text("walk\n")
+    return path
+
+
+def test_one_encoder_is_wanted(prompts: Path) -> None:
+    both = ["-b", "x", "--text-encoder-url", "http://127.0.0.1:1"]
+    result = CliRunner().invoke(cli, ["embed", str(prompts), "-o", "book.safetensors", *both])
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("extra", [[], ["--bundle", "default"]])
+def test_the_embedded_default_encodes_where_nothing_is_named(
+    extra: list[str], prompts: Path, tmp_path: Path
+) -> None:
+    book = tmp_path / "book.safetensors"
+    result = CliRunner().invoke(cli, ["embed", str(prompts), "-o", str(book), *extra])
+    assert result.exit_code == 0, result.output
+    assert PromptBook.load(book).prompts == ("Walk.",)

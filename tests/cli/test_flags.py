@@ -58,6 +58,10 @@ def test_dashes_and_underscores_are_one() -> None:
         ("--cfg_weight", "2.0", "1.5", "--diffusion-steps", "4", "walk"),
         ("walk", "--cfg-weight", "2", "--cfg-weight", "1.5"),
         ("walk", "--cfg-weight", "2", "--cfg_weight", "1.5"),
+        ("walk", "--cfg-weight", "2 1.5"),
+        ("walk", "--cfg-weight", "2.0,1.5"),
+        ("--cfg-weight=2 1.5", "walk"),
+        ("--cfg_weight=2", "--cfg-weight=1.5", "walk"),
     ],
 )
 def test_numbers_are_any_count_of_values(words: tuple[str, ...]) -> None:

@@ -147,6 +147,10 @@ def test_presets_choose_solver_and_steps(bundle: Path, capsys: pytest.CaptureFix
         (("walk", "--bundle", "{b}", "--csv"), 2, "--csv holds the robot Unitree G1"),
         (("walk", "--bundle", "{b}", "--temperature", "1"), 1, "kimodo has no such option"),
         (("walk", "--batch", "list.jsonl"), 2, "takes its prompts from the list"),
+        (("--between", "a.npz", "b.npz"), 1, "use a bundle of motiongpt3"),
+        (("--batch", "no.txt"), 1, "no.txt: cannot be read (No such file or directory)"),
+        (("walk", "--format", "fbx"), 2, "'fbx' is not one of 'npz', 'bvh'"),
+        (("a", "person", "walks"), 2, "a prompt of several words stands in quotes"),
     ],
 )
 def test_refuses_in_one_line(
@@ -191,6 +195,39 @@ def test_a_clip_is_continued_with_the_latest_rules(
     assert summary["frames"] == [40] and summary["compat"] == "latest"
     before, after = Motion.load("walk.npz"), Motion.load("more.npz")
     np.testing.assert_array_equal(after.posed_joints[:15], before.posed_joints[:15])
+
+
+def test_a_clip_of_another_rate_is_resampled_and_it_is_said(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gen(capsys, bundle, "Walks", "--duration", "1", "--fps", "30", "--output", "walk")
+    flags = ["--continue-from", "walk.npz", "--duration", "1", "--bundle", bundle, "-o", "more"]
+    code, _, err = run(capsys, "gen", "then jumps", *flags, *QUICK)
+    assert code == 0
+    assert err.count("note: the clip that is continued has 30 fps, the model 20") == 1
+    before, after = Motion.load("walk.npz"), Motion.load("more.npz")
+    assert after.fps == 20 and after.num_frames == 19 + 20  # the last lies between two frames
+    np.testing.assert_allclose(after.posed_joints[:14:2], before.posed_joints[:21:3], atol=1e-4)
+
+
+def test_default_is_the_name_of_the_embedded_model(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gen(capsys, Path("default"), "walk", "--duration", "0.5")["model"] == "motionrt-default"
+    (elsewhere / "default").mkdir()  # a folder that is there is meant
+    code, _, err = run(capsys, "gen", "walk", "--bundle", "default")
+    assert code == 1 and "default" in err
+
+
+def test_a_formats_name_is_taken_in_any_form(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = ("--format", "GLB", "--format", ".bvh")
+    assert gen(capsys, bundle, "walk", "--duration", "0.5", *named)["files"] == [
+        "output.npz",
+        "output.bvh",
+        "output.glb",
+    ]
 
 
 def test_constraints_and_heading(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

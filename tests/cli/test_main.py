@@ -93,6 +93,35 @@ def test_what_ends_a_command_is_a_code_and_at_most_one_line(
     assert code != 130 or err.strip() in ("", "Stopped.")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["generate", "walk"], "No such command 'generate'; did you mean gen?"),
+        (["gne"], "did you mean gen?"),
+        (["formast"], "did you mean formats?"),
+        (["constraint"], "did you mean constraints?"),
+        (["help"], "did you mean --help?"),
+        (["fly"], "No such command 'fly'"),
+        (["a person walks"], "a prompt stands behind gen: motionrt gen 'a person walks'"),
+        (["export", "kimod"], "did you mean kimodo?"),
+        (["constraints", "chek"], "No such command 'chek'"),
+        (["gen", "walk", "--seconds", "3"], "No such option '--seconds'; did you mean --duration?"),
+        (["gen", "walk", "--out", "x"], "did you mean --output?"),
+        (["gen", "walk", "--num_step", "3"], "did you mean --diffusion-steps"),
+        (["gen", "walk", "--gpu"], "did you mean --backend cuda?"),
+        (["gen", "walk", "--fbx"], "motions are written as .npz, and by --bvh, --glb"),
+        (["gen", "walk", "--mp4"], "draw a motion with: motionrt view FILE -o FILE.mp4"),
+        (["gen", "walk", "--zzz"], "No such option '--zzz'\n"),
+        (["inspect", "--seconds"], "No such option '--seconds'\n"),
+    ],
+)
+def test_what_does_not_exist_is_answered_by_what_was_meant(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, *words)
+    assert code == 2 and not out and message in err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--version")
     assert code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import motionrt
@@ -9,6 +10,21 @@ from motionrt.runtime.errors import BundleError
 
 FOLDER = Path("assets", "default")
 """Where its bundle lies in the package."""
+
+
+NAME = "default"
+"""What it is called where a bundle is named."""
+
+
+def bundle_folder(path: str | os.PathLike[str] | None) -> Path:
+    """Return the folder of a bundle that is named.
+
+    None is the embedded default, and so is its name where no folder is called so. BundleError as
+    `embedded_bundle`.
+    """
+    if path is None or (os.fspath(path) == NAME and not Path(path).exists()):
+        return embedded_bundle()
+    return Path(path)
 
 
 def embedded_bundle() -> Path:

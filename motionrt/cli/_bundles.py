@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from motionrt.cli._flags import flag
+from motionrt.runtime.bundle.embedded import NAME
 from motionrt.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 BUNDLE_DIR_VARIABLE = "MOTIONRT_BUNDLE_DIR"
@@ -21,11 +25,14 @@ _MANIFESTS = "*/manifest.json"
 def bundle_options(function: Function) -> Function:
     """Add --bundle and --model to a command; ``find_bundle`` says what they mean."""
     function = flag(
-        "model", help=f"Name of a bundle in ${BUNDLE_DIR_VARIABLE}, instead of --bundle."
+        "model",
+        shell_complete=_models,
+        help=f"Name of a bundle in ${BUNDLE_DIR_VARIABLE}, instead of --bundle.",
     )(function)
     return flag(
         "bundle",
         type=click.Path(path_type=Path),
+        shell_complete=_bundles,
         help="The bundle to run.  [default: embedded]",
     )(function)
 
@@ -37,6 +44,7 @@ def backend_options(function: Function) -> Function:
         "backend",
         default="auto",
         show_default=True,
+        shell_complete=_backends,
         help="auto, or one that motionrt devices names.",
     )(function)
 
@@ -80,3 +88,22 @@ def _model_keys(name: str) -> list[str]:
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "-")
+
+
+def _models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    folder = Path(os.environ.get(BUNDLE_DIR_VARIABLE) or os.devnull)
+    names = sorted(place.parent.name for place in folder.glob(_MANIFESTS))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _bundles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    named = [CompletionItem(NAME)] if NAME.startswith(incomplete) else []
+    return [*named, CompletionItem(incomplete, type="dir")]
+
+
+def _backends(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from motionrt.runtime.backend.backends import BACKENDS
+
+    return [name for name in ("auto", *BACKENDS) if name.startswith(incomplete)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,9 @@ from motionrt.runtime.families import Family, all_families
 from motionrt.runtime.formats.orders import HINGE_ANGLES, QUATERNION_ORDERS
 from motionrt.runtime.formats.table import DEFAULT_FORMAT, FORMATS
 from motionrt.runtime.options import Kind, Option
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _SETTINGS: Mapping[Kind, dict[str, Any]] = {
@@ -92,6 +95,11 @@ class FamilyCommand(click.Command):
         """Return the command's own flags, the families', and --help."""
         *own, last = super().get_params(ctx)
         return [*own, *(_flag_of(name, option) for name, option in _all_options().items()), last]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete what `click` does, without the second spelling of a flag."""
+        items = super().shell_complete(ctx, incomplete)
+        return [item for item in items if not ("_" in item.value and item.value[:2] == "--")]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the arguments into what click understands."""
@@ -174,7 +182,13 @@ def _flag_of(name: str, option: Option) -> click.Option:
     spellings = _spellings(_name_of(name, option))
     if option.kind is Kind.SWITCH:
         spellings = [f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}"]
-    return click.Option([*spellings, name], help=option.help, **_SETTINGS[option.kind])
+    more: dict[str, Any] = {"shell_complete": _presets} if name == "preset" else {}
+    return click.Option([*spellings, name], help=option.help, **_SETTINGS[option.kind], **more)
+
+
+def _presets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    names = dict.fromkeys(name for family in all_families() for name in family.presets)
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _name_of(name: str, option: Option) -> str:

@@ -97,7 +97,7 @@ def test_what_ends_a_command_is_a_code_and_at_most_one_line(
     ("words", "message"),
     [
         (["generate", "walk"], "No such command 'generate'; did you mean gen?"),
-        (["gne"], "did you mean gen?"),
+        (["gne"], "did you mean gen"),
         (["formast"], "did you mean formats?"),
         (["constraint"], "did you mean constraints?"),
         (["help"], "did you mean --help?"),

@@ -129,8 +129,13 @@ def test_a_browser_opens_the_player_on_a_terminal_with_a_display(
     display: str, motion_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
+
+    def open_page(page: str) -> bool:
+        opened.append(page)
+        return True
+
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("webbrowser.open", lambda page: bool(opened.append(page)) or True)
+    monkeypatch.setattr("webbrowser.open", open_page)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setattr("sys.platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):

@@ -76,6 +76,9 @@ def about_option(name: str, command: click.Command, ctx: click.Context) -> str:
     ]
     word = name.lower().replace("_", "-")
     bare = word.lstrip("-")
+    if any(argument.name == bare for argument in command.get_params(ctx)):
+        usage = " ".join(command.collect_usage_pieces(ctx)[1:])
+        return f"No such option {name!r}; it stands without it: {ctx.command_path} {usage}"
     if "--format" in known and bare in (*_FOREIGN, *_PICTURES):
         if bare in _PICTURES:
             return f"No such option {name!r}; draw a motion with: motionrt view FILE -o FILE.{bare}"
@@ -96,7 +99,7 @@ def _meant(
     if word in there:
         return [there[word]]
     begun = [name for name in known if len(word) > 3 and name.startswith(word)]
-    near = begun or difflib.get_close_matches(word, [*known, *there], n=2, cutoff=cutoff)
+    near = begun or difflib.get_close_matches(word, [*known, *there], n=1, cutoff=cutoff)
     return list(dict.fromkeys(there.get(name, name) for name in near[:3]))
 
 

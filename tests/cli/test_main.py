@@ -112,6 +112,9 @@ def test_what_ends_a_command_is_a_code_and_at_most_one_line(
         (["gen", "walk", "--fbx"], "motions are written as .npz, and by --bvh, --glb"),
         (["gen", "walk", "--mp4"], "draw a motion with: motionrt view FILE -o FILE.mp4"),
         (["gen", "walk", "--zzz"], "No such option '--zzz'\n"),
+        (["inspect", "--bundle", "x"], "it stands without it: "),
+        (["gen", "--prompt", "x"], "gen [PROMPT]"),
+        (["gen", "x", "--lenght", "3"], "did you mean --duration?"),
         (["inspect", "--seconds"], "No such option '--seconds'\n"),
     ],
 )

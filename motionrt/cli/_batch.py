@@ -149,7 +149,7 @@ def run_batch(
 
 def _key(pipeline: Pipeline, item: BatchItem, outputs: Outputs, reading: Reading) -> str:
     """Hash all that a result depends on."""
-    manifest = (pipeline.bundle.folder / "manifest.json").read_bytes()
+    manifest = pipeline.bundle.manifest_bytes()
     asked = (item.request.digest(pipeline.family), item.name, repr(outputs), repr(reading))
     return hashlib.sha256(manifest + repr(asked).encode()).hexdigest()[:16]
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def command(bundle: Path | None, verbose: bool, as_json: bool) -> None:
     """Show graphs, sizes, precision, licence and provenance of BUNDLE, or of the embedded one."""
     from motionrt.runtime.bundle.embedded import bundle_folder
-    from motionrt.runtime.bundle.manifest import FILE_NAME, Bundle
+    from motionrt.runtime.bundle.manifest import Bundle
 
     opened = Bundle(bundle_folder(bundle))
     manifest = opened.manifest
     if as_json:
-        click.echo((opened.folder / FILE_NAME).read_text(encoding="utf-8"), nl=False)
+        click.echo(opened.manifest_bytes().decode(), nl=False)
         return
     total = sum(info.size for info in manifest.files.values())
     click.echo(f"{manifest.name} ({manifest.family}), {total / 1e6:.1f} MB")

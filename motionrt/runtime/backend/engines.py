@@ -101,10 +101,10 @@ def load_engines(bundle: Bundle, backend: Backend, version: str) -> EngineSet:
     """
     target = backend.engine_target
     name = f"engines/{target}/{FILE_NAME}"
-    path = bundle.path(name)
+    path = bundle.folder / name
     bundle.check_hashes([name])
     try:
-        engines = EngineSet.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        engines = EngineSet.from_dict(json.loads(bundle.path(name).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BundleError(f"{path}: damaged ({error}); build the engines again") from error
     assert backend.device is not None

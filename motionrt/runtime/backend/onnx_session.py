@@ -45,12 +45,14 @@ class OnnxSession:
             except Exception as error:  # onnxruntime raises many kinds of its own
                 hashes.result()  # a damaged file is the better explanation
                 reason = str(error).splitlines()[0]
-                raise BackendError(f"{path}: {backend.name} cannot load it: {reason}") from error
+                raise BackendError(
+                    f"{bundle.folder / file}: {backend.name} cannot load it: {reason}"
+                ) from error
             hashes.result()
         wanted = backend.providers[0][0]
         if wanted not in self._session.get_providers():
             raise BackendError(
-                f"{path}: {wanted} did not start (are its libraries installed?); "
+                f"{bundle.folder / file}: {wanted} did not start (are its libraries installed?); "
                 "choose another backend"
             )
 

@@ -75,12 +75,14 @@ class StepDriver:
         except Exception as error:
             if not self._records:
                 reason = str(error).splitlines()[0]
-                raise BackendError(f"{path}: {backend.name} cannot load it: {reason}") from error
+                raise BackendError(
+                    f"{bundle.folder / file}: {backend.name} cannot load it: {reason}"
+                ) from error
             # Part of the graph is not on the GPU, so it cannot be recorded; it still runs.
             self._records = False
             self._session = onnxruntime_session(str(path), backend)
         if backend.providers[0][0] not in self._session.get_providers():
-            raise BackendError(f"{path}: {backend.providers[0][0]} did not start")
+            raise BackendError(f"{bundle.folder / file}: {backend.providers[0][0]} did not start")
         self._buffers: OrderedDict[tuple[Any, ...], _Buffers] = OrderedDict()
         self._next_recording = 1
         self._lock = threading.Lock()

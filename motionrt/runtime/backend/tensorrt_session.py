@@ -61,7 +61,7 @@ class TensorRTSession:
         self._engine = self._runtime.deserialize_cuda_engine(bundle.path(file).read_bytes())
         if self._engine is None:
             raise BackendError(
-                f"{bundle.path(file)}: {backend.name} {version} cannot load it; "
+                f"{bundle.folder / file}: {backend.name} {version} cannot load it; "
                 f"build again with: {self._command}"
             )
         self._context = self._engine.create_execution_context()

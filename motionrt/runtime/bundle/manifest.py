@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from motionrt.runtime.bundle.held_folder import HeldFolder
 from motionrt.runtime.bundle.schema_1 import upgraded
 from motionrt.runtime.errors import BundleError
 from motionrt.runtime.files import atomic_file, refuse_lfs_pointer
@@ -133,7 +134,11 @@ class Manifest(_Part, frozen=True):
 
 
 class Bundle:
-    """An exported model on disk: its manifest, and its files by name."""
+    """An exported model on disk: its manifest, and its files by name.
+
+    On Linux they stay those of one bundle for as long as the object lives, though another may be
+    put in its place meanwhile (``export --force``).
+    """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         """Read and check the manifest and that every file is there with its size.
@@ -141,23 +146,34 @@ class Bundle:
         BundleError with what to do if it is no bundle of this schema, or is damaged.
         """
         self.folder = Path(folder)
-        self.manifest = _read(self.folder)
+        self._held = HeldFolder(self.folder)
+        self.manifest = _read(self.folder, self._held.root)
         for name, info in self.manifest.files.items():
-            path = self.folder / name
+            path = self._held.root / name
             if not path.is_file():
-                raise BundleError(f"{path}: missing from the bundle; export or copy it again")
+                raise BundleError(
+                    f"{self.folder / name}: missing from the bundle; export or copy it again"
+                )
             size = path.stat().st_size
             if size != info.size:
-                refuse_lfs_pointer(path, BundleError)
+                refuse_lfs_pointer(path, BundleError, self.folder / name)
                 raise BundleError(
-                    f"{path}: {size} bytes, should be {info.size}; export or copy the bundle again"
+                    f"{self.folder / name}: {size} bytes, should be {info.size}; "
+                    "export or copy the bundle again"
                 )
 
     def path(self, name: str) -> Path:
-        """Return the path of a file that the manifest lists."""
+        """Return where a file that the manifest lists is opened, while this object lives.
+
+        Who reads messages knows it as ``folder / name``.
+        """
         if name not in self.manifest.files:
             raise BundleError(f"{self.folder}: the manifest lists no file {name}")
-        return self.folder / name
+        return self._held.root / name
+
+    def manifest_bytes(self) -> bytes:
+        """Return the manifest's file as it is."""
+        return (self._held.root / FILE_NAME).read_bytes()
 
     def section(self, name: str, kind: type[Section]) -> Section:
         """Read a section of the manifest as a class; BundleError names the key that does not fit.
@@ -178,6 +194,10 @@ class Bundle:
         with ThreadPoolExecutor(max_workers=2) as pool:
             for name, found in zip(names, pool.map(self._hash, names), strict=True):
                 if found != self.manifest.files[name].sha256:
+                    if self._is_replaced():
+                        raise BundleError(
+                            f"{self.folder}: was replaced since it was loaded; load it again"
+                        )
                     raise BundleError(
                         f"{self.folder / name}: altered since export (SHA-256 differs); "
                         "export or copy the bundle again"
@@ -185,6 +205,13 @@ class Bundle:
 
     def _hash(self, name: str) -> str:
         return sha256(self.path(name))
+
+    def _is_replaced(self) -> bool:
+        """Return whether another bundle has its name, where it could not be held."""
+        try:
+            return _read(self.folder, self._held.root) != self.manifest
+        except BundleError:
+            return False
 
 
 def sha256(path: Path) -> str:
@@ -196,13 +223,14 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read(folder: Path) -> Manifest:
+def _read(folder: Path, root: Path) -> Manifest:
+    """Read the manifest of a bundle that is opened at root and called folder in messages."""
     path = folder / FILE_NAME
-    if not folder.is_dir():
+    if not root.is_dir():
         raise BundleError(f"{folder}: no such bundle; make one with: motionrt export")
-    refuse_lfs_pointer(path, BundleError)
+    refuse_lfs_pointer(root / FILE_NAME, BundleError, path)
     try:
-        document = msgspec.json.decode(path.read_bytes())
+        document = msgspec.json.decode((root / FILE_NAME).read_bytes())
     except FileNotFoundError:
         raise BundleError(f"{folder}: no {FILE_NAME} in it, so it is no bundle") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -216,15 +244,15 @@ def _read(folder: Path) -> Manifest:
         manifest = msgspec.convert(upgraded(document) if schema == 1 else document, Manifest)
     except (msgspec.ValidationError, ValueError) as error:
         raise BundleError(f"{path}: damaged ({error}); export the bundle again") from error
-    _check_names(path, manifest)
+    _check_names(path, root, manifest)
     return manifest
 
 
-def _check_names(path: Path, manifest: Manifest) -> None:
+def _check_names(path: Path, root: Path, manifest: Manifest) -> None:
     """Raise BundleError for a file outside the bundle, and for a name that stands for nothing."""
-    root = path.parent.resolve()
+    held = root.resolve()
     for name in manifest.files:
-        if Path(name).is_absolute() or not (path.parent / name).resolve().is_relative_to(root):
+        if Path(name).is_absolute() or not (root / name).resolve().is_relative_to(held):
             raise BundleError(f"{path}: {name} leaves the bundle; do not trust this bundle")
     for graph_name, graph in manifest.graphs.items():
         for name in (*graph.files.values(), *graph.data):

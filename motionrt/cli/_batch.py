@@ -8,12 +8,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.families import Family
+from motionrt.runtime.files import check_writable, make_folder, sync_file, sync_folder
 from motionrt.runtime.request import Request
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def read_items(path: Path, family: Family, defaults: Mapping[str, Any]) -> list[
         if not isinstance(entry, dict):
             raise InputError(f"{place}: expected a prompt, or an object with one")
         name = str(entry.pop("name", f"{number:04d}"))
-        if not name or name != Path(name).name or name in (".", ".."):
+        if name != Path(name).name or name in ("", ".", "..") or "\0" in name:
             raise InputError(f"{place}: name {name!r} is no file name")
         if name in items:
             raise InputError(f"{place}: name {name!r} is taken already")
@@ -100,13 +101,13 @@ def run_batch(
     reading.check([file for item in items for file in item.request.motion_files(family)])
     lengths = [sum(pipeline.frames_of(item.request)) for item in items]
     keys = {item.name: _key(pipeline, item, outputs, reading) for item in items}
-    done = _read_results(folder / RESULTS)
+    check_writable(folder / RESULTS)
+    for item in items:
+        outputs.of(item.request).check(str(folder / item.name))
     order = sorted(range(len(items)), key=lengths.__getitem__)
-    folder.mkdir(parents=True, exist_ok=True)
     made = 0
-    with (folder / RESULTS).open("a", encoding="utf-8") as results:
-        if results.tell() and not (folder / RESULTS).read_bytes().endswith(b"\n"):
-            results.write("\n")  # the run before was stopped in a line
+    with ResultsFile(folder / RESULTS) as results:
+        done = results.read()
         for count, index in enumerate(order):
             item = items[index]
             known = done.get(item.name, {})
@@ -129,8 +130,7 @@ def run_batch(
                 "seconds": round(time.perf_counter() - start, 3),
                 "files": [path.relative_to(folder).as_posix() for path in files],
             }
-            results.write(json.dumps(result) + "\n")
-            results.flush()
+            results.add(result, files)
             made += 1
             if as_json:
                 click.echo(json.dumps(result))
@@ -154,17 +154,50 @@ def _key(pipeline: Pipeline, item: BatchItem, outputs: Outputs, reading: Reading
     return hashlib.sha256(manifest + repr(asked).encode()).hexdigest()[:16]
 
 
-def _read_results(path: Path) -> dict[str, dict[str, Any]]:
-    """Return what is done by name; a line that was cut off does not count."""
-    done = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
+class ResultsFile:
+    """The list of what is done: a line that is in it outlives a power cut, and so do its files."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the list, or begin one; InputError if it cannot be written."""
+        self.path = path
+        try:
+            make_folder(path.parent)
+            self._file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise InputError(f"{path}: cannot write ({error.strerror})") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """Return what is done by name; a line that was cut off does not count."""
+        done = {}
+        self._file.seek(0)
+        content = self._file.read().decode("utf-8", errors="replace")
+        for line in content.split("\n"):
             try:
                 entry = json.loads(line)
-                done[str(entry["name"])] = {
-                    "request": entry["request"],
-                    "files": list(entry["files"]),
-                }
-            except (ValueError, KeyError, TypeError):
+                names = [Path(name) for name in entry["files"]]
+                done[str(entry["name"])] = {"request": entry["request"], "files": names}
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
-    return done
+        if content and not content.endswith("\n"):
+            self._write(b"\n")  # the run before was stopped in a line
+        return done
+
+    def add(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """Add a line for files that are written; InputError if the disk is full."""
+        for folder in {file.parent for file in files}:
+            sync_folder(folder)
+        self._write(json.dumps(result).encode() + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            sync_file(self._file.fileno())
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot write ({error.strerror})") from error

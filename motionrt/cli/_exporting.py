@@ -17,7 +17,6 @@ from motionrt.export.quantise.recipes import (
     DENOISER_RECIPES,
     LANGUAGE_MODEL_RECIPES,
 )
-from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from motionrt.export.bundle import BundleWriter
@@ -181,13 +180,10 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
 
     InputError if output exists and force is not given, ExportError if the extra is missing.
     """
+    from motionrt.runtime.bundle.manifest import check_place
     from motionrt.runtime.files import atomic_folder
 
-    if output.exists():
-        if not force:
-            raise InputError(f"{output}: exists already; choose another place or use --force")
-        if not (output / "manifest.json").is_file():
-            raise InputError(f"{output}: is no bundle, so --force does not replace it")
+    check_place(output, replace=force)
     progress = StageProgress(quiet)
     progress("starting PyTorch")
     with needing("export", "export"):

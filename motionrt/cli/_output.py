@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from motionrt.cli._places import (
     standard_output,
 )
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.files import check_writable
 from motionrt.runtime.formats.table import FORMATS, caution
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class Outputs:
             check_standard_output(f"a {FORMATS[format].ending} file", FORMATS[format].is_text)
             return
         places = output_paths(stem, self.num_samples, self.formats)
-        check_writable(path for files in places for path in files.values())
+        for files in places:
+            for path in files.values():
+                check_writable(path)
 
     def write(self, motions: Sequence[Motion], stem: str) -> list[Path]:
         """Write every sample below a stem; return the files, none for standard output."""
@@ -116,21 +118,3 @@ def _sample_name(base: str, sample: int, ending: str) -> str:
     """Name a sample's file; an ending that is more than a suffix (_amass.npz) stands in front."""
     word, dot, suffix = ending.partition(".")
     return f"{word.strip('_') or base}_{sample:02d}{dot}{suffix}"
-
-
-def check_writable(paths: Iterable[Path]) -> None:
-    """Raise InputError if a file cannot be made at one of these places; nothing is left there.
-
-    Asked before a generation, so that its result is not lost for want of a place.
-    """
-    for path in paths:
-        folder = path.parent
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        try:
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise InputError(f"{path}: cannot write here ({error.strerror})") from error
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, a file is to be written there")

@@ -48,10 +48,12 @@ def command(
 
     from motionrt.cli._progress import step_progress
     from motionrt.runtime.errors import InputError
+    from motionrt.runtime.files import check_writable
     from motionrt.runtime.text.client import client_from_environment
     from motionrt.runtime.text.prompt_book import PromptBook, read_prompts
     from motionrt.runtime.text.sources import BundleTextEncoder, Encoder
 
+    check_writable(output)
     wanted = read_prompts(prompts)
     encoder: Encoder | None = None
     if bundle is None:

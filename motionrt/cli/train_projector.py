@@ -75,7 +75,7 @@ from motionrt.cli._projector_data import data_options, read_data
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    help="Written after every epoch; training goes on from it if it exists.",
+    help="Written after every epoch; training goes on from it if it exists. Removed at the end.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -116,15 +116,14 @@ def command(
     import json
 
     from motionrt.cli._projector_data import loss_weights
-    from motionrt.runtime.errors import InputError
+    from motionrt.runtime.files import check_writable
 
     with needing("train", "training"):
         from motionrt.train.gradient import GradientSettings
         from motionrt.train.projector import ProjectorOptions, save_projector, train_projector
 
-    for path in output:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, a file is to be written there")
+    for path in (*output, *([checkpoint] if checkpoint else [])):
+        check_writable(path)
     options = ProjectorOptions(
         kind=kind,
         solver=solver,
@@ -163,6 +162,8 @@ def command(
         )
     for path in output:
         save_projector(path, trained.module, trained.metadata)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     if as_json:
         told = {**trained.metadata, "metrics": trained.metrics.to_dict(), "notes": trained.notes}
         click.echo(json.dumps({**told, "files": [str(path) for path in output]}, indent=1))

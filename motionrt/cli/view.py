@@ -89,8 +89,11 @@ def command(
             f"choose one of {', '.join(SUFFIXES)}"
         )
 
+    from motionrt.runtime.files import check_writable
     from motionrt.viewer import write_gif, write_html, write_sheet, write_video, write_webp
 
+    if place != STANDARD_OUTPUT:
+        check_writable(place)
     loaded = reading.read_all(motions)
     names = [path.stem for path in motions]
     with place_to_write(place, suffix) as path:

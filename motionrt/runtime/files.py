@@ -43,7 +43,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             parent = Path(tempfile.gettempdir())
         else:
             parent = place.path.parent
-            _make_parents(parent)
+            make_folder(parent)
         with staging(parent) as stage:
             place.refuse_if_protected(target)
             temporary = stage / CONTENT
@@ -74,11 +74,8 @@ def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterat
             )
         place = _followed(target)
         before = _status(place)
-        if before is not None and not stat.S_ISDIR(before.st_mode):
-            raise InputError(f"{target}: is no folder, so it is not replaced by one")
-        if before is not None and os.path.ismount(place):
-            raise InputError(f"{target}: is a mounted disk, choose a folder on it")
-        _make_parents(place.parent)
+        _refuse_to_replace(target, place, before)
+        make_folder(place.parent)
         with staging(place.parent) as stage:
             temporary = stage / CONTENT
             temporary.mkdir()
@@ -107,10 +104,22 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Raise InputError if files could not be made in a folder, which need not be there yet."""
+    """Raise InputError if `atomic_folder` could not write a path now; nothing is left there."""
     target = Path(path)
     with _told_of(target):
-        _check_folder(target)
+        place = _followed(target)
+        _refuse_to_replace(target, place, _status(place))
+        _check_folder(place.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; unlike pathlib's own way, however deep it is."""
+    missing = []
+    while not folder.exists() and folder != folder.parent:
+        missing.append(folder)
+        folder = folder.parent
+    for part in reversed(missing):
+        part.mkdir(exist_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -231,16 +240,6 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _make_parents(folder: Path) -> None:
-    """Make a folder and those above it; unlike pathlib's own way, however deep it is."""
-    missing = []
-    while not folder.exists() and folder != folder.parent:
-        missing.append(folder)
-        folder = folder.parent
-    for part in reversed(missing):
-        part.mkdir(exist_ok=True)
-
-
 def _check_folder(folder: Path) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -291,6 +290,14 @@ def _sync_all(folder: Path) -> None:
             finally:
                 os.close(descriptor)
         sync_folder(Path(place))
+
+
+def _refuse_to_replace(target: Path, place: Path, before: os.stat_result | None) -> None:
+    """Raise InputError for what a folder cannot take the place of."""
+    if before is not None and not stat.S_ISDIR(before.st_mode):
+        raise InputError(f"{target}: is no folder, so it is not replaced by one")
+    if before is not None and os.path.ismount(place):
+        raise InputError(f"{target}: is a mounted disk; choose a folder on it")
 
 
 def _swap(new: Path, old: Path, aside: Path) -> None:

@@ -24,7 +24,7 @@ from motionrt.models.projector import (
     make_projector,
 )
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.files import atomic_file
+from motionrt.train.state_file import save_state
 
 SCHEDULES = ("cosine-epoch", "cosine-step", "constant")
 LOSSES = ("mse", "cosine", "infonce")
@@ -161,7 +161,8 @@ def fit_gradient(
 
     mask (N, S) says which input tokens are real, for attention. weights (O,) weigh the loss of each
     feature. initial replaces the random start, of raw inputs. checkpoint is written after every
-    epoch and resumed from if it was written with the same settings.
+    epoch and resumed from if it was written with the same settings; it stays, so that nothing is
+    lost before the caller has stored the result.
     """
     settings = settings.replaced()
     device = torch.device(settings.device)
@@ -182,8 +183,6 @@ def fit_gradient(
     fit = GradientFit(
         result.cpu().eval(), run.train_loss, run.validation_loss, run.rates, run.best_epoch
     )
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return fit
 
 
@@ -393,22 +392,21 @@ class _Run:
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        with atomic_file(self.checkpoint) as temporary:
-            torch.save(
-                {
-                    "identity": self.identity,
-                    "module": self.module.state_dict(),
-                    "optimiser": self.optimiser.state_dict(),
-                    "generator": self.generator.get_state(),
-                    "train_loss": self.train_loss,
-                    "validation_loss": self.validation_loss,
-                    "rates": self.rates,
-                    "best_epoch": self.best_epoch,
-                    "best": self.best,
-                    "average": self.average,
-                },
-                temporary,
-            )
+        save_state(
+            self.checkpoint,
+            {
+                "identity": self.identity,
+                "module": self.module.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "generator": self.generator.get_state(),
+                "train_loss": self.train_loss,
+                "validation_loss": self.validation_loss,
+                "rates": self.rates,
+                "best_epoch": self.best_epoch,
+                "best": self.best,
+                "average": self.average,
+            },
+        )
 
     def _resume(self) -> None:
         if self.checkpoint is None or not os.path.exists(self.checkpoint):

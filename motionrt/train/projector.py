@@ -30,6 +30,7 @@ from motionrt.train.gradient import GradientSettings, fit_gradient
 from motionrt.train.gradient import Progress as GradientProgress
 from motionrt.train.metrics import ProjectorMetrics, projector_metrics
 from motionrt.train.pairs import Pairs, Split, split_pairs
+from motionrt.train.state_file import save_state
 
 KINDS = ("auto", "linear", "kernel", "mlp", "attention")
 LINEAR_SOLVERS = ("ridge", "pca-ridge", "procrustes", "gradient")
@@ -191,11 +192,11 @@ def flat_prediction(
 def save_projector(path: Path, module: Projector, metadata: Mapping[str, str]) -> None:
     """Write a projector: ``.pt`` as a plain state dict, else safetensors with metadata."""
     state = {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
+    if path.suffix == ".pt":
+        save_state(path, state)
+        return
     with atomic_file(path) as temporary:
-        if path.suffix == ".pt":
-            torch.save(state, temporary)
-        else:
-            temporary.write_bytes(save_safetensors(state, dict(metadata)))
+        temporary.write_bytes(save_safetensors(state, dict(metadata)))
 
 
 def outlier_weights(targets: NDArray[np.float32], threshold: float = 10.0) -> NDArray[np.float32]:

@@ -11,13 +11,12 @@ import pytest
 from command_line import run
 from robots import dance
 
-from motionrt.cli._output import check_writable, output_paths
+from motionrt.cli._output import output_paths
 from motionrt.cli._places import name_of
 from motionrt.cli.gen import _outputs as settled
 from motionrt.cli.main import main
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton
-from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.table import FORMATS
 
 
@@ -46,17 +45,6 @@ def test_several_samples_are_numbered_in_a_folder(stem: str) -> None:
         "a/sit/sit_01.csv",
         "a/sit/sit_01.bvh",
     ]
-
-
-def test_a_place_is_checked_and_left_as_it_was(tmp_path: Path) -> None:
-    check_writable([tmp_path / "new" / "deep" / "walk.npz"])
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "walk.bvh").mkdir()
-    with pytest.raises(InputError, match="is a folder"):
-        check_writable([tmp_path / "walk.bvh"])
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write"):
-        check_writable([tmp_path / "file" / "walk.npz"])
 
 
 def test_robots_are_written_as_csv_unasked_and_otherwise_when_asked(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The exporter writes through ``Manifest.write``, so the classes below are the for
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
@@ -16,8 +17,8 @@ import msgspec
 
 from motionrt.runtime.bundle.held_folder import HeldFolder
 from motionrt.runtime.bundle.schema_1 import upgraded
-from motionrt.runtime.errors import BundleError
-from motionrt.runtime.files import atomic_file, refuse_lfs_pointer
+from motionrt.runtime.errors import BundleError, InputError
+from motionrt.runtime.files import atomic_file, check_folder, refuse_lfs_pointer
 
 SCHEMA = 2
 """Version of the format that is written. Version 1 is read as well, others are refused."""
@@ -212,6 +213,19 @@ class Bundle:
             return _read(self.folder, self._held.root) != self.manifest
         except BundleError:
             return False
+
+
+def check_place(folder: Path, replace: bool) -> None:
+    """Raise InputError unless a bundle can be written at folder, where only a bundle is replaced.
+
+    Asked before long work; replace allows a bundle that is there.
+    """
+    if os.path.lexists(folder):
+        if not replace:
+            raise InputError(f"{folder}: exists already; choose another place or use --force")
+        if not (folder / FILE_NAME).is_file():
+            raise InputError(f"{folder}: is no bundle, so it is not replaced")
+    check_folder(folder)
 
 
 def sha256(path: Path) -> str:

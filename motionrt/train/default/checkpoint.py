@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from motionrt.models.kimodo import KimodoConfig, MotionStats
@@ -53,7 +53,8 @@ def write_kimodo_checkpoint(
     with atomic_folder(path, replace=True) as folder:
         (folder / "config.yaml").write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
         tensors = {name: value.detach().float().cpu() for name, value in weights.items()}
-        save_file({n: t.contiguous() for n, t in tensors.items()}, folder / "model.safetensors")
+        content = save({n: t.contiguous() for n, t in tensors.items()})
+        (folder / "model.safetensors").write_bytes(content)
         for part in STATS_PARTS:
             place = folder / "stats" / "motion" / part
             place.mkdir(parents=True)

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save, save_file
+from safetensors.numpy import load_file, save
 
 from motionrt.runtime.body.skeleton import load_skeleton
-from motionrt.runtime.bundle.manifest import Bundle, FileInfo, sha256
+from motionrt.runtime.bundle.manifest import Bundle, FileInfo, check_place, sha256
 from motionrt.runtime.files import atomic_file, atomic_folder
 from motionrt.runtime.text.familiarity import KnownPrompts, thin_out
 from motionrt.runtime.text.prompt import clean_prompt
@@ -116,6 +116,8 @@ def run(
     report_every: int = 50,
 ) -> None:
     """Train, or go on training, in the work folder; then make the bundle at output."""
+    if output is not None:
+        check_place(output, replace=True)
     place = torch.device(_device(device))
     if place.type == "cpu":
         lower_priority()
@@ -195,10 +197,8 @@ def write_known_prompts(path: Path, vectors: NDArray[np.float32]) -> None:
     """Keep a few captions' vectors, by which the runtime tells a prompt that is foreign."""
     rows, reach = thin_out(vectors, NUM_KNOWN_PROMPTS)
     with atomic_file(path) as temporary:
-        save_file(
-            {"centres": vectors[rows], "radius": np.array([FOREIGN_DISTANCE * reach], np.float32)},
-            temporary,
-        )
+        radius = np.array([FOREIGN_DISTANCE * reach], np.float32)
+        temporary.write_bytes(save({"centres": vectors[rows], "radius": radius}))
 
 
 def make_bundle(
@@ -213,6 +213,7 @@ def make_bundle(
 
     checkpoint = replace(read_kimodo(work / DENOISER_FOLDER), name=MODEL_NAME)
     encoder = read_text_encoder(work / ENCODER_FOLDER, work / PROJECTOR_FILE)
+    check_place(output, replace=True)
     with atomic_folder(output, replace=True) as folder:
         writer = BundleWriter(folder, echo)
         export_kimodo(

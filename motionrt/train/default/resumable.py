@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from motionrt.runtime.errors import CheckpointError
-from motionrt.runtime.files import atomic_file
+from motionrt.train.state_file import save_state
 
 MAY_CHANGE = "num_steps"
 """The one setting that may differ when a run goes on."""
@@ -103,8 +103,7 @@ class ResumableTrainer(ABC):
             "config": self.settings,
             **self.extra_state(),
         }
-        with atomic_file(self.path) as temporary:
-            torch.save(state, temporary)
+        save_state(self.path, state)
 
     def train(
         self,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 
@@ -160,9 +160,12 @@ class StudentTrainer(ResumableTrainer):
         return vectors
 
     def save(self) -> None:
-        """Write the state, the encoder directory and the projector."""
-        super().save()
+        """Write the encoder directory, the projector and, last, the state.
+
+        A run that is killed between them then goes on from the older state and writes all again.
+        """
         self.write_encoder(self.folder / ENCODER_FOLDER, self.folder / PROJECTOR_FILE)
+        super().save()
 
     def write_encoder(self, folder: Path, projector: Path) -> None:
         """Write config.json, model.safetensors, tokenizer.json, and the projector beside them."""
@@ -194,8 +197,8 @@ class StudentTrainer(ResumableTrainer):
         with atomic_folder(folder, replace=True) as place:
             (place / "config.json").write_text(json.dumps(document, indent=1), "utf-8")
             tensors = {stored: weights[f"backbone.{name}"] for name, stored in parts.items()}
-            save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
-            self.tokenizer.save(str(place / "tokenizer.json"))
+            (place / "model.safetensors").write_bytes(save(tensors, {"format": "pt"}))
+            (place / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), "utf-8")
         write_linear_projector(projector, weights["projector.weight"], weights["projector.bias"])
 
     def _new_model(self) -> TextEncoder:
@@ -240,4 +243,4 @@ def write_linear_projector(path: Path, weight: Tensor, bias: Tensor) -> None:
     metadata = {"kind": "linear", "prompt_format": "plain"}
     with atomic_file(path) as temporary:
         tensors = {"weight": weight.float().contiguous(), "bias": bias.float().contiguous()}
-        save_file(tensors, temporary, metadata=metadata)
+        temporary.write_bytes(save(tensors, metadata))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import atomic_file
@@ -82,7 +82,8 @@ class TextSpace:
     def save(self, path: Path) -> None:
         """Write to a safetensors file."""
         with atomic_file(path) as temporary:
-            save_file({"mean": self.mean, "matrix": np.ascontiguousarray(self.matrix)}, temporary)
+            tensors = {"mean": self.mean, "matrix": np.ascontiguousarray(self.matrix)}
+            temporary.write_bytes(save(tensors))
 
     @staticmethod
     def load(path: Path) -> TextSpace:

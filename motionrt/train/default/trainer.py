@@ -169,11 +169,14 @@ class Trainer(ResumableTrainer):
         return losses
 
     def save(self) -> None:
-        """Write the state, the averaged weights as a checkpoint directory and the plot."""
-        super().save()
+        """Write the averaged weights as a checkpoint directory, the plot and, last, the state.
+
+        A run that is killed between them then goes on from the older state and writes all again.
+        """
         place = self.folder / DENOISER_FOLDER
         write_kimodo_checkpoint(place, self.model_config, self.stats, self.ema)
         plot_losses(self.folder)
+        super().save()
 
     def extra_state(self) -> dict[str, Any]:
         """Return the sizes and the statistics, without which the weights mean nothing."""
@@ -206,7 +209,7 @@ class Trainer(ResumableTrainer):
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = [row for row in read_losses(self.folder) if row["step"] < self.step]
         # A resumed run repeats the steps after its last save: their old rows go.
-        if not path.is_file() or _num_rows(path) != len(rows):
+        if not path.is_file() or _num_lines(path) != len(rows) + 1:
             with atomic_file(path) as temporary, temporary.open("w", newline="") as file:
                 writer = csv.DictWriter(file, ["step", *losses])
                 writer.writeheader()
@@ -306,12 +309,21 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.O
 
 
 def read_losses(folder: Path) -> list[dict[str, float]]:
-    """Read the logged losses, oldest first; none if there is no log."""
+    """Read the logged losses, oldest first; none if there is no log.
+
+    What follows a line that was cut off, as a killed run leaves it, is not read.
+    """
     path = folder / LOSSES_FILE
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    content = path.read_text("utf-8", errors="replace")
+    rows = []
+    for row in csv.DictReader(content[: content.rfind("\n") + 1].splitlines()):
+        try:
+            rows.append({name: float(value) for name, value in row.items()})
+        except (TypeError, ValueError):
+            break
+    return rows
 
 
 def plot_losses(folder: Path) -> None:
@@ -337,6 +349,7 @@ def plot_losses(folder: Path) -> None:
         figure.savefig(temporary, format="png", dpi=110)
 
 
-def _num_rows(path: Path) -> int:
-    with path.open() as file:
-        return sum(1 for _ in file) - 1
+def _num_lines(path: Path) -> int:
+    """Count lines; one that was cut off makes the count wrong, so that the file is written anew."""
+    content = path.read_bytes()
+    return content.count(b"\n") + (0 if content.endswith(b"\n") else 1)

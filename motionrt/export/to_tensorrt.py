@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from motionrt.runtime.backend.backends import engine_module, engine_target
 from motionrt.runtime.backend.engines import FILE_NAME, EngineInfo, EngineSet, Shapes
-from motionrt.runtime.bundle.manifest import AxisInfo, Bundle, FileInfo, GraphInfo, sha256
+from motionrt.runtime.bundle.manifest import AxisInfo, Bundle, FileInfo, GraphInfo, Manifest, sha256
 from motionrt.runtime.errors import BackendError, ExportError, InputError
 from motionrt.runtime.families import find_family
 from motionrt.runtime.files import atomic_file
+from motionrt.runtime.staging import staging
 
 _FEWEST = {"frames": 2}
 """A single frame has no differences between frames, so no engine of it can be built."""
@@ -66,7 +67,8 @@ def build_engines(
 ) -> list[Path]:
     """Build engines of a bundle's graphs and list them in its manifest; return their files.
 
-    Engines of the target that are there already make way. BackendError if TensorRT is not
+    Engines of the target that are there already make way when the new ones are built. Killed at any
+    moment, the bundle is whole, with or without engines. BackendError if TensorRT is not
     installed or does not know the GPU, ExportError if it cannot take a graph.
     """
     bundle = Bundle(folder)
@@ -82,42 +84,54 @@ def build_engines(
         raise InputError(f"{folder}: none of {', '.join(usual)} in it; name the graphs")
     module = engine_module(target.backend)
     place = folder / "engines" / target.name
-    infos, written = {}, []
+    infos = {}
+    with staging(folder) as stage:
+        for name in names:
+            graph = held[name]
+            sources = (graph.files["onnx"], *graph.data)
+            bundle.check_hashes(sources)
+            progress(f"building {name} for {target.name}")
+            profile = _profile(graph, target)
+            content = build_engine(module, bundle.path(sources[0]), profile, target)
+            with atomic_file(stage / f"{name}.engine") as temporary:
+                temporary.write_bytes(content)
+            digests = {source: bundle.manifest.files[source].sha256 for source in sources}
+            infos[name] = EngineInfo(f"{name}.engine", digests, graph.precision, profile)
+        described = EngineSet(
+            target.backend, target.sm, str(module.__version__), target.max_frames, infos
+        )
+        with atomic_file(stage / FILE_NAME) as temporary:
+            temporary.write_text(json.dumps(described.to_dict(), indent=1) + "\n")
+        plain = _without_engines(bundle.manifest, target)
+        if plain != bundle.manifest:
+            plain.write(folder)
+        written = []
+        for name in (*(info.file for info in infos.values()), FILE_NAME):
+            with atomic_file(place / name) as temporary:
+                (stage / name).replace(temporary)
+            written.append(place / name)
+    files = dict(plain.files)
+    for path in written:
+        files[path.relative_to(folder).as_posix()] = FileInfo(path.stat().st_size, sha256(path))
+    updated = dict(plain.graphs)
+    for name, info in infos.items():
+        kinds = {**plain.graphs[name].files, target.name: f"engines/{target.name}/{info.file}"}
+        updated[name] = replace(plain.graphs[name], files=kinds)
+    replace(plain, graphs=updated, files=files).write(folder)
+    return written
+
+
+def _without_engines(manifest: Manifest, target: EngineTarget) -> Manifest:
     files = {
         name: info
-        for name, info in bundle.manifest.files.items()
+        for name, info in manifest.files.items()
         if not name.startswith(f"engines/{target.name}/")
     }
-    for name in names:
-        graph = held[name]
-        sources = (graph.files["onnx"], *graph.data)
-        bundle.check_hashes(sources)
-        progress(f"building {name} for {target.name}")
-        profile = _profile(graph, target)
-        content = build_engine(module, bundle.path(sources[0]), profile, target)
-        path = place / f"{name}.engine"
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(content)
-        written.append(path)
-        digests = {source: bundle.manifest.files[source].sha256 for source in sources}
-        infos[name] = EngineInfo(path.name, digests, graph.precision, profile)
-    described = EngineSet(
-        target.backend, target.sm, str(module.__version__), target.max_frames, infos
-    )
-    with atomic_file(place / FILE_NAME) as temporary:
-        temporary.write_text(json.dumps(described.to_dict(), indent=1) + "\n")
-    written.append(place / FILE_NAME)
-    for path in written:
-        name = path.relative_to(folder).as_posix()
-        files[name] = FileInfo(path.stat().st_size, sha256(path))
-    updated = {}
-    for name, graph in held.items():
+    graphs = {}
+    for name, graph in manifest.graphs.items():
         kinds = {kind: file for kind, file in graph.files.items() if kind != target.name}
-        if name in infos:
-            kinds[target.name] = f"engines/{target.name}/{infos[name].file}"
-        updated[name] = replace(graph, files=kinds)
-    replace(bundle.manifest, graphs=updated, files=files).write(folder)
-    return written
+        graphs[name] = replace(graph, files=kinds)
+    return replace(manifest, graphs=graphs, files=files)
 
 
 def build_engine(module: Any, path: Path, profile: Shapes, target: EngineTarget) -> bytes:

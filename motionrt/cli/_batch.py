@@ -165,6 +165,9 @@ class ResultsFile:
             self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise InputError(f"{path}: cannot write ({error.strerror})") from error
+        if not path.is_file():  # a device would be read without end
+            self._file.close()
+            raise InputError(f"{path}: is no file; remove it, or choose another --output")
 
     def __enter__(self) -> Self:
         return self

@@ -243,8 +243,12 @@ def _status(path: Path) -> os.stat_result | None:
 def _check_folder(folder: Path) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        error.filename = None  # nobody asked for that one
+        raise
 
 
 def _create(path: Path) -> int:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 from command_line import run
 
+from motionrt.cli import _batch
 from motionrt.constraints import Root2D, write_constraints
 from motionrt.runtime.pipeline import Pipeline
 from motionrt.runtime.request import Request
@@ -118,6 +122,7 @@ def test_an_edited_constraint_file_is_run_again(
         ('"a"\n{"prompt": "a", "name": "0000"}', "prompts.jsonl:2: name '0000' is taken"),
         ('{"prompt": "a", "seed": -1}', "seed: Expected `int` >= 0"),
         ('{"prompt": "a", "seconds": -1}', "duration"),
+        ('{"prompt": "a", "name": "a\\u0000b"}', "is no file name"),
         ("", "holds no prompt"),
     ],
 )
@@ -149,6 +154,69 @@ def test_a_list_may_be_plain_prompts(
     (tmp_path / "list.jsonl").write_text("a man walks\n")
     code, _, err = gen(capsys, "--batch", tmp_path / "list.jsonl", "--bundle", bundle)
     assert code == 1 and "a list of plain prompts is a .txt" in err
+
+
+@pytest.mark.parametrize("what", ["read-only", "folder", "results", "device", "long"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_made(
+    bundle: Path,
+    prompts: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    if what == "read-only":
+
+        def refuse(**_: object) -> None:
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+        told = "out/results.jsonl: cannot write (Read-only file system)"
+    elif what == "folder":
+        (folder / "sit.npz").mkdir()
+        told = "out/sit.npz: is a folder"
+    elif what == "results":
+        (folder / "results.jsonl").mkdir()
+        told = "out/results.jsonl: is a folder"
+    elif what == "device":
+        (folder / "results.jsonl").symlink_to(os.devnull)
+        told = "out/results.jsonl: is no file"
+    else:
+        prompts.write_text(json.dumps({"prompt": "", "name": "n" * 252}))
+        told = "cannot write (File name too long)"
+    monkeypatch.setattr(Pipeline, "run", lambda *_: pytest.fail("it generates"))
+    before = sorted(folder.iterdir())
+    code, out, err = gen(capsys, "--batch", prompts, "-o", folder, "--bundle", bundle)
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert told in err
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_full_disk_ends_the_list_in_one_line(
+    bundle: Path,
+    prompts: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "out"
+    common = ("--batch", prompts, "-o", folder, "--bundle", bundle, "--duration", "0.5")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_batch, "sync_file", full)
+        code, _, err = gen(capsys, *common)
+    assert code == 1
+    assert "results.jsonl: cannot write (No space left on device)" in err
+    # With room again it goes on; what was not listed is made again.
+    (folder / "results.jsonl").write_bytes(b"\xff\n[3]\n" + b"[" * 10_000 + b"\n{")
+    code, out, err = gen(capsys, *common)
+    assert (code, len(out.splitlines())) == (0, 3), err
+    assert "all 3 were done already" in gen(capsys, *common)[1]
 
 
 def test_files_of_lines_are_read_as_was_said(

@@ -13,6 +13,7 @@ from motionrt.export.readers.projector import read_projector
 from motionrt.export.text_encoder import read_text_encoder
 from motionrt.models.projector import ProjectorConfig, make_projector
 from motionrt.runtime.errors import CheckpointError, InputError
+from motionrt.train import projector
 from motionrt.train.gradient import GradientSettings
 from motionrt.train.pairs import Pairs, read_pairs
 from motionrt.train.projector import (
@@ -196,6 +197,33 @@ def test_commands_train_from_texts_and_judge(tmp_path: Path) -> None:
     result = run.invoke(cli, ["eval-projector", files[1], *data])
     assert "centred cosine" in result.output
     assert "minimal pairs" in result.output
+
+
+def test_a_projector_that_cannot_be_stored_keeps_its_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = _pairs()
+    np.savez(tmp_path / "pairs.npz", x=pairs.x, y=pairs.y)
+    output, checkpoint = tmp_path / "p.pt", tmp_path / "training.pt"
+    command = ["train-projector", "--pairs", str(tmp_path / "pairs.npz"), "--kind", "mlp"]
+    command += ["--hidden", "8", "--epochs", "3", "--checkpoint", str(checkpoint), "-o"]
+    run = CliRunner()
+    with monkeypatch.context() as patched:
+
+        def full(*_: object) -> None:
+            raise InputError("no space")
+
+        patched.setattr(projector, "save_projector", full)
+        assert isinstance(run.invoke(cli, [*command, str(output)]).exception, InputError)
+    assert checkpoint.exists()
+    stored = checkpoint.stat().st_mtime_ns
+    (tmp_path / "folder").mkdir()
+    refused = run.invoke(cli, [*command, str(tmp_path / "folder")])
+    assert "is a folder" in str(refused.exception)
+    assert checkpoint.stat().st_mtime_ns == stored
+    result = run.invoke(cli, [*command, str(output)])
+    assert result.exit_code == 0, result.output
+    assert output.exists() and not checkpoint.exists()
 
 
 @pytest.mark.parametrize(

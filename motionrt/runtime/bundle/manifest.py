@@ -264,9 +264,8 @@ def _read(folder: Path, root: Path) -> Manifest:
 
 def _check_names(path: Path, root: Path, manifest: Manifest) -> None:
     """Raise BundleError for a file outside the bundle, and for a name that stands for nothing."""
-    held = root.resolve()
     for name in manifest.files:
-        if Path(name).is_absolute() or not (root / name).resolve().is_relative_to(held):
+        if not _is_inside(root, name):
             raise BundleError(f"{path}: {name} leaves the bundle; do not trust this bundle")
     for graph_name, graph in manifest.graphs.items():
         for name in (*graph.files.values(), *graph.data):
@@ -274,6 +273,22 @@ def _check_names(path: Path, root: Path, manifest: Manifest) -> None:
                 raise BundleError(f"{path}: graph {graph_name} names {name}, which is not listed")
         if graph.loop is not None:
             _check_loop(path, graph_name, graph, graph.loop, manifest.graphs)
+
+
+def _is_inside(root: Path, name: str) -> bool:
+    """Return whether a name stays below root.
+
+    Where no link is met this asks for no absolute path: root may be moving to another.
+    """
+    relative = Path(name)
+    if relative.anchor or ".." in relative.parts:
+        return False
+    place = root
+    for part in relative.parts:
+        place /= part
+        if place.is_symlink():
+            return (root / name).resolve().is_relative_to(root.resolve())
+    return True
 
 
 def _check_loop(

@@ -58,6 +58,17 @@ def test_refuses_a_manifest(
     assert "\n" not in str(refusal.value)
 
 
+def test_links_of_a_bundle_are_followed_inside_it_alone(own_copy: Path, tmp_path: Path) -> None:
+    (own_copy / "decoder.onnx").rename(own_copy / "real.onnx")
+    (own_copy / "decoder.onnx").symlink_to("real.onnx")
+    Bundle(own_copy).check_hashes(["decoder.onnx"])
+    (own_copy / "real.onnx").rename(tmp_path / "real.onnx")
+    (own_copy / "decoder.onnx").unlink()
+    (own_copy / "decoder.onnx").symlink_to(tmp_path / "real.onnx")
+    with pytest.raises(BundleError, match=r"decoder\.onnx leaves the bundle"):
+        Bundle(own_copy)
+
+
 def lose_the_step(document: dict[str, Any]) -> None:
     del document["graphs"]["step"]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from motionrt.export.readers.kimodo import read_kimodo
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import CheckpointError
+from motionrt.train.default import trainer as trainer_module
 from motionrt.train.default.batches import BatchConfig, BatchSource
 from motionrt.train.default.dataset import DatasetConfig, build_dataset
 from motionrt.train.default.resumable import Progress
@@ -124,6 +125,41 @@ def test_losses_are_logged_once_a_step(source: BatchSource, tmp_path: Path) -> N
     assert [row["step"] for row in read_losses(tmp_path)] == [2, 4, 6]
     assert all(np.isfinite(list(row.values())).all() for row in read_losses(tmp_path))
     assert (tmp_path / "losses.png").stat().st_size > 0
+
+
+def test_a_run_killed_between_its_files_goes_on_and_writes_all(
+    source: BatchSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the middle of a save, and again in a line of the log."""
+    whole = trained(source, tmp_path / "whole")
+    folder = tmp_path / "killed"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for last in ("plot_losses", "write_kimodo_checkpoint"):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(trainer_module, last, killed)
+            trained(source, folder)
+    log = folder / trainer_module.LOSSES_FILE
+    log.write_bytes(log.read_bytes()[:-5])
+    resumed = trained(source, folder)
+    checkpoints = [read_kimodo(t.folder / trainer_module.DENOISER_FOLDER) for t in (whole, resumed)]
+    first, second = (checkpoint.module.state_dict() for checkpoint in checkpoints)
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+    logs = [(t.folder / trainer_module.LOSSES_FILE).read_text() for t in (whole, resumed)]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("rest", ["4", "4,0.5\r\n5,1", "4,0.5,7,8\r\n", "\0\xff\r\n"])
+def test_a_damaged_line_ends_the_log(tmp_path: Path, rest: str) -> None:
+    log = tmp_path / trainer_module.LOSSES_FILE
+    log.write_bytes(b"step,total\r\n2,0.25\r\n" + rest.encode("latin-1"))
+    expected = [{"step": 2.0, "total": 0.25}]
+    if rest.startswith("4,0.5\r"):
+        expected.append({"step": 4.0, "total": 0.5})
+    assert read_losses(tmp_path) == expected
 
 
 def test_what_is_saved_is_a_kimodo_checkpoint(source: BatchSource, tmp_path: Path) -> None:

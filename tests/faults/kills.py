@@ -326,16 +326,15 @@ def _trace_once(folder: Path) -> None:
 
     from motionrt.export import bundle
     from motionrt.export.graphs import Graph
-
-    trace = bundle.to_onnx
+    from motionrt.export.to_onnx import to_onnx
 
     def kept(graph: Graph) -> ir.Model:
         path = folder / f"{graph.spec.name}.onnx"
         if not path.exists():
-            ir.save(trace(graph), path)
+            ir.save(to_onnx(graph), path)
         return ir.load(path)
 
-    bundle.to_onnx = kept
+    vars(bundle)["to_onnx"] = kept
 
 
 def run(names: Sequence[str], moments: int) -> bool:

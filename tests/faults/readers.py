@@ -46,7 +46,7 @@ def make_variants(folder: Path) -> list[Path]:
 
 def motion_of(pipeline: motionrt.Pipeline) -> str:
     """Generate a short motion; return its hash."""
-    motion = pipeline.generate("a man walks", 0.5, seed=1, num_steps=2)  # type: ignore[call-arg]
+    motion = pipeline.generate("a man walks", 0.5, seed=1, num_steps=2)
     return hashlib.sha256(motion.posed_joints.tobytes()).hexdigest()
 
 

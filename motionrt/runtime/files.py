@@ -146,15 +146,23 @@ def refuse_lfs_pointer(
     kind: type[MotionrtError] = InputError,
     shown: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Raise kind if the file is what Git leaves where it did not fetch a large file.
+    """Raise kind for what stands in a file's place: Git's pointer, a folder, a pipe, a device.
 
-    A file that cannot be read passes: who reads it says why. shown is its path in the message.
+    The pointer is what Git leaves where it did not fetch a large file; a pipe may never end. A file
+    that cannot be read passes: who reads it says why. shown is its path in the message.
     """
     try:
-        with Path(path).open("rb") as file:
-            start = file.read(len(_LFS_POINTER))
+        mode = Path(path).stat().st_mode
+        if stat.S_ISREG(mode):
+            with Path(path).open("rb") as file:
+                start = file.read(len(_LFS_POINTER))
     except OSError:
         return
+    except ValueError:  # a NUL in the path
+        raise kind(f"{os.fspath(shown or path)!r}: no such file") from None
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise kind(f"{shown or path}: is {found}, expected a file")
     if start == _LFS_POINTER:
         raise kind(f"{shown or path}: is a Git LFS pointer, not the file itself; run git lfs pull")
 

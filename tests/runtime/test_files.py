@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from motionrt.runtime import exchange
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.files import (
     atomic_file,
     atomic_folder,
     check_folder,
     check_writable,
     make_folder,
+    refuse_lfs_pointer,
 )
 
 posix = pytest.mark.skipif(os.name == "nt", reason="there are no such files")
@@ -338,3 +339,15 @@ def test_folders_are_replaced_without_exchange_too(
             (folder / name).touch()
     assert names(tmp_path / "bundle") == ["b"]
     assert names(tmp_path) == ["bundle"]
+
+
+def test_what_is_no_file_is_refused_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is a pipe or a device, expected a file"):
+        refuse_lfs_pointer(pipe)
+    with pytest.raises(BundleError, match="is a folder, expected a file"):
+        refuse_lfs_pointer(tmp_path, BundleError)
+    with pytest.raises(InputError, match="no such file"):
+        refuse_lfs_pointer("a\0b")
+    refuse_lfs_pointer(tmp_path / "none")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_safetensors
 
-from motionrt.export.readers.weights import load_pickled
+from motionrt.export.readers.safe_pickle import StoredTensor, read_checkpoint
 from motionrt.models.pooling import pool_to_length
 from motionrt.runtime.errors import CheckpointError, InputError
 from motionrt.runtime.files import refuse_lfs_pointer
@@ -376,10 +376,10 @@ def _array(path: Path) -> NDArray[np.float32]:
                 raise InputError(f"{path}: holds {len(arrays)} arrays, expected one")
             array = next(iter(arrays.values()))
         elif path.suffix == ".pt":
-            array = load_pickled(path)
-            if not isinstance(array, torch.Tensor):
-                raise InputError(f"{path}: holds no tensor")
-            array = array.detach().float().numpy()
+            tensor = read_checkpoint(path)
+            if not isinstance(tensor, StoredTensor):
+                raise InputError(f"{path}: holds something other than a tensor, was not loaded")
+            array = tensor.load().float().numpy()
         else:
             raise InputError(f"{path}: expected .pt, .npy or .safetensors")
     except (OSError, ValueError, CheckpointError, InputError) as error:

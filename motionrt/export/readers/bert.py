@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from motionrt.export.readers.config_values import positive_number, told
 from motionrt.export.readers.decoder_lm import config_count
-from motionrt.export.readers.weights import Weights, open_checkpoint, read_json
+from motionrt.export.readers.weights import Weights, open_checkpoint, read_json, shapes_of
 from motionrt.models.bert import Bert, BertConfig
 from motionrt.runtime.errors import CheckpointError
 
@@ -41,13 +40,13 @@ def read_bert(directory: Path) -> BertCheckpoint:
     path = directory / "config.json"
     raw = read_json(path)
     if raw.get("model_type") != "bert":
-        raise CheckpointError(f"{path}: model_type {raw.get('model_type')!r}, expected 'bert'")
+        raise CheckpointError(f"{path}: model_type {told(raw.get('model_type'))}, expected 'bert'")
     for key, allowed in (
         ("hidden_act", ("gelu",)),
         ("position_embedding_type", ("absolute",)),
     ):
         if raw.get(key, allowed[0]) not in allowed:
-            raise CheckpointError(f"{path}: {key} {raw[key]!r} is not supported")
+            raise CheckpointError(f"{path}: {key} {told(raw[key])} is not supported")
     config = BertConfig(
         vocab_size=config_count(raw, "vocab_size", path),
         hidden_size=config_count(raw, "hidden_size", path),
@@ -56,14 +55,13 @@ def read_bert(directory: Path) -> BertCheckpoint:
         num_heads=config_count(raw, "num_attention_heads", path),
         max_positions=config_count(raw, "max_position_embeddings", path),
         type_vocab_size=config_count(raw, "type_vocab_size", path),
-        layer_norm_eps=float(raw.get("layer_norm_eps", 1e-12)),
+        layer_norm_eps=positive_number(raw.get("layer_norm_eps", 1e-12), f"{path}: layer_norm_eps"),
     )
     if config.hidden_size % config.num_heads:
         raise CheckpointError(f"{path}: hidden_size is no multiple of num_attention_heads")
-    with torch.device("meta"):
-        module = Bert(config)
-    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     stored = open_checkpoint(directory).renamed(lambda name: name.removeprefix("bert."))
+    stored.require_layers("encoder.layer.", config.num_layers, f"{path}: num_hidden_layers")
+    shapes = shapes_of(lambda: Bert(config))
     spare = [n for n in stored.shapes if n.startswith(("pooler.", "cls."))]
     spare.append("embeddings.position_ids")
     pooling, normalise = _sentence_settings(directory)

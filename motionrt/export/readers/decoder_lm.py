@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from motionrt.export.readers.weights import Weights, open_checkpoint, read_json
+from motionrt.export.readers.config_values import positive_number, told, whole_number
+from motionrt.export.readers.weights import Weights, open_checkpoint, read_json, shapes_of
 from motionrt.models.decoder_lm import DecoderConfig, DecoderLM, RopeScaling
 from motionrt.runtime.errors import CheckpointError
 
@@ -36,9 +35,7 @@ class DecoderCheckpoint:
 
     def module(self) -> DecoderLM:
         """Return the model in float32 with its weights."""
-        module = DecoderLM(self.config).eval()
-        self.weights.fill(module)
-        return module
+        return self.weights.build(lambda: DecoderLM(self.config))
 
 
 def read_decoder_lm(
@@ -52,9 +49,11 @@ def read_decoder_lm(
     CheckpointError names, on one line, what does not fit: a setting that is not supported, tensors
     that are missing, unexpected or misshapen.
     """
-    raw = read_json(directory / "config.json")
-    config = decoder_config(raw, directory / "config.json", model_types, causal, output_layer)
+    path = directory / "config.json"
+    raw = read_json(path)
+    config = decoder_config(raw, path, model_types, causal, output_layer)
     stored = open_checkpoint(directory).renamed(_encoder_name)
+    stored.require_layers("layers.", config.num_layers, f"{path}: num_hidden_layers")
     expected = expected_shapes(config)
     needed = _module_shapes(config)
     # Older exports store the rotary frequencies of each layer; they follow from the config.
@@ -80,11 +79,11 @@ def decoder_config(
     model_type = raw.get("model_type")
     if model_type not in model_types:
         raise CheckpointError(
-            f"{path}: model_type {model_type!r}, expected {' or '.join(model_types)}"
+            f"{path}: model_type {told(model_type)}, expected {' or '.join(model_types)}"
         )
     activation = raw.get("hidden_act", "silu")
     if activation != "silu":
-        raise CheckpointError(f"{path}: hidden_act {activation!r}, only silu is supported")
+        raise CheckpointError(f"{path}: hidden_act {told(activation)}, only silu is supported")
     if raw.get("use_sliding_window") and raw.get("sliding_window"):
         raise CheckpointError(f"{path}: sliding-window attention is not supported")
     hidden, heads = (
@@ -101,7 +100,6 @@ def decoder_config(
     rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
     if not isinstance(rope, dict):
         raise CheckpointError(f"{path}: rope_scaling is no object")
-    defaults = {"llama": 1e-6, "qwen3": 1e-6}
     try:
         config = DecoderConfig(
             vocab_size=config_count(raw, "vocab_size", path),
@@ -111,8 +109,10 @@ def decoder_config(
             num_heads=heads,
             num_kv_heads=kv_heads,
             head_dim=head_dim,
-            rms_norm_eps=float(raw.get("rms_norm_eps", defaults[str(model_type)])),
-            rope_theta=float(rope.get("rope_theta", raw.get("rope_theta", 10000.0))),
+            rms_norm_eps=positive_number(raw.get("rms_norm_eps", 1e-6), f"{path}: rms_norm_eps"),
+            rope_theta=positive_number(
+                rope.get("rope_theta", raw.get("rope_theta", 10000.0)), f"{path}: rope_theta", 1e18
+            ),
             rope_scaling=_rope_scaling(rope, path),
             attention_bias=bool(raw.get("attention_bias", False)),
             mlp_bias=bool(raw.get("mlp_bias", False)),
@@ -132,9 +132,7 @@ def expected_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _module_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        module = DecoderLM(config)
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    return shapes_of(lambda: DecoderLM(config))
 
 
 def _encoder_name(name: str) -> str | None:
@@ -148,13 +146,14 @@ def _rope_scaling(rope: dict[str, Any], path: Path) -> RopeScaling | None:
     if kind == "default":
         return None
     if kind != "llama3":
-        raise CheckpointError(f"{path}: rope scaling {kind!r} is not supported")
+        raise CheckpointError(f"{path}: rope scaling {told(kind)} is not supported")
     try:
         return RopeScaling(
-            factor=float(rope["factor"]),
-            low_freq_factor=float(rope["low_freq_factor"]),
-            high_freq_factor=float(rope["high_freq_factor"]),
-            original_max_positions=int(rope["original_max_position_embeddings"]),
+            **{
+                key: positive_number(rope[key], f"{path}: {key}")
+                for key in ("factor", "low_freq_factor", "high_freq_factor")
+            },
+            original_max_positions=config_count(rope, "original_max_position_embeddings", path),
         )
     except KeyError as error:
         raise CheckpointError(f"{path}: rope scaling without {error}") from None
@@ -165,6 +164,4 @@ def config_count(raw: dict[str, Any], key: str, path: Path, default: int | None 
     value = raw.get(key, default)
     if value is None and key in raw:
         value = default
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1 << 24:
-        raise CheckpointError(f"{path}: {key} is {value!r}, expected a positive whole number")
-    return value
+    return whole_number(value, f"{path}: {key}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
-from motionrt.export.readers.weights import Weights, load_pickled, open_safetensors
+from motionrt.export.readers.config_values import positive_number, told, whole_number
+from motionrt.export.readers.interpolated_yaml import InterpolatedYaml
+from motionrt.export.readers.safe_pickle import open_pickled
+from motionrt.export.readers.weights import Weights, open_safetensors
 from motionrt.models.kimodo import LOCAL_ROOT_WIDTH, ROOT_WIDTH, Kimodo, KimodoConfig, MotionStats
 from motionrt.models.layers import ACTIVATIONS
 from motionrt.runtime.errors import CheckpointError, InputError
@@ -28,6 +27,10 @@ SKELETONS = {
 }
 """Last part of a config's skeleton target -> our skeleton's name, and its joints."""
 GUIDANCE_TYPES = ("nocfg", "regular", "separated")
+MOST_BASE_STEPS = 100_000
+MOST_TEXT_TOKENS = 4096
+MOST_FPS = 1000.0
+"""Of what no weight says: tables and padding of this size are made, so more is refused."""
 _KEY_PREFIX = "denoiser.backbone."
 
 
@@ -50,64 +53,116 @@ def read_kimodo(folder: Path) -> KimodoCheckpoint:
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such checkpoint directory")
     config_path = folder / "config.yaml"
-    settings = _Settings(config_path)
-    target = str(settings.get("skeleton._target_")).rpartition(".")[2]
-    if target not in SKELETONS:
-        raise CheckpointError(
-            f"{config_path}: skeleton {target} is unknown; known are {', '.join(SKELETONS)}"
-        )
-    skeleton, num_joints = SKELETONS[target]
-    if settings.get("motion_mask_mode", "concat") != "concat":
-        raise CheckpointError(f"{config_path}: only motion_mask_mode concat is known")
-    text_shape = settings.get("llm_shape")
-    if not isinstance(text_shape, list) or len(text_shape) != 2:
-        raise CheckpointError(f"{config_path}: llm_shape must be [text tokens, text width]")
-    guidance = settings.get("cfg_type", "separated") or "nocfg"
-    if guidance not in GUIDANCE_TYPES:
-        raise CheckpointError(f"{config_path}: cfg_type {guidance} is unknown")
-    activation = settings.get("activation", "gelu")
-    if activation not in ACTIVATIONS:
-        raise CheckpointError(
-            f"{config_path}: activation {activation}, known are {', '.join(ACTIVATIONS)}"
-        )
-    config = KimodoConfig(
-        num_joints=num_joints,
-        fps=settings.number("fps", float),
-        text_width=_size(config_path, "llm_shape", text_shape[1]),
-        num_text_tokens=_size(
-            config_path,
-            "num_text_tokens_override",
-            settings.get("num_text_tokens_override", None) or text_shape[0],
-        ),
-        latent_dim=settings.number("latent_dim"),
-        ff_size=settings.number("ff_size"),
-        num_layers=settings.number("num_layers"),
-        num_heads=settings.number("num_heads"),
-        activation=activation,
-        norm_first=bool(settings.get("norm_first", False)),
-        use_text_mask=bool(settings.get("use_text_mask", False)),
-        input_first_heading_angle=bool(settings.get("input_first_heading_angle", False)),
-        keep_held_root=bool(settings.get("keep_held_root", False)),
+    if not config_path.exists():
+        raise CheckpointError(f"{config_path}: missing; is this a Kimodo checkpoint directory?")
+    given = {"checkpoint_dir": str(folder.resolve()), "text_encoder": None}
+    settings = InterpolatedYaml(config_path, given)
+    skeleton, num_joints = _skeleton(settings)
+    config = _config(settings, num_joints)
+    num_base_steps = whole_number(
+        settings.find("num_base_steps"), f"{config_path}: num_base_steps", largest=MOST_BASE_STEPS
     )
-    if config.latent_dim % config.num_heads or config.latent_dim % 2:
-        raise CheckpointError(
-            f"{config_path}: latent_dim {config.latent_dim} must be even and a multiple of "
-            f"num_heads {config.num_heads}"
+    guidance = _choice(settings, "cfg_type", GUIDANCE_TYPES, "separated", empty="nocfg")
+    stats = _read_stats(_path(settings, "stats_path"), config)
+    weights_path = _path(settings, "ckpt_path")
+    weights = _open_weights(weights_path).renamed(lambda name: name.replace(_KEY_PREFIX, ""))
+    for stage in ("root_model", "body_model"):
+        weights.require_layers(
+            f"{stage}.seqTransEncoder.layers.", config.num_layers, f"{config_path}: num_layers"
         )
-    stats = _read_stats(Path(settings.get("stats_path")), config)
-    model = Kimodo(config, stats)
-    weights_path = Path(settings.get("ckpt_path"))
-    _open_weights(weights_path).renamed(lambda name: name.replace(_KEY_PREFIX, "")).fill(model)
     return KimodoCheckpoint(
         name=_name(folder),
-        model=model.eval(),
+        model=weights.build(lambda: Kimodo(config, stats)),
         stats=stats,
         skeleton=skeleton,
-        num_base_steps=settings.number("num_base_steps"),
+        num_base_steps=num_base_steps,
         guidance_type=guidance,
         weights_path=weights_path,
         config_path=config_path,
     )
+
+
+def _skeleton(settings: InterpolatedYaml) -> tuple[str, int]:
+    """Return our name of the skeleton that a config names, and its joints."""
+    named = settings.find("skeleton._target_")
+    target = str(named).rpartition(".")[2]
+    if target not in SKELETONS:
+        shown = told(target).strip("'")
+        raise CheckpointError(
+            f"{settings.path}: skeleton {shown} is unknown; known are {', '.join(SKELETONS)}"
+        )
+    return SKELETONS[target]
+
+
+def _config(settings: InterpolatedYaml, num_joints: int) -> KimodoConfig:
+    path = settings.path
+    if settings.find("motion_mask_mode", "concat") != "concat":
+        raise CheckpointError(f"{path}: only motion_mask_mode concat is known")
+    text_shape = settings.find("llm_shape")
+    if not isinstance(text_shape, list) or len(text_shape) != 2:
+        raise CheckpointError(f"{path}: llm_shape must be [text tokens, text width]")
+
+    def size(key: str) -> int:
+        return whole_number(settings.find(key), f"{path}: {key}")
+
+    def switch(key: str) -> bool:
+        value = settings.find(key, False)
+        if value not in (None, True, False):
+            raise CheckpointError(f"{path}: {key} is {told(value)}, should be true or false")
+        return bool(value)
+
+    num_text_tokens = settings.find("num_text_tokens_override", None)
+    config = KimodoConfig(
+        num_joints=num_joints,
+        fps=positive_number(settings.find("fps"), f"{path}: fps", MOST_FPS),
+        text_width=whole_number(text_shape[1], f"{path}: llm_shape"),
+        num_text_tokens=whole_number(
+            text_shape[0] if num_text_tokens is None else num_text_tokens,
+            f"{path}: {'llm_shape' if num_text_tokens is None else 'num_text_tokens_override'}",
+            largest=MOST_TEXT_TOKENS,
+        ),
+        latent_dim=size("latent_dim"),
+        ff_size=size("ff_size"),
+        num_layers=size("num_layers"),
+        num_heads=size("num_heads"),
+        activation=_choice(settings, "activation", tuple(ACTIVATIONS), "gelu"),
+        norm_first=switch("norm_first"),
+        use_text_mask=switch("use_text_mask"),
+        input_first_heading_angle=switch("input_first_heading_angle"),
+        keep_held_root=switch("keep_held_root"),
+    )
+    if config.latent_dim % config.num_heads or config.latent_dim % 2:
+        raise CheckpointError(
+            f"{path}: latent_dim {config.latent_dim} must be even and a multiple of "
+            f"num_heads {config.num_heads}"
+        )
+    return config
+
+
+def _choice(
+    settings: InterpolatedYaml,
+    key: str,
+    known: tuple[str, ...],
+    default: str,
+    empty: str | None = None,
+) -> str:
+    """Return one of the known texts; empty stands for a key without a value."""
+    value = settings.find(key, default)
+    value = empty if value is None and empty is not None else value
+    if not isinstance(value, str) or value not in known:
+        shown = told(value).strip("'")
+        raise CheckpointError(
+            f"{settings.path}: {key} {shown} is unknown; known are {', '.join(known)}"
+        )
+    return value
+
+
+def _path(settings: InterpolatedYaml, key: str) -> Path:
+    """Return a path of the config."""
+    value = settings.find(key)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise CheckpointError(f"{settings.path}: {key} is {told(value)}, should be a path")
+    return Path(value)
 
 
 def _name(folder: Path) -> str:
@@ -118,83 +173,9 @@ def _name(folder: Path) -> str:
     return place.name
 
 
-class _Settings:
-    """A config's keys, found wherever they are nested: releases differ in that."""
-
-    def __init__(self, path: Path) -> None:
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
-        self.path = path
-        if not path.is_file():
-            raise CheckpointError(f"{path}: missing; is this a Kimodo checkpoint directory?")
-        refuse_lfs_pointer(path, CheckpointError)
-        try:
-            runtime_keys = {"checkpoint_dir": str(path.parent.resolve()), "text_encoder": None}
-            merged = OmegaConf.merge(OmegaConf.load(path), runtime_keys)
-            self._tree = OmegaConf.to_container(merged, resolve=True)
-        except (OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(f"{path}: cannot be read as YAML config ({reason})") from error
-        if not isinstance(self._tree, dict):
-            raise CheckpointError(f"{path}: holds no keys")
-
-    def get(self, key: str, *default: Any) -> Any:
-        """Return the value at the end of a dotted path that stands anywhere in the tree."""
-        first, *rest = key.split(".")
-        for value in _find(self._tree, first):
-            for part in rest:
-                value = value.get(part) if isinstance(value, Mapping) else None
-            if value is not None or not rest:
-                return value
-        if default:
-            return default[0]
-        raise CheckpointError(f"{self.path}: no key {key}")
-
-    def number(self, key: str, kind: type[Any] = int) -> Any:
-        """Return a value above zero as int or float."""
-        value = self.get(key)
-        try:
-            number = kind(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if isinstance(value, bool) or not (math.isfinite(number) and number > 0):
-            raise CheckpointError(f"{self.path}: {key} is {value!r}, should be a number above 0")
-        return number
-
-
 def _open_weights(path: Path) -> Weights:
     """Open safetensors, or a pickle of tensors, entering a ``state_dict`` at its top."""
-    if path.suffix == ".safetensors":
-        return open_safetensors(path)[0]
-    tensors = load_pickled(path)
-    if isinstance(tensors, Mapping) and isinstance(tensors.get("state_dict"), Mapping):
-        tensors = tensors["state_dict"]
-    if not isinstance(tensors, Mapping) or not all(
-        isinstance(tensor, Tensor) for tensor in tensors.values()
-    ):
-        raise CheckpointError(f"{path}: holds no dictionary of tensors")
-    shapes = {str(name): tuple(tensor.shape) for name, tensor in tensors.items()}
-    return Weights(path, shapes, lambda name: tensors[name])
-
-
-def _find(tree: Any, key: str) -> Iterator[Any]:
-    """Yield the values of a key, the least nested first."""
-    level = [tree]
-    while level:
-        below: list[Any] = []
-        for node in level:
-            if isinstance(node, Mapping):
-                if key in node:
-                    yield node[key]
-                below.extend(node.values())
-        level = below
-
-
-def _size(path: Path, key: str, value: Any) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise CheckpointError(f"{path}: {key} is {value!r}, should be a whole number above 0")
-    return value
+    return open_safetensors(path)[0] if path.suffix == ".safetensors" else open_pickled(path)
 
 
 def _read_stats(folder: Path, config: KimodoConfig) -> MotionStats:

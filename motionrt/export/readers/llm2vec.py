@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from motionrt.export.readers.config_values import positive_number, told, whole_number
 from motionrt.export.readers.decoder_lm import DecoderCheckpoint, read_decoder_lm
 from motionrt.export.readers.weights import Weights, open_checkpoint, read_json
 from motionrt.runtime.errors import CheckpointError
@@ -75,13 +75,14 @@ def read_adapter(directory: Path, base: DecoderCheckpoint) -> Adapter:
     path = directory / "adapter_config.json"
     raw = read_json(path)
     if raw.get("peft_type") != "LORA":
-        raise CheckpointError(f"{path}: peft_type {raw.get('peft_type')!r}, expected 'LORA'")
+        raise CheckpointError(f"{path}: peft_type {told(raw.get('peft_type'))}, expected 'LORA'")
     for key in REFUSED:
         if raw.get(key):
             raise CheckpointError(f"{path}: {key} is set, which is not supported")
     if raw.get("bias", "none") != "none":
-        raise CheckpointError(f"{path}: bias {raw['bias']!r} is not supported")
-    rank, alpha = _number(raw, "r", path), _number(raw, "lora_alpha", path)
+        raise CheckpointError(f"{path}: bias {told(raw['bias'])} is not supported")
+    rank = whole_number(raw.get("r"), f"{path}: r")
+    alpha = positive_number(raw.get("lora_alpha"), f"{path}: lora_alpha")
     stored = open_checkpoint(directory, "adapter_model")
     names: dict[str, str] = {}
     for name in stored.shapes:
@@ -98,18 +99,11 @@ def read_adapter(directory: Path, base: DecoderCheckpoint) -> Adapter:
         shape = whole.get(f"{changed}.weight")
         if shape is None or len(shape) != 2:
             raise CheckpointError(f"{stored.place}: {changed} is not in the base {base.directory}")
-        expected[f"{changed}.A"] = (int(rank), shape[1])
-        expected[f"{changed}.B"] = (shape[0], int(rank))
+        expected[f"{changed}.A"] = (rank, shape[1])
+        expected[f"{changed}.B"] = (shape[0], rank)
     try:
         weights.require(expected)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; is it an adapter for another base?") from None
     root = rank**0.5 if raw.get("use_rslora") else rank
     return Adapter(directory, alpha / root, weights)
-
-
-def _number(raw: dict[str, Any], key: str, path: Path) -> float:
-    value = raw.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-        raise CheckpointError(f"{path}: {key} is {value!r}, expected a positive number")
-    return float(value)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from motionrt.export.readers.config_values import positive_number, told, whole_number
 from motionrt.export.readers.interpolated_yaml import InterpolatedYaml
 from motionrt.export.readers.safe_pickle import open_pickled
 from motionrt.export.readers.weights import Weights, read_json
@@ -56,15 +57,13 @@ class MotionGpt3Checkpoint:
         """Build the whole model and fill it; CheckpointError if there is no language model."""
         if self.config is None:
             raise CheckpointError(f"{self.weights.place}: holds a motion VAE, no language model")
-        model = MotionGpt3(self.config)
-        self.weights.fill(model)
-        return model.eval()
+        config = self.config
+        return self.weights.build(lambda: MotionGpt3(config))
 
     def motion_vae(self) -> MotionVae:
         """Build the motion VAE alone and fill it."""
-        model = MotionVae(self.vae_config)
-        self.weights.renamed(lambda name: _after(name, "vae.")).fill(model)
-        return model.eval()
+        weights = self.weights.renamed(lambda name: _after(name, "vae."))
+        return weights.build(lambda: MotionVae(self.vae_config))
 
 
 def read_motiongpt3(checkpoint: Path, config: Path, deps: Path) -> MotionGpt3Checkpoint:
@@ -78,7 +77,7 @@ def read_motiongpt3(checkpoint: Path, config: Path, deps: Path) -> MotionGpt3Che
     weights = _select(open_pickled(checkpoint))
     places = _places(deps, checkpoint, config)
     mean, std = _read_stats(places)
-    vae_config = _vae_config(settings)
+    vae_config = _vae_config(settings, weights)
     lm_config, tokenizer, end_of_text_id = None, None, 0
     if _TABLE in weights.shapes:
         folder = _language_model_folder(places)
@@ -104,7 +103,7 @@ def read_motiongpt3(checkpoint: Path, config: Path, deps: Path) -> MotionGpt3Che
         fps=_number(settings, "DATASET.HUMANML3D.FPS", 20.0),
         wraps_holders=_option(settings, "motion_holder_seq_mode", ("withse", "alone")) == "withse",
         guidance_scale=_number(settings, "model.params.guidance_scale", 1.0) if guided else 1.0,
-        num_steps=int(_number(settings, "lm.diffloss.params.num_sampling_steps", 100)),
+        num_steps=_size(settings, "lm.diffloss.params.num_sampling_steps", 100),
         paths=(config, checkpoint),
     )
 
@@ -139,7 +138,7 @@ def _select(weights: Weights) -> Weights:
     return selected
 
 
-def _vae_config(settings: InterpolatedYaml) -> MotionVaeConfig:
+def _vae_config(settings: InterpolatedYaml, weights: Weights) -> MotionVaeConfig:
     where = "vae.mldvae.params"
     for key, supported in (
         ("arch", "encoder_decoder"),
@@ -153,25 +152,29 @@ def _vae_config(settings: InterpolatedYaml) -> MotionVaeConfig:
     latent_dim = settings.get(f"{where}.latent_dim")
     if not isinstance(latent_dim, list) or len(latent_dim) != 2 or latent_dim[0] != 1:
         raise CheckpointError(
-            f"{settings.path}: {where}.latent_dim is {latent_dim}, not [1, width]"
+            f"{settings.path}: {where}.latent_dim is {told(latent_dim)}, not [1, width]"
         )
-    num_features = int(_number(settings, f"{where}.nfeats", NUM_FEATURES))
+    num_features = _size(settings, f"{where}.nfeats", NUM_FEATURES)
     if num_features != NUM_FEATURES:
         raise CheckpointError(
             f"{settings.path}: {num_features} features a frame; only HumanML3D's {NUM_FEATURES}"
         )
     made = MotionVaeConfig(
         num_features=num_features,
-        latent_dim=int(latent_dim[1]),
-        ff_size=int(_number(settings, f"{where}.ff_size")),
-        num_layers=int(_number(settings, f"{where}.num_layers")),
-        num_heads=int(_number(settings, f"{where}.num_heads")),
+        latent_dim=whole_number(latent_dim[1], f"{settings.path}: {where}.latent_dim"),
+        ff_size=_size(settings, f"{where}.ff_size"),
+        num_layers=_size(settings, f"{where}.num_layers"),
+        num_heads=_size(settings, f"{where}.num_heads"),
     )
     if made.num_layers % 2 == 0 or made.latent_dim % made.num_heads:
         raise CheckpointError(
             f"{settings.path}: {where} needs an odd num_layers, and a latent_dim that num_heads "
             f"divides; they are {made.num_layers}, {made.latent_dim} and {made.num_heads}"
         )
+    for half in ("encoder", "decoder"):
+        # Of the layers half lead to the middle one, half away from it.
+        prefix, stated = f"vae.{half}.input_blocks.", made.num_layers // 2
+        weights.require_layers(prefix, stated, f"{settings.path}: half of {where}.num_layers")
     return made
 
 
@@ -195,36 +198,49 @@ def _config(
     _require(settings, "lm.diffloss.params.noise_schedule", "scaled_linear")
     if language.get("activation_function", "gelu_new") != "gelu_new":
         raise CheckpointError(
-            f"{language_path}: activation {language['activation_function']}, only gelu_new is known"
+            f"{language_path}: activation {told(language['activation_function'])}, only gelu_new "
+            "is known"
         )
     # In upstream's merged configs it is a class's name, and the code asks for "motionx" in it.
-    told = str(settings.get("vae.mldvae.params.datatype", "")).lower()
-    data = "motionx" if "motionx" in told else "humanml3d"
-    if re.search(r"\bkit", told):
-        raise CheckpointError(f"{settings.path}: data type {told}, not {', '.join(LATENT_SCALES)}")
+    datatype = str(settings.get("vae.mldvae.params.datatype", "")).lower()
+    data = "motionx" if "motionx" in datatype else "humanml3d"
+    if re.search(r"\bkit", datatype):
+        raise CheckpointError(
+            f"{settings.path}: data type {told(datatype)}, not {', '.join(LATENT_SCALES)}"
+        )
     scaled = bool(settings.get("lm_ablation.with_vae_latent_norm", True))
     guided = _number(settings, "lm_ablation.guidance_scale", 1.0) > 1
     zeros = guided and settings.get("lm_ablation.fake_latent_mode", "") == "all_zero"
-    width = _integer(language, "n_embd", language_path)
-    num_heads = _integer(language, "n_head", language_path)
+    width = _integer(language, "n_embd", language_path, 1)
+    num_heads = _integer(language, "n_head", language_path, 1)
     if width % num_heads:
         raise CheckpointError(f"{language_path}: n_head {num_heads} does not divide n_embd {width}")
-    return MotionGpt3Config(
-        vocab_size=weights.shapes[_TABLE][0],
-        num_positions=_integer(language, "n_positions", language_path),
+    config = MotionGpt3Config(
+        vocab_size=(*weights.shapes[_TABLE], 0)[0],
+        num_positions=_integer(language, "n_positions", language_path, 1),
         width=width,
-        num_layers=_integer(language, "n_layer", language_path),
+        num_layers=_integer(language, "n_layer", language_path, 1),
         num_heads=num_heads,
-        ff_size=language.get("n_inner") or 4 * width,
-        layer_norm_epsilon=float(language.get("layer_norm_epsilon", 1e-5)),
-        num_output_holders=int(_number(settings, "lm_ablation.motion_holder_repeat")),
-        num_input_holders=int(_number(settings, "lm_ablation.holder_num_in_input")),
-        head_width=int(_number(settings, "lm.diffloss.params.width")),
-        head_depth=int(_number(settings, "lm.diffloss.params.depth")),
+        ff_size=4 * width
+        if language.get("n_inner") is None
+        else _integer(language, "n_inner", language_path, 1),
+        layer_norm_epsilon=positive_number(
+            language.get("layer_norm_epsilon", 1e-5), f"{language_path}: layer_norm_epsilon"
+        ),
+        num_output_holders=_size(settings, "lm_ablation.motion_holder_repeat"),
+        num_input_holders=_size(settings, "lm_ablation.holder_num_in_input"),
+        head_width=_size(settings, "lm.diffloss.params.width"),
+        head_depth=_size(settings, "lm.diffloss.params.depth"),
         has_null_condition="lm.fake_latent" in weights.shapes or zeros,
         latent_scale=LATENT_SCALES[data] if scaled else 1.0,
         vae=vae_config,
     )
+    layers = "lm.language_model.transformer.h."
+    weights.require_layers(layers, config.num_layers, f"{language_path}: n_layer")
+    blocks = "lm.diffloss.net.res_blocks."
+    where = f"{settings.path}: lm.diffloss.params.depth"
+    weights.require_layers(blocks, config.head_depth, where)
+    return config
 
 
 def _places(deps: Path, checkpoint: Path, config: Path) -> list[Path]:
@@ -277,34 +293,32 @@ def _read_row(path: Path, positive: bool = False) -> NDArray[np.float32]:
 def _require(settings: InterpolatedYaml, key: str, supported: Any) -> None:
     value = settings.get(key, supported)
     if value != supported:
-        raise CheckpointError(f"{settings.path}: {key} is {value}, only {supported} is supported")
+        raise CheckpointError(
+            f"{settings.path}: {key} is {told(value)}, only {supported} is supported"
+        )
 
 
 def _option(settings: InterpolatedYaml, key: str, supported: tuple[str, ...]) -> str:
     value = str(settings.get(f"lm_ablation.{key}", supported[0]))
     if value not in supported:
         raise CheckpointError(
-            f"{settings.path}: lm_ablation.{key} is {value}, not {' or '.join(supported)}"
+            f"{settings.path}: lm_ablation.{key} is {told(value)}, not {' or '.join(supported)}"
         )
     return value
 
 
 def _number(settings: InterpolatedYaml, key: str, default: float | None = None) -> float:
     value = settings.get(key) if default is None else settings.get(key, default)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise CheckpointError(f"{settings.path}: {key} is {value!r}, should be a number") from None
-    if not np.isfinite(number) or number <= 0:
-        raise CheckpointError(f"{settings.path}: {key} is {number}, should be above zero")
-    return number
+    return positive_number(value, f"{settings.path}: {key}")
 
 
-def _integer(values: dict[str, Any], key: str, path: Path) -> int:
-    value = values.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise CheckpointError(f"{path}: {key} is {value!r}, should be a whole number")
-    return value
+def _size(settings: InterpolatedYaml, key: str, default: int | None = None) -> int:
+    value = settings.get(key) if default is None else settings.get(key, default)
+    return whole_number(value, f"{settings.path}: {key}")
+
+
+def _integer(values: dict[str, Any], key: str, path: Path, smallest: int = 0) -> int:
+    return whole_number(values.get(key), f"{path}: {key}", smallest)
 
 
 def _null_shape(config: MotionGpt3Config) -> tuple[int, ...]:

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from motionrt.export.readers.safe_pickle import StandIn, StoredTensor, is_archive, read_checkpoint
-from motionrt.export.readers.weights import Weights, load_pickled, open_safetensors
+from motionrt.export.readers.safe_pickle import StandIn, StoredTensor, read_checkpoint, weights_of
+from motionrt.export.readers.weights import Weights, open_safetensors
 from motionrt.models.projector import Projector, ProjectorConfig, make_projector
 from motionrt.runtime.errors import CheckpointError
-from motionrt.runtime.files import refuse_lfs_pointer
 
 PROJECTOR_NAMES = ("projector", "projection", "proj")
 """What a projector is called in a checkpoint that holds other modules too."""
@@ -35,7 +33,6 @@ NESTS = (
 )
 """What training code calls the state dict; the first that fits is taken, then any other."""
 _DEEPEST = 5
-_TENSORS = (Tensor, StoredTensor)
 _LAYER = re.compile(r"(?P<stem>.{0,200}?)(?P<number>\d{1,4})\.(?P<part>weight|bias)")
 DEFAULT_NUM_HEADS = 8
 """Heads of an attention projector that does not say: a state dict does not show them."""
@@ -67,15 +64,12 @@ def read_projector(path: Path, num_heads: int | None = None) -> tuple[Projector,
     else:
         stored, metadata = _of_torch_file(path), {}
     config = _config(stored, metadata, num_heads)
-    module = make_projector(config)
-    stored.fill(module)
-    return module.eval(), metadata
+    return stored.build(lambda: make_projector(config)), metadata
 
 
 def _of_torch_file(path: Path) -> Weights:
     """Find the projector in a torch file: a state dict that has a projector's names."""
-    refuse_lfs_pointer(path, CheckpointError)
-    content = read_checkpoint(path) if is_archive(path) else load_pickled(path)
+    content = read_checkpoint(path)
     if isinstance(content, StandIn):
         raise CheckpointError(
             f"{path}: holds {content.source or 'an object'} and was not loaded; save a state_dict()"
@@ -104,7 +98,7 @@ def _state_dicts(content: Any) -> list[dict[Any, Any]]:
             if not isinstance(value, dict) or id(value) in seen:
                 continue
             seen.add(id(value))
-            if any(isinstance(item, _TENSORS) for item in value.values()):
+            if any(isinstance(item, StoredTensor) for item in value.values()):
                 found.append(value)
             below += [value[name] for name in NESTS if name in value]
             below += [item for name, item in value.items() if not _is_optimizers(name)]
@@ -120,15 +114,9 @@ def _weights(state: dict[Any, Any], path: Path) -> Weights:
     tensors = {
         name: value
         for name, value in state.items()
-        if isinstance(name, str) and isinstance(value, _TENSORS)
+        if isinstance(name, str) and isinstance(value, StoredTensor)
     }
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-    def load(name: str) -> Tensor:
-        tensor = tensors[name]
-        return tensor.load() if isinstance(tensor, StoredTensor) else tensor
-
-    return Weights(path, shapes, load)
+    return weights_of(tensors, path)
 
 
 def _of_floats(stored: Weights) -> Weights:
@@ -225,13 +213,15 @@ def _config(stored: Weights, metadata: dict[str, str], num_heads: int | None) ->
     else:
         centres, in_dim = shape["centres"][:2]
         config = ProjectorConfig("kernel", in_dim, shape["weight"][0], num_centres=centres)
-    if min(config.in_dim, config.out_dim) < 1:
-        raise CheckpointError(f"{stored.place}: weight is no matrix")
+    if min(min(sizes, default=1) for sizes in stored.shapes.values()) < 1 or not (
+        config.in_dim and config.out_dim
+    ):
+        raise CheckpointError(f"{stored.place}: weight is no matrix, or empty")
     return config
 
 
 def _metadata_count(place: Path, metadata: dict[str, str], key: str) -> int:
     text = metadata.get(key, "0")
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise CheckpointError(f"{place}: {key} is {text!r}, expected a whole number")
     return int(text)

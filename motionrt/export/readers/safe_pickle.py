@@ -1,8 +1,9 @@
 """Read a torch checkpoint without running anything that stands in it.
 
-A ``.ckpt`` or ``.pth`` file is a zip archive: one pickle, and the bytes of every tensor's storage.
-The runtime's unpickler reads it, which runs nothing; here it knows torch's tensors too. They stay
-on disk until they are asked for, so an optimizer's state costs no memory.
+A ``.pt``, ``.pth`` or ``.ckpt`` file is a zip archive: one pickle, and the bytes of every tensor's
+storage. Before torch 1.6 it was five pickles and the storages after them. The runtime's unpickler
+reads them, which runs nothing; here it knows torch's tensors too. They stay on disk until they are
+asked for, so an optimizer's state costs no memory, and what they hold is bounded by the file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +29,14 @@ from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.files import refuse_lfs_pointer
 from motionrt.runtime.formats.safe_pickle import Callee, InertUnpickler, StandIn, load_inert
 
-__all__ = ["StandIn", "StoredTensor", "open_pickled", "read_checkpoint", "read_state_dict"]
+__all__ = [
+    "StandIn",
+    "StoredTensor",
+    "open_pickled",
+    "read_checkpoint",
+    "read_state_dict",
+    "weights_of",
+]
 
 _STORAGE_DTYPES = {
     "DoubleStorage": torch.float64,
@@ -50,18 +59,27 @@ _REBUILDS = (
 )
 _LOCAL_HEADER = struct.Struct("<26xHH")
 """A zip member's local header up to the lengths of its name and of its extra field."""
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+"""What files from before torch 1.6 begin with."""
 _LARGEST_PICKLE = 256 << 20
+_MOST_PACKED = 20
+"""A member of the archive may be so many times what it is packed; torch packs none."""
 _LARGEST_RANK = 64
 _DEEPEST_NEST = 4
 _LARGEST_REPEAT = 1 << 20
 """How many numbers a tensor may have that are fewer in its data, one step of 0 apart."""
+_LARGEST_NUMBER = 1 << 40
+"""Of a shape or a stride."""
+_FREE_BYTES, _MOST_SHARED = 64 << 20, 8
+"""What all tensors of a file may take beside their file's size, and how many times that size:
+tied tables have one storage and several names."""
 
 
 @dataclass(frozen=True)
 class _Storage:
     """One tensor's bytes: a member of the archive."""
 
-    archive: _Archive
+    archive: _Archive | _OldFile
     key: str
     dtype: torch.dtype
     length: int
@@ -77,9 +95,15 @@ class StoredTensor:
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
+    @property
+    def num_bytes(self) -> int:
+        """What it takes in memory, each number once for every place in its shape."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
     def load(self) -> Tensor:
         """Map the bytes and return the tensor; pages are read when used, and never written back."""
-        flat = self.storage.archive.bytes_of(self.storage).view(self.dtype)
+        data = self.storage.archive.bytes_of(self.storage)
+        flat = data[: len(data) // self.dtype.itemsize * self.dtype.itemsize].view(self.dtype)
         return flat.as_strided(self.shape, self.stride, self.offset)
 
 
@@ -95,8 +119,7 @@ class _Archive:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise CheckpointError(
-                f"{path}: no torch checkpoint (not a zip archive); save it again with torch 1.6 "
-                "or newer"
+                f"{path}: no torch checkpoint, or a damaged one ({error}); download it again"
             ) from error
         self._members = {member.filename: member for member in self._zip.infolist()}
         pickles = [name for name in self._members if name.endswith("/data.pkl")]
@@ -144,6 +167,12 @@ class _Archive:
         return _Storage(self, key, dtype, member.file_size // dtype.itemsize)
 
     def _read(self, member: zipfile.ZipInfo) -> bytes:
+        packed = min(member.compress_size, self.path.stat().st_size)
+        if member.file_size > max(1 << 20, _MOST_PACKED * packed):
+            raise CheckpointError(
+                f"{self.path}: {member.filename[-80:]!a} would unpack to {member.file_size} bytes; "
+                "refused"
+            )
         try:
             return self._zip.read(member)
         except (
@@ -157,6 +186,70 @@ class _Archive:
             zlib.error,
         ) as error:
             raise CheckpointError(f"{self.path}: damaged ({error}); download it again") from error
+
+
+class _OldFile:
+    """A checkpoint from before torch 1.6: five pickles, then the storages behind their lengths."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._size = path.stat().st_size
+        self._claimed: dict[str, int] = {}
+        """Storage -> its bytes, as the pickle has it."""
+        self._starts: dict[str, int] = {}
+
+    def read(self) -> Any:
+        """Read the pickles and where the storages lie."""
+        with self.path.open("rb") as file:
+            if self._next(file) != _MAGIC or self._next(file) != _PROTOCOL:
+                raise CheckpointError(
+                    f"{self.path}: no torch checkpoint (neither an archive nor torch's older form)"
+                )
+            system = self._next(file)
+            if not isinstance(system, dict) or system.get("little_endian") is not True:
+                raise CheckpointError(f"{self.path}: saved in big-endian order; not supported")
+            content = self._next(file)
+            keys = self._next(file)
+            if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+                raise CheckpointError(f"{self.path}: no torch checkpoint (no list of storages)")
+            for key in keys:
+                self._find(file, key)
+        if absent := self._claimed.keys() - self._starts.keys():
+            raise CheckpointError(f"{self.path}: the data of a tensor is missing ({min(absent)!a})")
+        return content
+
+    def _next(self, file: IO[bytes]) -> Any:
+        return load_inert(_TorchUnpickler(self, file, self._size), self.path, CheckpointError)
+
+    def _find(self, file: IO[bytes], key: str) -> None:
+        """Note where a storage begins, and go to its end."""
+        length, start = file.read(8), file.tell()
+        size = self._claimed.get(key)
+        if size is None:
+            raise CheckpointError(f"{self.path}: damaged; download it again")
+        if len(length) < 8 or start + size > self._size:
+            raise CheckpointError(f"{self.path}: cut off; download it again")
+        self._starts[key] = start
+        file.seek(start + size)
+
+    def storage(self, key: Any, dtype: torch.dtype, length: Any) -> _Storage:
+        """Take what a pickle says of a storage."""
+        if not isinstance(key, str) or type(length) is not int or length < 0:
+            raise CheckpointError(f"{self.path}: tensor data without a name or a length")
+        size = length * dtype.itemsize
+        if size > self._size or self._claimed.setdefault(key, size) != size:
+            raise CheckpointError(f"{self.path}: tensor data larger than the file; cut off?")
+        return _Storage(self, key, dtype, length)
+
+    def bytes_of(self, storage: _Storage) -> Tensor:
+        """Return a copy of a storage as a uint8 tensor."""
+        size = self._claimed[storage.key]
+        with self.path.open("rb") as file:
+            file.seek(self._starts[storage.key])
+            data = bytearray(file.read(size))
+        if len(data) < size:
+            raise CheckpointError(f"{self.path}: cut off; download it again")
+        return torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0).byte()
 
 
 def _rebuild(name: str, *arguments: Any) -> StoredTensor:
@@ -182,7 +275,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, dtype: Any) -> S
     numbers = [offset, *shape, *stride]
     if (
         not isinstance(dtype, torch.dtype)
-        or any(type(n) is not int or n < 0 for n in numbers)
+        or any(type(n) is not int or not 0 <= n <= _LARGEST_NUMBER for n in numbers)
         or len(shape) != len(stride)
         or len(shape) > _LARGEST_RANK
     ):
@@ -197,7 +290,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, dtype: Any) -> S
 class _TorchUnpickler(InertUnpickler):
     """An inert unpickler that knows tensors too."""
 
-    def __init__(self, archive: _Archive, file: IO[bytes], size: int) -> None:
+    def __init__(self, archive: _Archive | _OldFile, file: IO[bytes], size: int) -> None:
         super().__init__(file, size)
         self._archive = archive
 
@@ -215,31 +308,37 @@ class _TorchUnpickler(InertUnpickler):
             return torch.uint8
         return super().find_class(module_name, global_name)
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: Any) -> Any:
         """Find the storage that a pickle refers to."""
-        if not isinstance(pid, tuple) or len(pid) != 5 or pid[0] != "storage":
+        if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
+            return pid[1]  # a module's class with its source, in files from before torch 1.6
+        if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
             raise CheckpointError("a reference that is no tensor's data")
-        _, dtype, key, _, _ = pid
+        _, dtype, key, _, length, *view = pid
         if not isinstance(dtype, torch.dtype):
             raise CheckpointError("tensor data of an unknown type")
+        if isinstance(self._archive, _OldFile):
+            if view != [None]:
+                raise CheckpointError("tensor data that is a part of other data; save it again")
+            return self._archive.storage(key, dtype, length)
         return self._archive.storage(key, dtype)
 
 
-def is_archive(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file begins as a zip archive does: torch's own layout since 1.6."""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(4) == b"PK\x03\x04"
-    except OSError:
-        return False
-
-
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
-    """Read a checkpoint file as plain containers, ``StoredTensor`` and ``StandIn``.
+    """Read a checkpoint file of any torch as plain containers, ``StoredTensor`` and ``StandIn``.
 
     CheckpointError if the file is no torch checkpoint, is damaged, or its pickle tries what no
     checkpoint needs. Nothing in the file is executed.
     """
+    refuse_lfs_pointer(path, CheckpointError)
+    try:
+        with Path(path).open("rb") as file:
+            is_archive = file.read(4) == b"PK\x03\x04"
+        if not is_archive:
+            return _OldFile(Path(path)).read()
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise CheckpointError(f"{path}: cannot be read ({reason})") from error
     archive = _Archive(Path(path))
     data = archive.pickle()
     unpickler = _TorchUnpickler(archive, io.BytesIO(data), len(data))
@@ -271,8 +370,22 @@ def read_state_dict(
     return tensors
 
 
+def weights_of(tensors: Mapping[str, StoredTensor], path: Path) -> Weights:
+    """Return the tensors of a file as weights.
+
+    CheckpointError if they would take many times what the file holds: tensors may share data, and
+    a few bytes can name the same data again and again.
+    """
+    size = path.stat().st_size
+    total = sum(tensor.num_bytes for tensor in tensors.values())
+    if total > _FREE_BYTES + _MOST_SHARED * size:
+        raise CheckpointError(
+            f"{path}: its tensors would take {total} bytes, the file has {size}; refused"
+        )
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    return Weights(path, shapes, lambda name: tensors[name].load())
+
+
 def open_pickled(path: str | os.PathLike[str], key: str = "state_dict") -> Weights:
     """Return the weights of a checkpoint of any training framework; see ``read_state_dict``."""
-    tensors = read_state_dict(path, key)
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    return Weights(Path(path), shapes, lambda name: tensors[name].load())
+    return weights_of(read_state_dict(path, key), Path(path))

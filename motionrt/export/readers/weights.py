@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +20,7 @@ from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.files import refuse_lfs_pointer
 
 FLOAT_TYPES = {"F64", "F32", "F16", "BF16"}
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Weights:
@@ -75,16 +75,46 @@ class Weights:
         shapes = {name: self.shapes[name] for name in expected}
         return Weights(self.place, shapes, self._load)
 
+    def require_layers(self, prefix: str, stated: int, what: str) -> None:
+        """Raise CheckpointError if a config states more layers than there are tensors of.
+
+        Layers are called ``<prefix><number>.…``; what is the config's place and key. To be asked
+        before a module of so many layers is built: each takes a millisecond and more.
+        """
+        tails = (name.removeprefix(prefix) for name in self.shapes if name.startswith(prefix))
+        stored = len({tail.partition(".")[0] for tail in tails})
+        if stored < stated:
+            raise CheckpointError(
+                f"{what} is {stated}, {self.place} has {stored} ({prefix or 'layers '}…)"
+            )
+
+    def build(self, make: Callable[[], Module], ignored: Iterable[str] = ()) -> Module:
+        """Make a module and fill it, in eval mode; it keeps its types.
+
+        Its shapes are compared with the stored ones before it takes any memory: they come from a
+        config. CheckpointError as `require` and `fill` raise it.
+        """
+        self.require(shapes_of(make), ignored)
+        module = make()
+        self.fill(module, ignored)
+        return module.eval()
+
     def fill(self, module: nn.Module, ignored: Iterable[str] = ()) -> None:
         """Load all parameters and persistent buffers of a module, which keeps its types."""
         state = module.state_dict()
         kept = self.require({name: tuple(t.shape) for name, t in state.items()}, ignored)
         with torch.no_grad():
             for name, target in state.items():
-                value = kept.load(name)
-                if not torch.isfinite(value).all():
+                target.copy_(kept.load(name))
+                if not torch.isfinite(target).all():
                     raise CheckpointError(f"{self.place}: {name} holds values that are not finite")
-                target.copy_(value)
+
+
+def shapes_of(make: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a module's parameters and persistent buffers; none takes memory."""
+    with torch.device("meta"):
+        module = make()
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -152,21 +182,6 @@ def open_checkpoint(directory: Path, stem: str = "model") -> Weights:
         raise CheckpointError(f"{index_path}: {_listed(sorted(absent))} not in the shard it names")
     shapes = {name: shards[file].shapes[name] for name, file in weight_map.items()}
     return Weights(directory, shapes, lambda name: shards[weight_map[name]].load(name))
-
-
-def load_pickled(path: Path) -> Any:
-    """Return what a ``.pt`` file holds, tensors and plain containers only, no code."""
-    refuse_lfs_pointer(path, CheckpointError)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file") from None
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path}: holds something other than tensors (or is damaged) and was not loaded"
-        ) from None
-    except Exception as error:  # a damaged pickle fails in any way it likes
-        raise CheckpointError(f"{path}: no torch file ({_one_line(error)})") from None
 
 
 def _tensor(handle: Any, path: Path, name: str) -> Tensor:

@@ -81,10 +81,27 @@ def find(tree: Any, key: str) -> dict[str, Any]:
         ("llm_shape", [3], r"llm_shape must be \[text tokens, text width\]"),
         ("llm_shape", [1, 0], "llm_shape is 0"),
         ("fps", -1, "fps is -1, should be a number above 0"),
+        ("fps", float("inf"), "fps is inf, should be a number above 0 and at most 1000"),
+        ("num_layers", float("inf"), "num_layers is inf, should be a whole number"),
+        ("num_layers", 2.5, "num_layers is 2.5, should be a whole number"),
+        ("num_layers", True, "num_layers is True"),
+        ("num_layers", 10**400, "num_layers is a number of more than 40 digits"),
+        ("num_layers", 100_000_000, "num_layers is 100000000, should be a whole number from 1 to"),
+        ("num_layers", 1_000_000, r"num_layers is 1000000, .*model\.safetensors has 2"),
+        ("latent_dim", 1_000_000, "misshapen .*instead of"),
+        ("ff_size", 1_000_000, "misshapen .*instead of"),
+        ("num_base_steps", 1e9, "num_base_steps is 1000000000.0, should be a whole number from 1"),
+        ("num_text_tokens_override", 10**9, "num_text_tokens_override is 1000000000"),
+        ("norm_first", "yes please", "norm_first is 'yes please', should be true or false"),
+        ("ckpt_path", 5, "ckpt_path is 5, should be a path"),
+        ("ckpt_path", "a\0b", "ckpt_path is .*, should be a path"),
+        ("stats_path", 1e400, "stats_path is inf, should be a path"),
+        ("stats_path", ["a"], "stats_path is .*, should be a path"),
+        ("cfg_type", {"a": 1}, "cfg_type {'a': 1} is unknown"),
         ("num_layers", "two", "num_layers is 'two'"),
         ("num_heads", 3, "multiple of num_heads 3"),
         ("cfg_type", "loud", "cfg_type loud is unknown"),
-        ("activation", "tanh", "activation tanh, known are gelu, relu"),
+        ("activation", "tanh", "activation tanh is unknown; known are gelu, relu"),
     ],
 )
 def test_a_config_that_does_not_fit_is_one_line(
@@ -93,7 +110,10 @@ def test_a_config_that_does_not_fit_is_one_line(
     change_config(checkpoint, lambda d: (find(d, key) or d).update({key: value}))
     with pytest.raises(CheckpointError, match=message) as refusal:
         read_kimodo(checkpoint)
-    assert "\n" not in str(refusal.value) and "config.yaml" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert "config.yaml" in str(refusal.value) or "model.safetensors: misshapen" in str(
+        refusal.value
+    )
 
 
 def test_files_that_are_missing_or_damaged_are_named(checkpoint: Path) -> None:
@@ -120,7 +140,7 @@ def test_files_that_are_missing_or_damaged_are_named(checkpoint: Path) -> None:
     with pytest.raises(CheckpointError, match="missing"):
         read_kimodo(checkpoint)
     (checkpoint / "config.yaml").write_text("{")
-    with pytest.raises(CheckpointError, match="cannot be read as YAML"):
+    with pytest.raises(CheckpointError, match="no YAML config"):
         read_kimodo(checkpoint)
     (checkpoint / "config.yaml").unlink()
     with pytest.raises(CheckpointError, match="is this a Kimodo checkpoint directory"):

@@ -14,7 +14,7 @@ from motionrt.export.readers.kimodo import read_kimodo
 from motionrt.export.readers.motiongpt3 import read_motiongpt3
 from motionrt.export.readers.projector import read_projector
 from motionrt.export.readers.safe_pickle import read_checkpoint
-from motionrt.export.readers.weights import load_pickled, open_safetensors, read_json
+from motionrt.export.readers.weights import open_safetensors, read_json
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import MotionrtError
 from motionrt.runtime.formats.table import FORMATS
@@ -25,7 +25,7 @@ POINTER = (DATA / "field" / "lfs_pointer" / "walk.npy").read_bytes()
 READERS: dict[str, Callable[[Path], Any]] = {
     **{f"a.{name}": Motion.load for name in ("npz", "npy", "csv", "bvh", "glb", "pkl")},
     "a.ckpt": read_checkpoint,
-    "b.pt": load_pickled,
+    "b.pt": read_checkpoint,
     "c.pt": read_projector,
     "c.safetensors": read_projector,
     "d.safetensors": open_safetensors,

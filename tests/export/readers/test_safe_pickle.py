@@ -197,3 +197,68 @@ def test_stored_tensors_say_their_shape_without_being_read(tmp_path: Path) -> No
     stored = read_state_dict(path)["a"]
     assert isinstance(stored, StoredTensor)
     assert stored.shape == (3, 4)
+
+
+def save_old(path: Path, content: Any) -> Path:
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    return path
+
+
+def test_files_from_before_torch_1_6_are_read(tmp_path: Path) -> None:
+    base = torch.arange(8.0)
+    content = {
+        "state_dict": OrderedDict(
+            a=base[:4].clone(), b=base[4:], c=torch.tensor([True, False]), d=torch.zeros(0, 3)
+        ),
+        "hyper": Foreign(),
+    }
+    weights = open_pickled(save_old(tmp_path / "a.pt", content))
+    assert weights.shapes == {"a": (4,), "b": (4,), "c": (2,), "d": (0, 3)}
+    assert weights.load("a").tolist() == [0, 1, 2, 3]
+    assert weights.load("b").tolist() == [4, 5, 6, 7]
+    assert weights.load("c").dtype == torch.bool and weights.load("d").shape == (0, 3)
+
+
+def test_nothing_runs_in_files_from_before_torch_1_6(tmp_path: Path) -> None:
+    RAN.clear()
+    found = read_checkpoint(
+        save_old(tmp_path / "a.pt", {"bomb": Bomb(), "module": torch.nn.ReLU()})
+    )
+    assert RAN == [] and isinstance(found["bomb"], StandIn)
+
+
+def test_files_from_before_torch_1_6_are_refused_in_one_line_wherever_they_end(
+    tmp_path: Path,
+) -> None:
+    path = save_old(tmp_path / "a.pt", {"a": torch.arange(4.0)})
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(CheckpointError) as caught:
+            read_checkpoint(path)
+        assert str(caught.value).count(str(path)) == 1 and "\n" not in str(caught.value)
+    # A storage that says that it is large takes no memory for it.
+    path.write_bytes(whole.replace(b"K\x04N", b"J\x00\x00\x00\x40N"))
+    with pytest.raises(CheckpointError, match="larger than the file"):
+        read_checkpoint(path)
+
+
+def test_tensors_that_share_their_data_many_times_are_refused(tmp_path: Path) -> None:
+    base = torch.zeros(1 << 20)
+    few = save(tmp_path / "few.pt", {f"name{i}": base for i in range(4)})
+    assert len(open_pickled(few).shapes) == 4
+    many = save(tmp_path / "many.pt", {f"name{i}": base for i in range(1000)})
+    assert many.stat().st_size < 5 << 20
+    with pytest.raises(CheckpointError, match="would take 4194304000 bytes"):
+        open_pickled(many)
+    repeated = {f"name{i}": torch.zeros(1).expand(1 << 20) for i in range(100)}
+    with pytest.raises(CheckpointError, match="would take"):
+        open_pickled(save(tmp_path / "repeated.pt", repeated))
+
+
+def test_members_that_unpack_to_much_more_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/data.pkl", b"\x80\x02" + b"]0" * (8 << 20) + b"N.")
+    with pytest.raises(CheckpointError, match="would unpack to"):
+        read_checkpoint(path)

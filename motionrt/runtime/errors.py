@@ -13,9 +13,28 @@
 A message is one line: what is wrong, where, what to do.
 """
 
+LONGEST_MESSAGE = 900
+
+
+def one_line(text: object, longest: int = LONGEST_MESSAGE) -> str:
+    """Return a text as it may be shown: on one line, the unprintable escaped, a long one cut.
+
+    Names and values in messages come from files that strangers wrote.
+    """
+    told = " ".join(line.strip() for line in str(text).splitlines())
+    if len(told) > longest:
+        told = f"{told[: longest * 2 // 3]} ... {told[len(told) - longest // 4 :]}"
+    if told.isprintable():
+        return told
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
+
 
 class MotionrtError(Exception):
     """Base of the errors below; the command line prints it as one line and exits with 1."""
+
+    def __init__(self, message: object = "") -> None:
+        """Take the message, of which one printable line is kept."""
+        super().__init__(one_line(message))
 
 
 class InputError(MotionrtError):

@@ -150,15 +150,15 @@ def from_motion(
 
 def _target(bundle: Path | None, skeleton: str | None) -> tuple[Skeleton, float, int | None]:
     """Return the skeleton that constraints must fit, fps, and the most frames there may be."""
-    from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
+    from motionrt.runtime.body.skeleton import load_skeleton
 
     if skeleton is not None:
         return load_skeleton(skeleton), 30.0, None
     from motionrt.runtime.bundle.embedded import bundle_folder
     from motionrt.runtime.bundle.manifest import Bundle
 
-    manifest = Bundle(bundle_folder(bundle)).manifest
-    return Skeleton.from_dict(manifest.skeleton), manifest.fps, manifest.limits.max_frames
+    opened = Bundle(bundle_folder(bundle))
+    return opened.skeleton, opened.manifest.fps, opened.manifest.limits.max_frames
 
 
 def _frame_list(text: str, num_frames: int) -> list[int]:

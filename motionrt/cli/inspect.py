@@ -40,6 +40,8 @@ def command(bundle: Path | None, verbose: bool, as_json: bool) -> None:
 
 
 def _rows(manifest: Manifest) -> list[tuple[str, str]]:
+    from motionrt.runtime.errors import one_line
+
     skeletons = str(manifest.skeleton["name"])
     if manifest.output_skeleton["name"] != skeletons:
         skeletons += f", written as {manifest.output_skeleton['name']}"
@@ -54,8 +56,15 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("licence", str(provenance.get("licence") or "not stated")),
         ("made from", str(provenance.get("source") or "not stated")),
     ]
-    rows += [("", f"{name} {sha[:16]}…") for name, sha in provenance.get("sha256", {}).items()]
-    return [*rows, ("made with", _listed(provenance.get("tools", {})))]
+    hashes = _mapping(provenance.get("sha256"))
+    rows += [("", f"{name} {_told(sha)[:16]}…") for name, sha in hashes.items()]
+    rows.append(("made with", _listed(_mapping(provenance.get("tools")))))
+    return [(label, one_line(text)) for label, text in rows]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """Return an object of the manifest's free sections, an empty one for what is none."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _text(text: Mapping[str, Any]) -> str:
@@ -70,9 +79,10 @@ def _text(text: Mapping[str, Any]) -> str:
 
 def _show_graph(name: str, graph: GraphInfo, manifest: Manifest, verbose: bool) -> None:
     from motionrt.export.quantise.deviation import concerns
+    from motionrt.runtime.errors import one_line
 
     size = sum(manifest.files[file].size for file in {*graph.files.values(), *graph.data})
-    told = f"    {name:<14}{graph.precision:<13}{size / 1e6:9.1f} MB"
+    told = f"    {name:<14}{one_line(graph.precision):<13}{size / 1e6:9.1f} MB"
     click.echo(told + _deviation(graph.deviation))
     for concern in concerns(graph.deviation):
         click.echo(f"      bad: {concern}")

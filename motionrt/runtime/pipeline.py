@@ -18,7 +18,6 @@ from motionrt.runtime.backend.backends import Backend, choose_backend
 from motionrt.runtime.backend.graph import Graph
 from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.bundle.embedded import bundle_folder
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BundleError, InputError
@@ -58,6 +57,10 @@ class BenchmarkCase:
     decode: Callable[[object], object]
 
 
+_LONGEST_SECONDS = 1e9
+"""No model allows more; frames of it are a number still."""
+
+
 class Pipeline(ABC):
     """A loaded bundle. Safe to use from several threads; results depend on its arguments only.
 
@@ -72,7 +75,7 @@ class Pipeline(ABC):
         self.manifest = bundle.manifest
         self.family: Family = find_family(bundle.manifest.family, str(bundle.folder))
         self.fps = bundle.manifest.fps
-        self.skeleton = Skeleton.from_dict(bundle.manifest.output_skeleton)
+        self.skeleton = bundle.output_skeleton
         self._graphs: dict[str, Graph] = {}
         self._lock = threading.Lock()
 
@@ -230,6 +233,10 @@ class Pipeline(ABC):
             return list(request.num_frames)
         frames = []
         for seconds in request.seconds:
+            if seconds > _LONGEST_SECONDS:
+                raise InputError(
+                    f"duration {seconds:g} s: this model allows {most / self.fps:.1f} s"
+                )
             count = num_frames(seconds, self.fps)
             if count < 1:
                 raise InputError(f"duration {seconds:g} s: no whole frame at {self.fps:g} fps")

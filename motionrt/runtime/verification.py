@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
+from numpy.typing import NDArray
 
 from motionrt.runtime.backend.backends import Backend
+from motionrt.runtime.backend.graph import Arrays
 from motionrt.runtime.backend.opening import open_graph
-from motionrt.runtime.bundle.manifest import Bundle
-from motionrt.runtime.errors import MotionrtError
+from motionrt.runtime.bundle.external_data import external_data
+from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
+from motionrt.runtime.errors import BundleError, MotionrtError
 
 REFERENCE_FILE = "reference.safetensors"
 """Inputs and torch's outputs: ``<graph>/in/<name>`` and ``<graph>/out/<name>`` of every graph."""
@@ -41,23 +44,50 @@ def verify(bundle: Bundle, backend: Backend) -> Iterator[CheckResult]:
         return
     count = len(bundle.manifest.files)
     yield CheckResult("files", f"{count} files, hashes as at export")
-    stored = load_file(bundle.path(REFERENCE_FILE))
+    stored = bundle.read_tensors(REFERENCE_FILE)
     for name, graph in bundle.manifest.graphs.items():
-        inputs = {t.name: stored[f"{name}/in/{t.name}"] for t in graph.inputs}
         try:
-            found = open_graph(bundle, name, backend).run(inputs)
+            yield from _check_graph(bundle, name, graph, backend, stored)
         except MotionrtError as error:
             yield CheckResult(name, str(error), np.inf)
-            continue
-        for tensor in graph.outputs:
-            expected = stored[f"{name}/out/{tensor.name}"].astype(np.float64)
-            difference = np.abs(found[tensor.name].astype(np.float64) - expected)
-            allowed = graph.atol + graph.rtol * np.abs(expected)
-            share = float((difference / allowed).max(initial=0.0))
-            share = share if np.isfinite(share) else np.inf
-            yield CheckResult(
-                f"{name}/{tensor.name}",
-                f"max |diff| {difference.max(initial=0.0):.1e}, allowed {graph.atol:.0e}"
-                + (f" + {graph.rtol:.0e} |x|" if graph.rtol else ""),
-                share,
+
+
+def _check_graph(
+    bundle: Bundle, name: str, graph: GraphInfo, backend: Backend, stored: Arrays
+) -> Iterator[CheckResult]:
+    """Run a graph on its stored inputs and compare each output."""
+    opened = open_graph(bundle, name, backend)
+    if "onnx" in graph.files:
+        file = graph.files["onnx"]
+        used = external_data(bundle.path(file), bundle.folder / file)
+        if unlisted := sorted(used - set(graph.data)):
+            raise BundleError(
+                f"its weights in {', '.join(unlisted)} are not listed in the manifest, so nobody "
+                "knows whether they are altered; export the bundle again"
             )
+    inputs = {t.name: _stored(stored, f"{name}/in/{t.name}") for t in graph.inputs}
+    found = opened.run(inputs)
+    for tensor in graph.outputs:
+        expected = _stored(stored, f"{name}/out/{tensor.name}").astype(np.float64)
+        result = found[tensor.name].astype(np.float64)
+        if result.shape != expected.shape:
+            message = f"shape {result.shape}, stored is {expected.shape}"
+            yield CheckResult(f"{name}/{tensor.name}", message, np.inf)
+            continue
+        with np.errstate(all="ignore"):
+            difference = np.abs(result - expected)
+            allowed = graph.atol + graph.rtol * np.abs(expected)
+            shares = np.where(difference == 0, 0, difference / allowed)
+        share = float(shares.max(initial=0.0))
+        yield CheckResult(
+            f"{name}/{tensor.name}",
+            f"max |diff| {difference.max(initial=0.0):.1e}, allowed {graph.atol:.0e}"
+            + (f" + {graph.rtol:.0e} |x|" if graph.rtol else ""),
+            share if np.isfinite(share) else np.inf,
+        )
+
+
+def _stored(arrays: Arrays, name: str) -> NDArray[Any]:
+    if name not in arrays:
+        raise BundleError(f"{REFERENCE_FILE}: no {name} in it; export the bundle again")
+    return arrays[name]

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.bundle.manifest import Bundle, sha256
+from motionrt.runtime.errors import BundleError
 from motionrt.runtime.verification import REFERENCE_FILE, CheckResult, verify
 
 CPU = choose_backend("cpu")
@@ -69,3 +70,32 @@ def test_a_graph_that_cannot_be_opened_fails_and_the_others_are_checked(
 
 def test_a_difference_is_a_share_of_what_is_allowed() -> None:
     assert CheckResult("a", "", 1.0).passed and not CheckResult("a", "", 1.01).passed
+
+
+def test_weights_that_the_manifest_does_not_list_fail_their_graph(own_copy: Path) -> None:
+    document = json.loads((own_copy / "manifest.json").read_text())
+    for name in ("step", "sampler"):
+        document["graphs"][name]["data"] = []
+    del document["files"]["step.weights"]
+    (own_copy / "manifest.json").write_text(json.dumps(document))
+    failed = [result for result in verify(Bundle(own_copy), CPU) if not result.passed]
+    assert {result.what for result in failed} == {"step", "sampler"}
+    assert "step.weights are not listed in the manifest" in failed[0].message
+
+
+def test_a_stored_run_that_is_missing_or_of_another_shape_fails_its_graph(own_copy: Path) -> None:
+    path = own_copy / REFERENCE_FILE
+    stored = load_file(path)
+    del stored["decoder/in/features"]
+    stored["text_encoder/out/text_features"] = np.zeros((1, 2), np.float32)
+    save_file(stored, path)
+    document = json.loads((own_copy / "manifest.json").read_text())
+    document["files"][REFERENCE_FILE] = {"size": path.stat().st_size, "sha256": sha256(path)}
+    (own_copy / "manifest.json").write_text(json.dumps(document))
+    failed = [result for result in verify(Bundle(own_copy), CPU) if not result.passed]
+    assert {result.what for result in failed} == {"decoder", "text_encoder/text_features"}
+    path.write_bytes(b"x")
+    document["files"][REFERENCE_FILE] = {"size": 1, "sha256": sha256(path)}
+    (own_copy / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match="no safetensors file"):
+        list(verify(Bundle(own_copy), CPU))

@@ -94,7 +94,10 @@ class Weights:
         Its shapes are compared with the stored ones before it takes any memory: they come from a
         config. CheckpointError as `require` and `fill` raise it.
         """
-        self.require(shapes_of(make), ignored)
+        try:
+            self.require(shapes_of(make), ignored)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; is the config that of these weights?") from None
         module = make()
         self.fill(module, ignored)
         return module.eval()

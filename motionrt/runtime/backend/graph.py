@@ -69,6 +69,23 @@ def check_outputs(name: str, info: GraphInfo, outputs: Iterable[str] | None) -> 
     return wanted
 
 
+def check_results(name: str, info: GraphInfo, results: Arrays) -> Arrays:
+    """Return what a graph gave; BundleError if it is not what the manifest says of it."""
+    for tensor in info.outputs:
+        array = results.get(tensor.name)
+        if array is None:
+            continue
+        sizes = zip(tensor.axes, array.shape, strict=False)
+        wrong = any(isinstance(axis, int) and axis != size for axis, size in sizes)
+        if wrong or array.ndim != len(tensor.axes):
+            axes = ", ".join(map(str, tensor.axes))
+            raise BundleError(
+                f"graph {name}: output {tensor.name} has shape {array.shape}, the manifest says "
+                f"({axes}); export the bundle again"
+            )
+    return results
+
+
 def check_inputs(name: str, info: GraphInfo, inputs: Mapping[str, ArrayLike]) -> Arrays:
     """Convert inputs to the graph's dtypes; InputError names one that does not fit."""
     feed: Arrays = {}

@@ -10,7 +10,13 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import PROVIDERS, Backend
-from motionrt.runtime.backend.graph import Arrays, check_inputs, check_outputs, find_graph
+from motionrt.runtime.backend.graph import (
+    Arrays,
+    check_inputs,
+    check_outputs,
+    check_results,
+    find_graph,
+)
 from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
 from motionrt.runtime.errors import BackendError
 
@@ -44,7 +50,7 @@ class OnnxSession:
                 self._session = onnxruntime_session(str(path), backend)
             except Exception as error:  # onnxruntime raises many kinds of its own
                 hashes.result()  # a damaged file is the better explanation
-                reason = str(error).splitlines()[0]
+                reason = _first_line(error)
                 raise BackendError(
                     f"{bundle.folder / file}: {backend.name} cannot load it: {reason}"
                 ) from error
@@ -76,11 +82,11 @@ class OnnxSession:
             else:
                 results = self._session.run(wanted, feed)
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = _first_line(error)
             raise BackendError(
                 f"graph {self.name} failed on {self.backend.name}: {reason}"
             ) from error
-        return dict(zip(wanted, results, strict=True))
+        return check_results(self.name, self.info, dict(zip(wanted, results, strict=True)))
 
     @property
     def onnxruntime(self) -> Any:
@@ -122,3 +128,7 @@ def onnxruntime_session(
     providers = [(name, dict(settings)) for name, settings in backend.providers]
     providers[0][1].update(provider_options or {})
     return ort.InferenceSession(path, options, providers=providers)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

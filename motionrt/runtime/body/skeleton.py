@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -25,18 +26,6 @@ _JOINT_TUPLES = (
     "left_hand_joints",
     "right_hand_joints",
 )
-RULE_NAMES = (
-    "expands_to",
-    "reduces_to",
-    "extra_formats",
-    "naming",
-    "t_pose_bones",
-    "has_bvh_rig",
-    "corrected",
-    "foot_clearance_m",
-    "double_ankle",
-)
-"""What a skeleton says of how it is treated, so that nobody has to ask for its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,20 +229,41 @@ class Skeleton:
     def from_dict(cls, values: Mapping[str, Any]) -> Skeleton:
         """Read what `to_dict` wrote; InputError if it is not a skeleton."""
         try:
-            optional: dict[str, Any] = {name: tuple(values.get(name, ())) for name in _JOINT_TUPLES}
-            optional |= {name: values[name] for name in RULE_NAMES if name in values}
-            return cls(
-                name=str(values["name"]),
-                joint_names=tuple(str(name) for name in values["joint_names"]),
-                parents=np.asarray(values["parents"], np.int64),
-                rest_positions=np.asarray(values["rest_positions"], np.float32),
-                end_effector_groups={
-                    str(k): tuple(v) for k, v in values.get("end_effector_groups", {}).items()
-                },
-                **optional,
-            )
+            with np.errstate(over="ignore"):
+                made = cls(
+                    name=_text(values["name"]),
+                    joint_names=tuple(_text(name) for name in _list(values["joint_names"])),
+                    parents=np.asarray(_joints(values["parents"]), np.int64),
+                    rest_positions=np.asarray(_numbers(values["rest_positions"]), np.float32),
+                    end_effector_groups={
+                        _text(name): _joints(joints)
+                        for name, joints in values.get("end_effector_groups", {}).items()
+                    },
+                    **{name: _joints(values.get(name, ())) for name in _JOINT_TUPLES},
+                    **{
+                        name: check(values[name])
+                        for name, check in _RULES.items()
+                        if name in values
+                    },
+                )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"not a skeleton: {type(error).__name__} {error}") from error
+        made._check_relatives()
+        return made
+
+    def _check_relatives(self) -> None:
+        """Raise InputError if it says of itself what the skeletons that come with motionrt do not.
+
+        How it is expanded, reduced or rigged stands in their files, found by its name.
+        """
+        told = {name: getattr(self, name) for name in ("expands_to", "reduces_to", "has_bvh_rig")}
+        if not any(told.values()):
+            return
+        known = skeleton_asset(self.name) if self.name in SKELETON_NAMES else {}
+        same = tuple(known.get("joint_names", ())) == self.joint_names
+        for name, value in told.items():
+            if value and not (same and known.get(name) == value):
+                raise InputError(f"skeleton {self.name}: {name} is {value!r}, which it has not")
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -265,6 +275,74 @@ class Skeleton:
 
     def __hash__(self) -> int:
         return hash((self.name, self.joint_names))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where a text was expected")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} where true or false was expected")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{type(value).__name__} where a finite number was expected")
+    return float(value)
+
+
+def _list(value: Any) -> Sequence[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{type(value).__name__} where a list was expected")
+    return value
+
+
+def _joints(value: Any) -> tuple[int, ...]:
+    joints = _list(value)
+    if not all(type(joint) is int for joint in joints):
+        raise TypeError("a joint that is no whole number")
+    return tuple(joints)
+
+
+def _numbers(value: Any) -> NDArray[Any]:
+    array = np.asarray(value)
+    if array.size and array.dtype.kind not in "iuf":
+        raise TypeError("rest positions that are no numbers")
+    return array
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _bones(value: Any) -> tuple[tuple[str, str, tuple[float, ...]], ...] | None:
+    if value is None:
+        return None
+    bones = []
+    for joint, end, direction in (_list(bone) for bone in _list(value)):
+        x, y, z = (_number(component) for component in _list(direction))
+        bones.append((_text(joint), _text(end), (x, y, z)))
+    return tuple(bones)
+
+
+_RULES: dict[str, Callable[[Any], Any]] = {
+    "expands_to": _optional,
+    "reduces_to": _optional,
+    "extra_formats": lambda value: tuple(_text(name) for name in _list(value)),
+    "naming": _optional,
+    "t_pose_bones": _bones,
+    "has_bvh_rig": _flag,
+    "corrected": _flag,
+    "foot_clearance_m": _number,
+    "double_ankle": _flag,
+}
+"""What a skeleton says of how it is treated, so that nobody has to ask for its name, and what
+checks it."""
+RULE_NAMES = tuple(_RULES)
 
 
 @lru_cache

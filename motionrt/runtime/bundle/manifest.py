@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+from numpy.typing import NDArray
 
+from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.bundle.held_folder import HeldFolder
 from motionrt.runtime.bundle.schema_1 import upgraded
 from motionrt.runtime.errors import BundleError, InputError
@@ -24,10 +26,16 @@ SCHEMA = 2
 """Version of the format that is written. Version 1 is read as well, others are refused."""
 FILE_NAME = "manifest.json"
 _CHUNK = 1 << 22
+_LONGEST_NAME = 250
 
 Section = TypeVar("Section")
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
 """A whole number from 1."""
+Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
+"""Of an axis, or a file in bytes."""
+Tolerance = Annotated[float, msgspec.Meta(ge=0)]
+MOST_JOINTS = 1000
+"""Of a bundle's skeleton: several times a body with fingers and face."""
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -38,17 +46,17 @@ class TensorInfo(_Part, frozen=True):
     """A graph's input or output: its name, its axes (a name is a dynamic axis), its dtype."""
 
     name: str
-    axes: tuple[str | int, ...]
-    dtype: str
+    axes: tuple[str | Size, ...]
+    dtype: Literal["float32", "float16", "int64", "bool"]
 
 
 class AxisInfo(_Part, frozen=True):
     """How large a dynamic axis may be."""
 
-    smallest: Annotated[int, msgspec.Meta(ge=0)] = 1
-    typical: Annotated[int, msgspec.Meta(ge=0)] = 1
+    smallest: Size = 1
+    typical: Size = 1
     """What engines are tuned for."""
-    largest: int | None = None
+    largest: Size | None = None
     """None: as large as memory allows."""
 
 
@@ -74,9 +82,9 @@ class GraphInfo(_Part, frozen=True):
     """Backend kind (``onnx``, or a TensorRT target) -> file that holds the graph."""
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    atol: float
+    atol: Tolerance
     """Difference from the torch module that was allowed at export, and is by ``verify``."""
-    rtol: float = 0.0
+    rtol: Tolerance = 0.0
     precision: str = "fp32"
     data: tuple[str, ...] = ()
     """Files with weights that the graph's files refer to."""
@@ -95,7 +103,7 @@ class GraphInfo(_Part, frozen=True):
 class FileInfo(_Part, frozen=True):
     """Size in bytes and SHA-256 of a file."""
 
-    size: int
+    size: Size
     sha256: str
 
 
@@ -103,7 +111,7 @@ class Limits(_Part, frozen=True):
     """What the runtime refuses to exceed, and what the model was trained on."""
 
     max_frames: Count
-    advised_seconds: float
+    advised_seconds: Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Manifest(_Part, frozen=True):
@@ -111,7 +119,7 @@ class Manifest(_Part, frozen=True):
 
     family: str
     name: str
-    fps: Annotated[float, msgspec.Meta(gt=0)]
+    fps: Annotated[float, msgspec.Meta(gt=0, le=1000)]
     skeleton: Mapping[str, Any]
     """The skeleton that features describe, as ``Skeleton.to_dict``."""
     output_skeleton: Mapping[str, Any]
@@ -149,13 +157,24 @@ class Bundle:
         self.folder = Path(folder)
         self._held = HeldFolder(self.folder)
         self.manifest = _read(self.folder, self._held.root)
+        self.skeleton = self._skeleton("skeleton")
+        """The skeleton that features describe."""
+        self.output_skeleton = self._skeleton("output_skeleton")
+        """The skeleton of the motions that come out."""
         for name, info in self.manifest.files.items():
             path = self._held.root / name
-            if not path.is_file():
+            try:
+                found = path.stat() if path.is_file() else None
+            except OSError as error:
+                raise BundleError(
+                    f"{self.folder / name}: cannot be read ({error.strerror}); "
+                    "export or copy it again"
+                ) from error
+            if found is None:
                 raise BundleError(
                     f"{self.folder / name}: missing from the bundle; export or copy it again"
                 )
-            size = path.stat().st_size
+            size = found.st_size
             if size != info.size:
                 refuse_lfs_pointer(path, BundleError, self.folder / name)
                 raise BundleError(
@@ -176,6 +195,30 @@ class Bundle:
         """Return the manifest's file as it is."""
         return (self._held.root / FILE_NAME).read_bytes()
 
+    def read_tensors(self, name: str) -> dict[str, NDArray[Any]]:
+        """Read a safetensors file, compared with its hash; BundleError if it is damaged."""
+        # Here: a bundle is opened for other things than its tensors, too.
+        from safetensors.numpy import load_file
+
+        path = self.path(name)
+        self.check_hashes([name])
+        try:
+            return dict(load_file(path))
+        # Its own kind, and what numpy says of a type that it does not have.
+        except Exception as error:
+            raise BundleError(
+                f"{self.folder / name}: no safetensors file ({error}); export the bundle again"
+            ) from error
+
+    def _skeleton(self, section: str) -> Skeleton:
+        try:
+            made = Skeleton.from_dict(getattr(self.manifest, section))
+            if made.num_joints > MOST_JOINTS:
+                raise InputError(f"{made.num_joints} joints, at most {MOST_JOINTS}")
+        except InputError as error:
+            raise self.unfit(f"{section}: {error}") from error
+        return made
+
     def section(self, name: str, kind: type[Section]) -> Section:
         """Read a section of the manifest as a class; BundleError names the key that does not fit.
 
@@ -185,9 +228,32 @@ class Bundle:
             return msgspec.convert(getattr(self.manifest, name), kind)
         except msgspec.ValidationError as error:
             reason = str(error).replace("$.", f"{name}.").replace("`$`", name)
-            raise BundleError(
-                f"{self.folder / FILE_NAME}: {name}: {reason}; export the bundle again"
-            ) from error
+            raise self.unfit(f"{name}: {reason}") from error
+
+    def require(
+        self, graph: str, inputs: Mapping[str, Sequence[str | int]], outputs: Iterable[str]
+    ) -> None:
+        """Raise BundleError unless a graph, if the bundle has it, takes and gives certain tensors.
+
+        inputs: by name, what their last axes are (fewer than they have: the first are free).
+        """
+        info = self.manifest.graphs.get(graph)
+        if info is None:
+            return
+        found = {tensor.name: tensor for tensor in info.inputs}
+        for name, axes in inputs.items():
+            own = found[name].axes if name in found else ()
+            if name not in found or own[len(own) - len(axes) :] != tuple(axes):
+                shape = ", ".join(map(str, ("…", *axes)))
+                raise self.unfit(f"graph {graph} has no input {name} of shape ({shape})")
+        given = {tensor.name for tensor in info.outputs}
+        for name in outputs:
+            if name not in given:
+                raise self.unfit(f"graph {graph} has no output {name}")
+
+    def unfit(self, reason: object) -> BundleError:
+        """Return the error for a manifest whose parts do not fit one another."""
+        return BundleError(f"{self.folder / FILE_NAME}: {reason}; export the bundle again")
 
     def check_hashes(self, names: Iterable[str]) -> None:
         """Compare the SHA-256 of the named files; BundleError names the first that differs."""
@@ -205,7 +271,12 @@ class Bundle:
                     )
 
     def _hash(self, name: str) -> str:
-        return sha256(self.path(name))
+        try:
+            return sha256(self.path(name))
+        except OSError as error:
+            raise BundleError(
+                f"{self.folder / name}: cannot be read ({error.strerror}); copy the bundle again"
+            ) from error
 
     def _is_replaced(self) -> bool:
         """Return whether another bundle has its name, where it could not be held."""
@@ -250,7 +321,7 @@ def _read(folder: Path, root: Path) -> Manifest:
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); export the bundle again") from error
     schema = document.pop("schema", None) if isinstance(document, dict) else None
-    if schema not in (1, SCHEMA):
+    if type(schema) is not int or schema not in (1, SCHEMA):
         raise BundleError(
             f"{path}: schema {schema}, this runtime reads 1 and {SCHEMA}; export the bundle again"
         )
@@ -267,6 +338,14 @@ def _check_names(path: Path, root: Path, manifest: Manifest) -> None:
     for name in manifest.files:
         if not _is_inside(root, name):
             raise BundleError(f"{path}: {name} leaves the bundle; do not trust this bundle")
+    names = {manifest.family, manifest.name, *manifest.files, *manifest.graphs}
+    for graph in manifest.graphs.values():
+        names |= {tensor.name for tensor in (*graph.inputs, *graph.outputs)}
+    for name in names:
+        if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+            raise BundleError(
+                f"{path}: damaged ({name[:80]!a} is no name); export the bundle again"
+            )
     for graph_name, graph in manifest.graphs.items():
         for name in (*graph.files.values(), *graph.data):
             if name not in manifest.files:
@@ -276,18 +355,21 @@ def _check_names(path: Path, root: Path, manifest: Manifest) -> None:
 
 
 def _is_inside(root: Path, name: str) -> bool:
-    """Return whether a name stays below root.
+    """Return whether a name is that of a file below root, on every system.
 
     Where no link is met this asks for no absolute path: root may be moving to another.
     """
     relative = Path(name)
-    if relative.anchor or ".." in relative.parts:
+    if set(name) & set("\\:\0") or relative.anchor or ".." in relative.parts:
         return False
     place = root
-    for part in relative.parts:
-        place /= part
-        if place.is_symlink():
-            return (root / name).resolve().is_relative_to(root.resolve())
+    try:
+        for part in relative.parts:
+            place /= part
+            if place.is_symlink():
+                return (root / name).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # too long a name, links in a circle
+        return False
     return True
 
 

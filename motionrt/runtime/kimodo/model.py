@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors.numpy import load_file
 
 from motionrt.runtime.backend.backends import Backend
 from motionrt.runtime.backend.graph import Arrays
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.bundle.manifest import Bundle, Count
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.kimodo.features import MotionFeatures
 from motionrt.runtime.kimodo.guidance import (
     DEFAULT_WEIGHT,
@@ -28,7 +26,7 @@ from motionrt.runtime.pipeline import BenchmarkCase, Pipeline, Progress
 from motionrt.runtime.sampling.noise import TorchGenerator
 from motionrt.runtime.sampling.schedule import cosine_schedule
 from motionrt.runtime.text.client import TextEncoderClient
-from motionrt.runtime.text.familiarity import KnownInfo, KnownPrompts
+from motionrt.runtime.text.familiarity import KnownInfo, KnownPrompts, is_finite
 from motionrt.runtime.text.prompt import clean_prompt
 from motionrt.runtime.text.sources import GRAPH as TEXT_GRAPH
 from motionrt.runtime.text.sources import TextSources
@@ -36,6 +34,7 @@ from motionrt.runtime.text.sources import TextSources
 MAX_PROMPT_WORDS = 1000
 """A longer prompt is refused: the encoders see a few hundred words at most."""
 BENCHMARK_SEED = 0
+_STATISTICS = "statistics.safetensors"
 Floats = NDArray[np.float32]
 _MOTION_ARRAYS = (
     "local_rot_mats",
@@ -51,15 +50,15 @@ _MOTION_ARRAYS = (
 class KimodoSampler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sampler section of a Kimodo bundle's manifest."""
 
-    num_base_steps: Count
+    num_base_steps: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
     """Of the noise schedule that the model was trained with."""
     num_steps: Count
     """Taken if nobody says otherwise, with the solver, guidance and weights below."""
     solver: str
-    guidance_type: str
+    guidance_type: Literal["nocfg", "regular", "separated"]
     num_text_tokens: Count
     """The most embeddings of a text that the model takes."""
-    text_width: Count
+    text_width: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
     guidance_weights: tuple[float, ...] | None = None
     """None: the usual ones."""
 
@@ -80,15 +79,41 @@ class KimodoModel(Pipeline):
         """Take a checked bundle of the kimodo family."""
         super().__init__(bundle, backend)
         self.defaults = bundle.section("sampler", KimodoSampler)
-        statistics = bundle.path("statistics.safetensors")
-        bundle.check_hashes([statistics.name])
-        tables = load_file(statistics)
-        self.native_skeleton = Skeleton.from_dict(bundle.manifest.skeleton)
-        self.features = MotionFeatures(
-            self.native_skeleton, self.fps, tables["mean"], tables["std"]
-        )
+        self.native_skeleton = bundle.skeleton
+        self.features = self._read_features()
+        self._check_parts()
         bundle.section("text", KimodoText)  # or refuse now
         self.text = TextSources(bundle, lambda: self.graph(TEXT_GRAPH))
+
+    def _read_features(self) -> MotionFeatures:
+        """Read the statistics; BundleError unless they are those of the skeleton."""
+        tables = self.bundle.read_tensors(_STATISTICS)
+        features = MotionFeatures(self.native_skeleton, self.fps)
+        for name in ("mean", "std"):
+            table = tables.get(name)
+            if table is None or table.shape != (features.width,) or not is_finite(table):
+                raise BundleError(
+                    f"{self.bundle.folder / _STATISTICS}: {name} is not {features.width} finite "
+                    "numbers; export the bundle again"
+                )
+        return MotionFeatures(self.native_skeleton, self.fps, tables["mean"], tables["std"])
+
+    def _check_parts(self) -> None:
+        """Raise BundleError where the manifest's sections do not fit one another."""
+        bundle, defaults, skeleton = self.bundle, self.defaults, self.native_skeleton
+        feet = len(skeleton.left_foot_joints), len(skeleton.right_foot_joints)
+        if len(skeleton.hip_joints) != 2 or min(feet) < 2:
+            raise bundle.unfit("skeleton: it needs two hip_joints, and an ankle and toe a foot")
+        width = self.features.width
+        inputs = {"x": (width,), "text_features": (defaults.text_width,)}
+        bundle.require("sampler", inputs, ("x_next", "x0"))
+        bundle.require("decoder", {"features": (width,)}, _MOTION_ARRAYS)
+        try:
+            cosine_schedule(defaults.num_base_steps, defaults.num_steps, defaults.solver)
+            weights = defaults.guidance_weights
+            resolve_guidance(defaults.guidance_type, weights or self.default_guidance.weights)
+        except InputError as error:
+            raise bundle.unfit(f"sampler: {error}") from error
 
     def use_text_encoder(self, url: str, token: str | None = None) -> None:
         """Take all text embeddings from a server (see ``text.client``) from now on."""
@@ -115,8 +140,8 @@ class KimodoModel(Pipeline):
         known = self.bundle.section("text", KimodoText).known_prompts
         if known is None:
             return None
-        self.bundle.check_hashes([known.file])
-        return KnownPrompts.from_manifest(known, load_file(self.bundle.path(known.file)))
+        centres = self.bundle.read_tensors(known.file)
+        return KnownPrompts.from_manifest(known, centres, self.defaults.text_width)
 
     def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Clean and encode prompts.
@@ -136,7 +161,12 @@ class KimodoModel(Pipeline):
                 )
             cleaned = clean_prompt(text)
             if cleaned:
-                features[row, 0] = self.text.encode(cleaned)
+                embedding = self.text.encode(cleaned)
+                if embedding.shape != (width,):
+                    raise self.bundle.unfit(
+                        f"embeddings of texts have the shape {embedding.shape}, not ({width},)"
+                    )
+                features[row, 0] = embedding
                 mask[row, 0] = True
         return features, mask
 

@@ -33,14 +33,20 @@ MAX_NEW_TOKENS = 40
 BENCHMARK_SEED = 0
 BENCHMARK_PROMPT = "A person walks forward."
 _LONGEST_TEXT = 1 << 14
+_PAST_AXES = ("batch", "past_tokens")
+"""The free axes of what the backbone remembers."""
 _MODULATION_FLOATS = 1 << 24
 """Conditions are prepared for so many numbers at a time: a large batch stays within memory."""
+
+
+Holders = Annotated[int, msgspec.Meta(ge=1, le=1 << 12)]
+"""Tokens of a prompt that stand for a motion."""
 
 
 class VaeSampler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sampler section of a bundle with a motion encoder and decoder alone."""
 
-    latent_dim: Count
+    latent_dim: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 
 
 class LanguageSampler(VaeSampler, frozen=True):
@@ -50,7 +56,7 @@ class LanguageSampler(VaeSampler, frozen=True):
     num_steps: Count
     """Taken if nobody says otherwise, with the solver and guidance below."""
     solver: str
-    guidance_scale: float
+    guidance_scale: Annotated[float, msgspec.Meta(ge=1)]
     """Unitless; 1 is off."""
     has_null_condition: bool
     """It was trained with a condition that means none: guidance needs it."""
@@ -62,11 +68,11 @@ class LanguageText(msgspec.Struct, frozen=True):
     tokenizer: str
     max_tokens: Count
     """Longest prompt."""
-    vocab_size: Annotated[int, msgspec.Meta(ge=3)]
+    vocab_size: Annotated[int, msgspec.Meta(ge=3, le=1 << 31)]
     """Tokens of text, the two that start and end a motion last."""
-    end_of_text_id: int
-    num_output_holders: Count
-    num_input_holders: Count
+    end_of_text_id: Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
+    num_output_holders: Holders
+    num_input_holders: Holders
     wraps_holders: bool
     num_positions: Count
 
@@ -90,6 +96,35 @@ class MotionGpt3Model(Pipeline):
         else:
             self.latent_dim = bundle.section("sampler", VaeSampler).latent_dim
         self._tokenizer: TextTokenizer | None = None
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Raise BundleError where the manifest's sections do not fit one another."""
+        bundle, latents = self.bundle, (self.latent_dim,)
+        inputs = {"latents": latents, "frame_mask": ()}
+        bundle.require("decoder", inputs, ("normalized_features", "features", "joints"))
+        inputs = {"features": (NUM_FEATURES,), "frame_mask": (), "noise": latents}
+        bundle.require("encoder", inputs, ("latents",))
+        if self._defaults is None:
+            return
+        bundle.require("sampler", {"x": latents, "noise": latents}, ("x_next", "x0"))
+        bundle.require("conditions", {"hidden": ()}, ("modulations",))
+        inputs = {"motion_latents": latents, "past": ()}
+        bundle.require("backbone", inputs, ("motion_hidden", "logits", "present"))
+        graphs = self.manifest.graphs
+        if "backbone" in graphs:
+            past = next(t.axes for t in graphs["backbone"].inputs if t.name == "past")
+            sizes = [axis for axis in past if isinstance(axis, int)]
+            if {a for a in past if isinstance(a, str)} != set(_PAST_AXES) or max(sizes) > 1 << 20:
+                raise bundle.unfit("graph backbone: past has other axes than it needs")
+        if "conditions" in graphs:
+            axes = graphs["conditions"].outputs[0].axes
+            if not axes or not isinstance(axes[-1], int) or not axes[-1]:
+                raise bundle.unfit("graph conditions: modulations have no fixed width")
+        try:
+            latent_schedule(self._defaults.num_steps, self._defaults.solver)
+        except InputError as error:
+            raise bundle.unfit(f"sampler: {error}") from error
 
     @property
     def language(self) -> LanguageText:
@@ -391,7 +426,7 @@ class MotionGpt3Model(Pipeline):
         batch = len(tokens.text_ids)
         if past is None:
             axes = next(t.axes for t in backbone.info.inputs if t.name == "past")
-            sizes = {"batch": batch, "past_tokens": 0}
+            sizes = dict(zip(_PAST_AXES, (batch, 0), strict=True))
             past = np.zeros([sizes[a] if isinstance(a, str) else a for a in axes], np.float32)
             past_positions = np.zeros((batch, 0), np.int64)
         assert past_positions is not None

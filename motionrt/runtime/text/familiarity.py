@@ -37,7 +37,8 @@ class KnownPrompts:
     def distance(self, vector: ArrayLike) -> float:
         """Measure how far a text vector (W,) or (1, W) is from the nearest centre."""
         value = np.asarray(vector, np.float32).reshape(-1)
-        return float(np.sqrt(np.square(self.centres - value).sum(-1).min()))
+        with np.errstate(over="ignore"):  # then it is infinitely far
+            return float(np.sqrt(np.square(self.centres - value).sum(-1).min()))
 
     def hint(self, vector: ArrayLike, prompt: str) -> str | None:
         """Give one line for a prompt that the model hardly knows; None if it does know it."""
@@ -52,14 +53,29 @@ class KnownPrompts:
         return KnownInfo(FILE_NAME, self.radius, self.actions)
 
     @staticmethod
-    def from_manifest(described: KnownInfo, arrays: Mapping[str, NDArray[Any]]) -> KnownPrompts:
-        """Join what `describe` gave with the file's arrays; BundleError if they do not fit."""
+    def from_manifest(
+        described: KnownInfo, arrays: Mapping[str, NDArray[Any]], width: int | None = None
+    ) -> KnownPrompts:
+        """Join what `describe` gave with the file's arrays.
+
+        BundleError if they do not fit, or are not of a width that text vectors have.
+        """
         if "centres" not in arrays:
             raise BundleError(f"{described.file}: holds no centres; export the bundle again")
-        centres = np.asarray(arrays["centres"], np.float32)
-        if centres.ndim != 2 or not len(centres):
-            raise BundleError(f"{described.file}: centres are {centres.shape}, not (K, W)")
-        return KnownPrompts(centres, described.radius, described.actions)
+        centres = arrays["centres"]
+        fits = centres.ndim == 2 and len(centres) and width in (None, centres.shape[1])
+        if not fits or not is_finite(centres):
+            raise BundleError(
+                f"{described.file}: centres are {centres.dtype} {centres.shape}, not finite "
+                f"numbers (K, {width or 'W'}); export the bundle again"
+            )
+        return KnownPrompts(centres.astype(np.float32), described.radius, described.actions)
+
+
+def is_finite(array: NDArray[Any]) -> bool:
+    """Say whether an array holds floats that all are finite as float32."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return array.dtype.kind == "f" and bool(np.isfinite(array.astype(np.float32)).all())
 
 
 def thin_out(vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], float]:

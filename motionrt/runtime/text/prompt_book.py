@@ -129,13 +129,15 @@ class PromptBook:
                 embeddings = file.get_tensor("embeddings")
         except FileNotFoundError:
             raise InputError(f"{place}: no such file") from None
-        except (OSError, SafetensorError) as error:
-            line = " ".join(str(error).split())
-            raise InputError(f"{place}: cannot be read as a prompt book ({line})") from None
+        except InputError:
+            raise
+        # The package's own errors, and NumPy's for a type that it does not have.
+        except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{place}: cannot be read as a prompt book ({error})") from None
         try:
             prompts = json.loads(metadata.get("prompts", ""))
             encoder = json.loads(metadata.get("encoder", "{}"))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{place}: its list of prompts is damaged") from None
         listed = isinstance(prompts, list) and all(isinstance(p, str) for p in prompts)
         if not listed or not isinstance(encoder, dict):

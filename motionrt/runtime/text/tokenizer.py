@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from motionrt.runtime.errors import BundleError
+from motionrt.runtime.errors import BundleError, one_line
 from motionrt.runtime.files import refuse_lfs_pointer
+
+_LARGEST_RULE = 1 << 30
+"""Of a number in the rules."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,12 @@ class TextRules:
                 name, (type(known[name]),)
             )
             whole = not isinstance(value, bool) or bool in kinds
-            if not isinstance(value, kinds) or not whole:
-                raise BundleError(f"text rule {name} is {value!r}")
+            small = not isinstance(value, int) or abs(value) <= _LARGEST_RULE
+            if not isinstance(value, kinds) or not whole or not small:
+                raise BundleError(f"text rule {name} is {one_line(repr(value), 80)}")
         made = TextRules(**rules)
-        if made.pool not in ("all", "text") or made.max_tokens < 1 or made.pool_skip < 0:
+        counts = made.max_tokens, made.pool_skip + 1, made.pad_id + 1
+        if made.pool not in ("all", "text") or min(counts) < 1:
             raise BundleError(f"text rules do not fit: {asdict(made)}")
         if made.repeat and made.pool != "text":
             raise BundleError("text rule repeat needs the pool rule text")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, one_line
 from motionrt.runtime.families import Family
 from motionrt.runtime.files import check_writable, make_folder, sync_file, sync_folder
 from motionrt.runtime.request import Request
@@ -45,7 +45,8 @@ def read_items(path: Path, family: Family, defaults: Mapping[str, Any]) -> list[
     list. InputError names the first line that is wrong.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Lines end in \n alone: JSON may hold what else ends a line for Python.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise InputError(f"{path}: cannot be read ({reason})") from error
@@ -66,9 +67,11 @@ def read_items(path: Path, family: Family, defaults: Mapping[str, Any]) -> list[
         entry = {"prompt": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict):
             raise InputError(f"{place}: expected a prompt, or an object with one")
-        name = str(entry.pop("name", f"{number:04d}"))
-        if name != Path(name).name or name in ("", ".", "..") or "\0" in name:
-            raise InputError(f"{place}: name {name!r} is no file name")
+        name = entry.pop("name", f"{number:04d}")
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
+        if not _is_file_name(name):
+            raise InputError(f"{place}: name {one_line(repr(name), 80)} is no file name")
         if name in items:
             raise InputError(f"{place}: name {name!r} is taken already")
         filled = {**defaults, "seed": first_seed + number}
@@ -76,10 +79,29 @@ def read_items(path: Path, family: Family, defaults: Mapping[str, Any]) -> list[
             request = Request.from_json(entry, family, path.parent, filled)
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
+        if not all(map(_is_written, request.prompts)):
+            raise InputError(f"{place}: a prompt with half of a surrogate pair is no text")
         items[name] = BatchItem(name, request)
     if not items:
         raise InputError(f"{path}: holds no prompt")
     return list(items.values())
+
+
+def _is_file_name(name: object) -> bool:
+    """Say whether a name can be that of a file, with a suffix behind it, on every system."""
+    if not isinstance(name, str) or not _is_written(name) or not name.isprintable():
+        return False
+    plain = name == Path(name).name and name not in ("", ".", "..")
+    return plain and not set(name) & set('\\:*?"<>|')
+
+
+def _is_written(text: str) -> bool:
+    """Say whether a text can be written; half of a surrogate pair cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def run_batch(

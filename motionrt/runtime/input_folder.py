@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, one_line
+from motionrt.runtime.files import refuse_lfs_pointer
 
 DEFAULT_WEIGHT = 2.0
+_LARGEST = 1e300
 META_NAME, CONSTRAINTS_NAME = "meta.json", "constraints.json"
 
 
@@ -43,6 +44,7 @@ def with_guidance(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[s
 def read_input_folder(folder: str | os.PathLike[str]) -> InputFolder:
     """Read a folder; InputError names what is missing or wrong in its meta.json."""
     path = Path(folder) / META_NAME
+    refuse_lfs_pointer(path)
     try:
         meta = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
@@ -75,7 +77,7 @@ def _segments(meta: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ..
         if key not in meta:
             raise InputError(f"{key} is missing; give text and duration, or texts and durations")
     texts, seconds = (meta[key] if several else [meta[key]] for key in keys)
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, list) or not all(map(_is_text, texts)):
         raise InputError(f"{keys[0]} must be {'a list of texts' if several else 'a text'}")
     if not isinstance(seconds, list) or not all(map(_is_duration, seconds)):
         raise InputError(f"{keys[1]} must be seconds above 0")
@@ -94,20 +96,33 @@ def stored_guidance(meta: Mapping[str, Any]) -> dict[str, Any]:
     if stored is None:
         return {}
     if not isinstance(stored, Mapping):
-        raise InputError(f"cfg is {stored!r}, expected an object")
+        raise InputError(f"cfg is {one_line(repr(stored), 80)}, expected an object")
     if not stored.get("enabled", True):
         return {"guidance_type": "nocfg"}
     weights = [stored.get(name, DEFAULT_WEIGHT) for name in ("text_weight", "constraint_weight")]
     for value in weights:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"cfg weight {value!r}: expected a number")
+        if not _is_finite(value):
+            raise InputError(f"cfg weight {one_line(repr(value), 80)}: expected a finite number")
     return {"guidance_type": "separated", "guidance_weights": [float(value) for value in weights]}
 
 
+def _is_text(value: Any) -> bool:
+    """Say whether a value is a text that can be written; half of a surrogate pair cannot."""
+    try:
+        return isinstance(value, str) and value.encode("utf-8") is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def _is_duration(value: Any) -> bool:
+    return _is_finite(value) and value > 0
+
+
+def _is_finite(value: Any) -> bool:
+    """Say whether a value is a number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return math.isfinite(value) and value > 0
+    return -_LARGEST <= value <= _LARGEST
 
 
 def _count(meta: Mapping[str, Any], key: str) -> int | None:
@@ -115,7 +130,8 @@ def _count(meta: Mapping[str, Any], key: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{key} is {value!r}, must be a whole number from 1")
+        told = one_line(repr(value), 80)
+        raise InputError(f"{key} is {told}, must be a whole number from 1")
     return value
 
 
@@ -123,5 +139,5 @@ def _seed(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"seed is {value!r}, must be a whole number or null")
+        raise InputError(f"seed is {one_line(repr(value), 80)}, must be a whole number or null")
     return value

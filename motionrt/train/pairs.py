@@ -20,7 +20,7 @@ from safetensors.numpy import load_file as load_safetensors
 
 from motionrt.export.readers.safe_pickle import StoredTensor, read_checkpoint
 from motionrt.models.pooling import pool_to_length
-from motionrt.runtime.errors import CheckpointError, InputError
+from motionrt.runtime.errors import CheckpointError, InputError, one_line
 from motionrt.runtime.files import refuse_lfs_pointer
 from motionrt.runtime.formats.readers.arrays import read_array, read_arrays
 from motionrt.runtime.text.prompt import clean_prompt
@@ -33,6 +33,9 @@ TARGET_NAMES = ("y", "targets", "teacher", "target")
 """What the two arrays of one file may be called."""
 DEGENERATE_COSINE = 0.99
 DEGENERATE_STD = 1e-6
+_FREE_BYTES, _MOST_REPEATED = 256 << 20, 100
+"""What the embeddings of a listing may take beside their files' sizes, and how many times those: a
+row becomes ``SEQUENCE_LENGTH`` rows, and pairs may share a text."""
 Array = NDArray[Any]
 
 
@@ -180,8 +183,7 @@ def read_pairs(place: Path, targets: Path | None = None) -> Pairs:
     - inputs and targets in a file each (``.npy``, ``.pt``, ``.safetensors``).
     """
     if targets is not None:
-        x, y = _array(place), _array(targets)
-        return _stacked(place, [str(i) for i in range(len(x))], x, y)
+        return _stacked(place, None, _array(place), _array(targets))
     if not place.exists():
         raise InputError(f"{place}: no such file or directory")
     if place.is_file():
@@ -218,7 +220,7 @@ def read_texts(path: Path) -> list[tuple[str, str]]:
     Returns them cleaned, each once, with their groups (themselves where none is given).
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise InputError(f"{path}: cannot be read ({reason})") from None
@@ -232,7 +234,7 @@ def read_texts(path: Path) -> list[tuple[str, str]]:
             try:
                 entry = json.loads(line)
                 text, group = entry.get("text", entry.get("prompt")), entry.get("group", "")
-            except (ValueError, AttributeError):
+            except (ValueError, AttributeError, RecursionError):
                 raise InputError(f"{path}: line {number} is no JSON object") from None
             if not isinstance(text, str) or not isinstance(group, str | int):
                 raise InputError(f"{path}: line {number} has no text")
@@ -270,17 +272,24 @@ def _one_file(path: Path) -> Pairs:
     else:
         raise InputError(f"{path}: expected a directory, .npz or .safetensors with both arrays")
     x, y = (_named(arrays, names, path) for names in (INPUT_NAMES, TARGET_NAMES))
-    ids = (
-        [str(name) for name in arrays["ids"]]
-        if "ids" in arrays
-        else [str(i) for i in range(len(x))]
-    )
-    groups = [str(name) for name in arrays["groups"]] if "groups" in arrays else None
-    return _stacked(path, ids, x, y, groups)
+    return _stacked(path, _names(arrays, "ids", path), x, y, _names(arrays, "groups", path))
+
+
+def _names(arrays: Mapping[str, Array], key: str, path: Path) -> list[str] | None:
+    """Return the names in an array, None if there is none of that key."""
+    if key not in arrays:
+        return None
+    array = arrays[key]
+    if array.ndim != 1 or array.dtype.kind not in "USiu":
+        raise InputError(
+            f"{path}: {key} are {array.dtype} {list(array.shape)}, expected a text each"
+        )
+    return [str(name) for name in array]
 
 
 def _listed_pairs(place: Path) -> Pairs:
     ids, parts, xs, ys = [], [], [], []
+    taken, held, seen = 0, 0, set[Path]()
     for part in ("train", "val"):
         listing = place / part / "pairs.jsonl"
         if not listing.is_file():
@@ -290,7 +299,15 @@ def _listed_pairs(place: Path) -> Pairs:
                 names = entry["vl_emb_path"], entry["text_emb_path"]
             except KeyError as error:
                 raise InputError(f"{listing}: line {number} has no {error}") from None
-            x, y = (_array(_inside(place, place / part, str(name))) for name in names)
+            if not all(isinstance(name, str) for name in names):
+                raise InputError(f"{listing}: line {number} names no files")
+            files = [_inside(place, place / part, name) for name in names]
+            x, y = map(_array, files)
+            taken += sum(_fixed(array).nbytes for array in (x, y))
+            held += sum(path.stat().st_size for path in {*files} - seen)
+            seen |= {*files}
+            if taken > _FREE_BYTES + _MOST_REPEATED * held:
+                raise InputError(f"{listing}: line {number}: it names the same files over and over")
             # The image is what a pair is about; its number may recur in both parts.
             ids.append(str(entry.get("image_path") or f"{part}/{Path(str(names[0])).stem}"))
             parts.append(part)
@@ -335,30 +352,38 @@ def _from_rows(
     for what, rows in (("input", xs), ("target", ys)):
         width, rank = rows[0].shape[-1], rows[0].ndim
         for name, row in zip(ids, rows, strict=True):
-            if row.ndim not in (1, 2) or row.ndim != rank or row.shape[-1] != width:
+            fits = row.ndim in (1, 2) and row.ndim == rank and row.shape[-1] == width
+            if not fits or not row.size:
                 raise InputError(
                     f"{place}: the {what} of {name} is {list(row.shape)}, that of {ids[0]} "
                     f"{list(rows[0].shape)}"
                 )
-        if rank == 2:
-            rows = [
-                pool_to_length(torch.from_numpy(row), SEQUENCE_LENGTH).numpy()
-                if len(row) != SEQUENCE_LENGTH
-                else row
-                for row in rows
-            ]
+        rows = [_fixed(row) for row in rows]
         sides.append(np.stack(rows))
     groups = ids if groups is None else groups
     return Pairs(tuple(ids), sides[0], sides[1], tuple(groups), tuple(parts), str(place))
 
 
+def _fixed(row: Array) -> Array:
+    """Bring a sequence to the fixed length; a vector is as it is."""
+    if row.ndim != 2 or len(row) == SEQUENCE_LENGTH or not row.size:
+        return row
+    pooled: Array = pool_to_length(torch.from_numpy(row), SEQUENCE_LENGTH).numpy()
+    return pooled
+
+
 def _stacked(
-    place: Path, ids: Sequence[str], x: Array, y: Array, groups: Sequence[str] | None = None
+    place: Path,
+    ids: Sequence[str] | None,
+    x: Array,
+    y: Array,
+    groups: Sequence[str] | None = None,
 ) -> Pairs:
-    if x.ndim not in (2, 3) or y.ndim not in (2, 3) or len(x) != len(y):
+    if x.ndim not in (2, 3) or y.ndim not in (2, 3) or len(x) != len(y) or not x.size * y.size:
         raise InputError(
             f"{place}: inputs {list(x.shape)} and targets {list(y.shape)}; expected one row a pair"
         )
+    ids = [str(i) for i in range(len(x))] if ids is None else ids
     return Pairs(tuple(ids), x, y, tuple(ids if groups is None else groups), source=str(place))
 
 
@@ -379,21 +404,30 @@ def _array(path: Path) -> NDArray[np.float32]:
             tensor = read_checkpoint(path)
             if not isinstance(tensor, StoredTensor):
                 raise InputError(f"{path}: holds something other than a tensor, was not loaded")
-            array = tensor.load().float().numpy()
+            array = tensor.load()
+            array = (array.double() if array.dtype == torch.float64 else array.float()).numpy()
         else:
             raise InputError(f"{path}: expected .pt, .npy or .safetensors")
     except (OSError, ValueError, CheckpointError, InputError) as error:
-        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: {reason}") from None
     if array.dtype.kind != "f" or array.ndim < 1:
         raise InputError(f"{path}: is {array.dtype} {list(array.shape)}, expected floats")
-    return np.ascontiguousarray(array, np.float32)
+    return _as_floats(array)
+
+
+def _as_floats(array: Array) -> NDArray[np.float32]:
+    """Return an array of floats as float32; what is too large becomes infinite, and is refused."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, np.float32)
 
 
 def _safetensors(path: Path) -> dict[str, Array]:
     refuse_lfs_pointer(path)
     try:
         return dict(load_safetensors(path))
-    except (OSError, SafetensorError) as error:
+    # Its own kind, and NumPy's for a type that it does not have.
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
 
 
@@ -404,25 +438,34 @@ def _named(arrays: Mapping[str, Array], names: Sequence[str], path: Path) -> NDA
     array = arrays[found[0]]
     if array.dtype.kind != "f":
         raise InputError(f"{path}: {found[0]} is {array.dtype}, expected floats")
-    return np.ascontiguousarray(array, np.float32)
+    return _as_floats(array)
 
 
 def _inside(root: Path, base: Path, name: str) -> Path:
     """Return a listed file, named from the data set's root or the listing's folder."""
     for folder in (root, base):
-        path = (folder / name).resolve()
-        if path.is_relative_to(root.resolve()) and path.is_file():
-            return path
-    raise InputError(f"{root}: {name} is not in the data set")
+        try:
+            path = (folder / name).resolve()
+            if path.is_relative_to(root.resolve()) and path.is_file():
+                return path
+        except (OSError, RuntimeError, ValueError):  # too long, in a circle, with a NUL
+            break
+    raise InputError(f"{root}: {one_line(name, 200)} is not in the data set")
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    refuse_lfs_pointer(path)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise InputError(f"{path}: cannot be read ({reason})") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
         if not isinstance(entry, dict):
             raise InputError(f"{path}: line {number} is no JSON object")

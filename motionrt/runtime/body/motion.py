@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.body.rotation import Floats, matrix_to_quaternion
-from motionrt.runtime.body.skeleton import Skeleton, expand, load_skeleton, reduce
+from motionrt.runtime.body.skeleton import LARGEST_NUMBER, Skeleton, expand, load_skeleton, reduce
 from motionrt.runtime.errors import InputError
 
 ARRAY_NAMES = (
@@ -126,8 +126,11 @@ class Motion:
         """
         known: dict[str, Any] = {name: arrays[name] for name in ARRAY_NAMES if name in arrays}
         if "root_positions" not in known and "posed_joints" in known:
-            known["root_positions"] = np.asarray(known["posed_joints"])[..., 0, :]
-        if "local_rot_mats" not in known and "global_rot_mats" in known:
+            posed = np.asarray(known["posed_joints"])
+            if posed.ndim != 3 or not posed.shape[1]:
+                raise InputError(f"posed_joints is {posed.shape}, one clip is (T, J, 3)")
+            known["root_positions"] = posed[:, 0]
+        if "local_rot_mats" not in known and {"global_rot_mats", "root_positions"} <= known.keys():
             shape = (*np.asarray(known["root_positions"]).shape[:1], skeleton.num_joints, 3, 3)
             rotations = _checked("global_rot_mats", known["global_rot_mats"], shape, skeleton.name)
             known["local_rot_mats"] = skeleton.global_to_local(rotations)
@@ -232,11 +235,12 @@ def _checked(
         raise InputError(f"{name}: not an array ({error})") from error
     if given.dtype.kind not in "fiu":
         raise InputError(f"{name}: not real numbers but {given.dtype}")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused below
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
         array = np.ascontiguousarray(given, np.float32)
     if array.shape != shape:
         raise InputError(f"{name} is {array.shape}, for skeleton {skeleton} it must be {shape}")
-    if not np.isfinite(array).all():
-        frame = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise InputError(f"{name}: frame {frame} has a number that is not finite")
+    if not (array.size == 0 or np.abs(array).max() <= LARGEST_NUMBER):  # also if one is none
+        frame = int(np.argwhere(~(np.abs(array) <= LARGEST_NUMBER))[0][0])
+        fault = "is not finite" if not np.isfinite(array).all() else f"is beyond {LARGEST_NUMBER:g}"
+        raise InputError(f"{name}: frame {frame} has a number that {fault}")
     return array

@@ -16,6 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from motionrt.runtime.body.rotation import Floats
 from motionrt.runtime.errors import InputError
 
+LARGEST_NUMBER = 1e9
+"""No number of a motion or skeleton is larger: lengths are metres, and their squares are taken in
+single precision."""
+
 SKELETON_NAMES = ("soma30", "soma77", "g1", "smplx22", "cmu22", "humanml22")
 """The skeletons that `load_skeleton` knows."""
 
@@ -72,7 +76,8 @@ class Skeleton:
     def __post_init__(self) -> None:
         object.__setattr__(self, "joint_names", tuple(self.joint_names))
         object.__setattr__(self, "parents", np.ascontiguousarray(self.parents, np.int64))
-        rest = np.ascontiguousarray(self.rest_positions, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+            rest = np.ascontiguousarray(self.rest_positions, np.float32)
         object.__setattr__(self, "rest_positions", rest)
         for name in _JOINT_TUPLES:
             object.__setattr__(self, name, tuple(int(j) for j in getattr(self, name)))
@@ -93,8 +98,11 @@ class Skeleton:
             raise InputError(f"skeleton {self.name}: joint 0 and no other must be the root (-1)")
         if np.any(self.parents >= np.arange(count)):
             raise InputError(f"skeleton {self.name}: a parent must come before its children")
-        if not np.isfinite(rest).all():
-            raise InputError(f"skeleton {self.name}: the rest positions are not all finite")
+        if not (np.abs(rest) <= LARGEST_NUMBER).all():
+            raise InputError(
+                f"skeleton {self.name}: the rest positions are not all finite and below "
+                f"{LARGEST_NUMBER:g}"
+            )
         if len(set(self.joint_names)) != count:
             raise InputError(f"skeleton {self.name}: two joints have the same name")
         used = [j for name in _JOINT_TUPLES for j in getattr(self, name)]
@@ -229,7 +237,7 @@ class Skeleton:
     def from_dict(cls, values: Mapping[str, Any]) -> Skeleton:
         """Read what `to_dict` wrote; InputError if it is not a skeleton."""
         try:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 made = cls(
                     name=_text(values["name"]),
                     joint_names=tuple(_text(name) for name in _list(values["joint_names"])),

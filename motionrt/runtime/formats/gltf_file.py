@@ -7,7 +7,6 @@ leave accessors, sparse ones, normalised integers and bounds to the caller.
 from __future__ import annotations
 
 import json
-import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, one_line
 
 MAGIC, JSON_CHUNK, BIN_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
 
@@ -230,11 +229,6 @@ def _data_uri(uri: str) -> bytes:
         except binascii.Error as error:
             raise InputError(f"has a data: URI that is no base64 ({error})") from error
     return data
-
-
-def one_line(text: Any, most: int = 200) -> str:
-    """What a file says, fit for a message."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", str(text)[:most]).strip()
 
 
 def _short(text: Any) -> str:

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.errors import InputError, MotionrtError
 
-_FREE_COPIES = 1 << 22
+_FREE_COPIES = 1 << 20
 """How many items a pickle may copy from container to container beside what it holds."""
 _LARGEST_RANK = 32
+_LAST_CHARACTER = 0x10FFFF
 _DEEPEST_LISTS = 6
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _NUMERIC_MODULES = ("numpy.core.numeric", "numpy._core.numeric")
@@ -171,12 +172,25 @@ class PickledArray:
         dtype, order = self._type.dtype(), "F" if self._fortran else "C"
         try:
             flat = np.frombuffer(self._data, dtype) if self._data else np.empty(0, dtype)
+            flat = checked_text(flat)
             return flat.reshape(self.shape, order=order)  # type: ignore[call-overload, no-any-return]
         except ValueError as error:
             raise InputError(f"an array with an impossible shape ({error})") from error
 
 
-def as_array(value: Any, largest: int = 1 << 24, depth: int = _DEEPEST_LISTS) -> NDArray[Any]:
+def checked_text(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array (N,) as it is; InputError if it is text with characters that there are not.
+
+    NumPy takes any four bytes for a character, and makes strings of them that Python cannot hold.
+    """
+    if array.dtype.kind == "U" and array.size:
+        points = array.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))  # type: ignore[arg-type]
+        if points.max() > _LAST_CHARACTER or ((points >= 0xD800) & (points < 0xE000)).any():
+            raise InputError("a text with characters that there are not")
+    return array
+
+
+def as_array(value: Any, largest: int = 1 << 22, depth: int = _DEEPEST_LISTS) -> NDArray[Any]:
     """Return numbers of a pickle (an array, a number, lists of them) as an array; else InputError.
 
     largest is the most items that lists may hold, depth how deep they may be nested.
@@ -222,7 +236,8 @@ def read_pickle(path: str | os.PathLike[str]) -> Any:
 
 def unpickle(file: IO[bytes], place: Path, size: int) -> Any:
     """Read one pickle of so many bytes from a file; InputError as for `read_pickle`."""
-    return load_inert(InertUnpickler(file, size), place, InputError)
+    # From memory: a file takes room for as much as it is asked for before it reads.
+    return load_inert(InertUnpickler(io.BytesIO(file.read(size)), size), place, InputError)
 
 
 def load_inert(unpickler: InertUnpickler, place: Path, kind: type[MotionrtError]) -> Any:

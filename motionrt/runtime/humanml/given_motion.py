@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.motion import LARGEST_NUMBER, Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml.features import (
     NUM_FEATURES,
@@ -74,7 +74,8 @@ def features_of(motion: Motion | ArrayLike) -> Floats:
 def checked_array(motion: ArrayLike) -> Floats:
     """Return features (T, 263) or joints (T, 22, 3), a batch of one unpacked; else InputError."""
     try:
-        array = np.asarray(motion, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+            array = np.asarray(motion, np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"motion: no numbers ({error})") from error
     if array.ndim == 4 and len(array) == 1:
@@ -84,6 +85,8 @@ def checked_array(motion: ArrayLike) -> Floats:
             f"motion is {array.shape}, should be features (frames, {NUM_FEATURES}) "
             f"or joints (frames, {NUM_JOINTS}, 3)"
         )
-    if not np.isfinite(array).all():
-        raise InputError("motion: not all numbers are finite")
+    if not np.abs(array).max() <= LARGEST_NUMBER:  # also if one is none
+        finite = np.isfinite(array).all()
+        told = f"a number is beyond {LARGEST_NUMBER:g}" if finite else "not all numbers are finite"
+        raise InputError(f"motion: {told}")
     return array

@@ -135,6 +135,24 @@ def test_damage_and_mischief_are_one_line(program: bytes, tmp_path: Path) -> Non
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("program", [b"\x95" + b"\xff" * 4 + bytes(4), b"\x8b\xff\xff\xff\x7f"])
+def test_a_file_takes_no_room_for_what_it_announces(program: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x04" + program)
+    tracemalloc.start()
+    with path.open("rb") as file, pytest.raises(InputError, match="pickle cannot be read"):
+        unpickle(file, path, path.stat().st_size)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
+def test_text_that_python_cannot_hold_is_refused(tmp_path: Path) -> None:
+    data = pickle.dumps(np.full(2, 0x41414141, "<u4").view("<U1"))
+    (tmp_path / "a.pkl").write_bytes(data)
+    with pytest.raises(InputError, match="characters that there are not"):
+        read_pickle(tmp_path / "a.pkl").array()
+
+
 def test_little_programs_stay_little() -> None:
     pair_of_pairs = b"\x80\x04K\x01" + b"2\x86" * 60
     programs = {

@@ -13,7 +13,7 @@ from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import axis_angle_to_matrix
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.formats.readers.arrays import read_arrays
+from motionrt.runtime.formats.readers.arrays import read_arrays, real_numbers
 from motionrt.runtime.formats.writers.amass import Y_UP_TO_Z_UP
 
 _NUM_BODY_VALUES = 63
@@ -45,14 +45,14 @@ def motion_from_amass(
     is read: SMPL-X files (*_stageii.npz) hold markers besides, and a pickle.
     """
     try:
-        trans = np.asarray(arrays["trans"], np.float64)
+        trans = real_numbers(arrays, "trans")
         if "poses" not in arrays and "root_orient" not in arrays:
             raise InputError("pose_body without root_orient")
         if "pose_body" in arrays and "root_orient" in arrays:
-            parts = [arrays["root_orient"], arrays["pose_body"]]
-            poses = np.concatenate([np.asarray(part, np.float64) for part in parts], axis=-1)
+            parts = [real_numbers(arrays, name) for name in ("root_orient", "pose_body")]
+            poses = np.concatenate(parts, axis=-1)
         else:
-            poses = np.asarray(arrays["poses"], np.float64)
+            poses = real_numbers(arrays, "poses")
             if poses.ndim == 3 and poses.shape[2] == 3:
                 poses = poses.reshape(len(poses), -1)
         if trans.ndim != 2 or trans.shape[1] != 3 or poses.ndim != 2 or len(poses) != len(trans):
@@ -60,10 +60,10 @@ def motion_from_amass(
         if poses.shape[1] < 3 + _NUM_BODY_VALUES:
             raise InputError(f"poses have {poses.shape[1]} columns, a body needs 66")
         if fps is None:
-            rates = [arrays[name] for name in _RATES if name in arrays]
-            if not rates:
+            rates = [real_numbers(arrays, name) for name in _RATES if name in arrays]
+            if not rates or rates[0].size != 1:
                 raise InputError("it does not say its frame rate; give fps")
-            fps = float(np.asarray(rates[0], np.float64).reshape(-1)[0])
+            fps = float(rates[0].reshape(()))
         skeleton = load_skeleton("smplx22")
         local = axis_angle_to_matrix(poses[:, :66].reshape(len(poses), 22, 3))
         root = trans + skeleton.rest_positions[0]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import math
 import os
-import tokenize
+import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,19 +22,24 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.body.motion import LARGEST_NUMBER
+from motionrt.runtime.errors import InputError, one_line
 from motionrt.runtime.files import refuse_lfs_pointer
+from motionrt.runtime.formats.budget import most_unpacked
+from motionrt.runtime.formats.safe_pickle import checked_text
 
-LARGEST_UNPACKED = 1 << 30
-"""Bytes that an array of an archive may unpack to whatever its size there: hours of any motion."""
-_MOST_PACKED = 20
-"""Larger ones may be so many times what they are in the archive; numbers pack less."""
 _CHUNK = 1 << 22
-_HEADER_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-    (3, 0): np.lib.format.read_array_header_2_0,
-}
+_LENGTHS = {(1, 0): "<H", (2, 0): "<I", (3, 0): "<I"}
+"""Version of the .npy format -> how it keeps the length of its header."""
+_LONGEST_HEADER = 10_000
+_MAX_RANK = 32
+_FIELD = re.compile(
+    r"\s*([\"'])(?P<name>descr|fortran_order|shape)\1\s*:\s*(?:"
+    r"([\"'])(?P<descr>[<>|=]?(?:[biufcSUV]\d{1,6}|\?|O8?|[mM]8(?:\[\w{1,9}\])?))\3"
+    r"|(?P<fortran_order>True|False)|\((?P<shape>[\d\s,L]{0,999})\))\s*(?:,|$)"
+)
+"""One of the three fields of a header, which is written as Python would write a dict of them."""
+_SIZE = re.compile(r"\s*(\d{1,18})L?\s*")
 _DAMAGE = (
     ValueError,
     OSError,
@@ -44,8 +50,7 @@ _DAMAGE = (
     OverflowError,
     NotImplementedError,
     RuntimeError,
-    SyntaxError,  # an array header that does not parse
-    tokenize.TokenError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -87,6 +92,7 @@ class Arrays(Mapping[str, NDArray[Any]]):
             raise InputError(f"{path}: cannot be read as .npz ({_reason(error)})") from error
         members = self._zip.infolist()
         self._members = {member.filename.removesuffix(".npy"): member for member in members}
+        self._room = most_unpacked(self.path.stat().st_size)
         self._read: dict[str, NDArray[Any]] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -114,8 +120,12 @@ class Arrays(Mapping[str, NDArray[Any]]):
                     raise InputError(
                         f"it says {header.num_bytes} bytes, the archive {member.file_size - start}"
                     )
-                if header.num_bytes > max(LARGEST_UNPACKED, _MOST_PACKED * member.compress_size):
-                    raise InputError(f"it would unpack to {header.num_bytes} bytes")
+                self._room -= header.num_bytes
+                if self._room < 0:
+                    raise InputError(
+                        f"it would unpack to {header.num_bytes} bytes, more than an archive of "
+                        "this size can mean; save it uncompressed"
+                    )
                 return read_data(file, header)
         except (InputError, *_DAMAGE) as error:
             raise InputError(
@@ -160,15 +170,44 @@ def open_array(path: str | os.PathLike[str]) -> Iterator[tuple[Header, IO[bytes]
 
 def read_header(file: IO[bytes]) -> Header:
     """Read what stands before an array's data; raises one of many errors if it is damaged."""
-    version = np.lib.format.read_magic(file)
-    if version not in _HEADER_READERS:
+    start = file.read(8)
+    if start[:6] != np.lib.format.MAGIC_PREFIX or len(start) < 8:
+        raise InputError("it does not begin as one")
+    version = (start[6], start[7])
+    if version not in _LENGTHS:
         raise InputError(f"version {version[0]}.{version[1]} of the .npy format is not known")
-    shape, fortran_order, dtype = _HEADER_READERS[version](file)
-    if any(type(size) is not int or size < 0 for size in shape):
-        raise InputError(f"an impossible shape {shape}")
-    if dtype.hasobject and dtype.kind != "O":
-        raise InputError("records that hold objects")
-    return Header(shape, bool(fortran_order), dtype)
+    form = _LENGTHS[version]
+    (length,) = struct.unpack(form, file.read(struct.calcsize(form)))
+    if length > _LONGEST_HEADER:
+        raise InputError(f"its header is {length} bytes long")
+    return _parsed_header(file.read(length).decode("latin-1"))
+
+
+def _parsed_header(text: str) -> Header:
+    """Read a header's text: that of a dict with three fields, in any order."""
+    text = text.strip(" \n\0")
+    body = text.removeprefix("{").removesuffix("}").rstrip()
+    found: dict[str, str] = {}
+    place = 0
+    while text[:1] + text[-1:] == "{}" and (field := _FIELD.match(body, place)):
+        value = field[field["name"]]
+        if value is None or field["name"] in found:
+            break
+        found[field["name"]] = value
+        place = field.end()
+    if len(found) < 3 or body[place:].strip():
+        raise InputError("its header describes no array of numbers, text or objects")
+    sizes = found["shape"].split(",")
+    sizes = sizes[:-1] if not sizes[-1].strip() else sizes
+    shape = [_SIZE.fullmatch(size) for size in sizes]
+    if None in shape or len(shape) > _MAX_RANK:
+        raise InputError(f"an impossible shape ({one_line(found['shape'], 60)})")
+    dtype = np.dtype(found["descr"])
+    if dtype.itemsize == 0:
+        raise InputError("an array of items without a size")
+    return Header(
+        tuple(int(size[1]) for size in shape if size), found["fortran_order"] == "True", dtype
+    )
 
 
 def read_data(file: IO[bytes], header: Header) -> NDArray[Any]:
@@ -180,12 +219,28 @@ def read_data(file: IO[bytes], header: Header) -> NDArray[Any]:
         raise InputError(f"it says {header.num_bytes} bytes, there are {data.tell()}")
     if header.num_bytes == 0:
         return np.empty(header.shape, header.dtype)
-    flat = np.frombuffer(data.getbuffer(), header.dtype)
+    flat = checked_text(np.frombuffer(data.getbuffer(), header.dtype))
     return flat.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 
+def real_numbers(arrays: Mapping[str, NDArray[Any]], key: str) -> NDArray[np.float64]:
+    """Return an array of a file in double precision.
+
+    InputError that names it, if it is not real and finite, or beyond any that a motion has.
+    """
+    array = np.asarray(arrays[key])
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{key} is {array.dtype} {array.shape}, it must be real numbers")
+    with np.errstate(over="ignore"):  # beyond double precision is infinite, and refused
+        numbers = array.astype(np.float64)
+    if numbers.size and not np.abs(numbers).max() <= LARGEST_NUMBER:  # also if one is none
+        finite = np.isfinite(numbers).all()
+        told = f"is beyond {LARGEST_NUMBER:g}" if finite else "is not finite"
+        raise InputError(f"{key} has a number that {told}")
+    return numbers
+
+
 def _reason(error: BaseException) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
-    return text[:200]
+        return error.strerror
+    return one_line(error) or type(error).__name__

@@ -18,7 +18,8 @@ from motionrt.runtime.body.joint_names import joint_groups
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import euler_to_matrix
 from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, one_line
+from motionrt.runtime.formats.budget import most_poses
 from motionrt.runtime.formats.carried import carried_body
 from motionrt.runtime.formats.known_skeletons import on_known_skeleton, unique_names
 from motionrt.runtime.formats.units import guess_scale
@@ -30,9 +31,6 @@ _ONE_FRAME_FPS = 30.0
 """Frame rate of a single frame whose file states none, as MakeHuman's poses do."""
 
 _MAX_JOINTS = 10_000
-_ALWAYS_ROOM = 1_000_000
-"""Rotations (frames times joints) that any file may have; for more it needs the numbers."""
-_JOINTS_A_NUMBER = 4
 _BEHIND_THE_END = string.whitespace + "\x1a\x00"
 """What is no part of a text: DOS ends it by \\x1a, some copies fill it up with zeros."""
 
@@ -106,11 +104,13 @@ def _parse(text: str, notes: list[str]) -> tuple[list[_Joint], float, NDArray[np
                 f"there are {len(numbers)}: truncated or damaged"
             )
         notes.append(f"the header states {stated} frames, there are {frames}; all are read")
-    if frames * len(joints) > max(_ALWAYS_ROOM, _JOINTS_A_NUMBER * len(numbers)):
+    if frames * len(joints) > most_poses(len(text)):
         raise InputError(
             f"{len(joints)} joints with {num_columns} channels in all: too many that never move "
             f"for {frames} frames"
         )
+    if not frames:
+        raise InputError("it has no frames")
     values = numbers.reshape(frames, num_columns)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
@@ -154,7 +154,7 @@ def _parse_hierarchy(lines: list[str]) -> tuple[list[_Joint], int]:
                     raise InputError(f"line {number}: a joint outside of the root")
                 if len(joints) >= _MAX_JOINTS:
                     raise InputError(f"line {number}: more than {_MAX_JOINTS} joints")
-                name = " ".join(words[start:place])
+                name = one_line(" ".join(words[start:place]))
                 joints.append(_Joint(name or f"joint{len(joints)}", parent))
                 pending = len(joints) - 1
             elif keyword == "END":
@@ -311,7 +311,7 @@ def _skeleton(names: list[str], parents: list[int], offsets: NDArray[np.float64]
         name="bvh",
         joint_names=unique,
         parents=np.array(parents),
-        rest_positions=rest.astype(np.float32),
+        rest_positions=rest,
         **joint_groups(unique),
     )
 

@@ -18,7 +18,8 @@ from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import rebase
 from motionrt.runtime.body.rotation import quaternion_to_matrix, slerp, unit
 from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, one_line
+from motionrt.runtime.formats.budget import most_poses
 from motionrt.runtime.formats.carried import (
     STRETCH_TOLERANCE_M,
     Body,
@@ -26,15 +27,13 @@ from motionrt.runtime.formats.carried import (
     is_hips,
     listed,
 )
-from motionrt.runtime.formats.gltf_file import GltfFile, item, one_line
+from motionrt.runtime.formats.gltf_file import GltfFile, item
 from motionrt.runtime.formats.known_skeletons import on_known_skeleton, unique_names
 
 _Array = NDArray[np.float64]
 
 _PATHS = {"translation": 3, "rotation": 4, "scale": 3}
 _MAX_NODES, _MAX_JOINTS = 100_000, 10_000
-_MAX_JOINT_FRAMES, _FREE_JOINT_FRAMES, _JOINT_FRAMES_PER_BYTE = 4_000_000, 500_000, 4
-"""A curve of two keys may be hours long: what is sampled has to do with the size of the file."""
 _SPARSE_FPS, _DENSE_FPS, _SAMPLED_FPS = 10.0, 120.0, 30.0
 _EVEN = 1e-3
 """Scales that differ less are the same."""
@@ -71,7 +70,7 @@ def read_gltf(
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except InputError as error:
-        raise InputError(f"{path}: {one_line(error, 1000)}") from error
+        raise InputError(f"{path}: {error}") from error
     except (
         ArithmeticError,
         AttributeError,
@@ -171,7 +170,7 @@ class _Scene:
             name="gltf",
             joint_names=names,
             parents=np.array(body.parents),
-            rest_positions=bones.astype(np.float32),
+            rest_positions=bones,
             **joint_groups(names),
         )
         in_file = Motion.from_local(body.rotations, body.root, skeleton, rate)
@@ -464,9 +463,7 @@ class _Scene:
         rate = fps or own
         keys = same and even and rate == own
         count = len(longest) if keys else math.floor(min((last - first) * rate, 1e15) + 1e-3) + 1
-        most = min(
-            _MAX_JOINT_FRAMES, _FREE_JOINT_FRAMES + _JOINT_FRAMES_PER_BYTE * self.file.num_bytes
-        )
+        most = most_poses(self.file.num_bytes)
         if count * num_nodes > most:
             raise InputError(
                 f"{count} frames of {num_nodes} joints ({last - first:g} seconds at {rate:g} fps) "

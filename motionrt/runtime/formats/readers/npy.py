@@ -114,8 +114,7 @@ def _of_22_joints(clip: _Clip) -> _Clip:
         if more:
             clip.notes.append(f"hands, face and landmarks ({more} joints) are left away")
         clip.array = clip.array[:, :NUM_JOINTS]
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused
-        clip.array = checked_array(clip.array)
+    clip.array = checked_array(clip.array)
     return clip
 
 
@@ -153,7 +152,7 @@ def _of_pickle(content: Any, sample: int) -> _Clip:
         has = ", ".join(str(key)[:40] for key in list(content)[:8]) or "nothing"
         raise InputError(f"a pickled dict without motion; there are {has}")
     clip = _one_of(as_array(content["motion"]), sample)
-    if "lengths" in content:
+    if "lengths" in content and clip.array.ndim:
         lengths = as_array(content["lengths"]).reshape(-1)
         if sample < len(lengths) and lengths.dtype.kind in "fiu":
             length = float(lengths[sample])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from motionrt.runtime.body.joint_names import joint_groups
 from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, one_line
 from motionrt.runtime.formats.known_skeletons import skeleton_with_names
 from motionrt.runtime.formats.readers.amass import is_amass, motion_from_amass
 from motionrt.runtime.formats.readers.arrays import read_arrays
@@ -23,6 +23,8 @@ from motionrt.runtime.formats.readers.tracking import is_tracking, motion_from_t
 DEFAULT_FPS = 30.0
 """The frame rate of files that do not state one, as Kimodo's do not."""
 
+_SKEWED = 0.05
+"""So far may R Rᵀ be from the identity: half precision is allowed."""
 _BY_NUM_JOINTS = {30: "soma30", 77: "soma77", 34: "g1", 22: "smplx22"}
 
 
@@ -55,11 +57,29 @@ def read_npz(
             fps = float(_number(arrays["fps"])) if "fps" in arrays else DEFAULT_FPS
         found = skeleton or _skeleton(arrays)
         known = {name: arrays[name] for name in ARRAY_NAMES if name in arrays}
+        for name in ("local_rot_mats", "global_rot_mats"):
+            _check_rotations(name, known.get(name))
         return Motion.from_arrays(known, found, fps, _info(arrays))
     except InputError as error:
         if str(path) in str(error):
             raise
         raise InputError(f"{path}: {error}") from error
+
+
+def _check_rotations(name: str, matrices: NDArray[Any] | None) -> None:
+    """Raise InputError for matrices (..., 3, 3) that are no rotations: they would grow on the way.
+
+    What is no such array at all is left to `Motion`.
+    """
+    if matrices is None or matrices.shape[-2:] != (3, 3) or matrices.dtype.kind not in "fiu":
+        return
+    with np.errstate(all="ignore"):
+        values = matrices.astype(np.float32)
+        products = np.einsum("...ij,...kj->...ik", values, values)
+        skewed = (np.abs(products - np.eye(3, dtype=np.float32)) > _SKEWED).any(axis=(-1, -2))
+    if skewed.any():
+        frame = int(np.argwhere(np.atleast_1d(skewed))[0][0])
+        raise InputError(f"{name}: frame {frame} has a matrix that is no rotation")
 
 
 def _info(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -81,14 +101,17 @@ def _skeleton(arrays: Mapping[str, NDArray[Any]]) -> Skeleton:
         if joints not in _BY_NUM_JOINTS:
             raise InputError(f"{joints} joints and no joint_names: which skeleton is not known")
         return load_skeleton(_BY_NUM_JOINTS[joints])
-    names = tuple(str(name) for name in np.atleast_1d(arrays["joint_names"]))
+    told = np.atleast_1d(arrays["joint_names"])
+    if told.dtype.kind not in "US" or told.shape != (joints,):
+        raise InputError(f"joint_names is {told.dtype} {told.shape}, it must be {joints} texts")
+    names = tuple(one_line(name) for name in told)
     found = skeleton_with_names(names)
     if "parents" in arrays and "rest_positions" in arrays:
         custom = Skeleton.from_dict(
             {
                 "name": "custom",
                 "joint_names": names,
-                "parents": arrays["parents"],
+                "parents": arrays["parents"].tolist(),
                 "rest_positions": arrays["rest_positions"],
                 **joint_groups(names),
             }
@@ -102,6 +125,6 @@ def _skeleton(arrays: Mapping[str, NDArray[Any]]) -> Skeleton:
 
 
 def _number(value: NDArray[Any]) -> float:
-    if value.size != 1 or not np.issubdtype(value.dtype, np.number):
+    if value.size != 1 or value.dtype.kind not in "fiu":
         raise InputError(f"fps is {value.dtype} {value.shape}, it must be one number")
     return float(value.reshape(()))

@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.g1 import motion_arrays_from_qpos
-from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.motion import LARGEST_NUMBER, Motion
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.orders import QUATERNION_ORDERS
 from motionrt.runtime.formats.quaternion_order import to_wxyz
-
-_LARGEST = 1e9
 
 
 def motion_from_qpos(
@@ -32,9 +30,9 @@ def motion_from_qpos(
     if not np.isfinite(table).all():
         frame = int(np.argwhere(~np.isfinite(table))[0][0])
         raise InputError(f"frame {frame} has a number that is not finite")
-    if np.abs(table).max() > _LARGEST:
-        frame = int(np.argwhere(np.abs(table) > _LARGEST)[0][0])
-        raise InputError(f"frame {frame} has a number beyond {_LARGEST:g}, no robot has")
+    if np.abs(table).max() > LARGEST_NUMBER:
+        frame = int(np.argwhere(np.abs(table) > LARGEST_NUMBER)[0][0])
+        raise InputError(f"frame {frame} has a number beyond {LARGEST_NUMBER:g}, no robot has")
     turns, note = to_wxyz(table[:, 3:7], quaternion, usual, documented)
     ordered = np.concatenate([table[:, :3], turns, table[:, 7:]], axis=1)
     local, root = motion_arrays_from_qpos(ordered, rest_zero=rest_zero)

@@ -14,7 +14,7 @@ from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.g1_joint_orders import columns, joint_names
 from motionrt.runtime.formats.orders import JOINT_ORDERS
-from motionrt.runtime.formats.readers.arrays import read_arrays
+from motionrt.runtime.formats.readers.arrays import read_arrays, real_numbers
 from motionrt.runtime.formats.readers.qpos import motion_from_qpos
 
 KEYS = ("joint_pos", "body_pos_w", "body_quat_w")
@@ -57,15 +57,15 @@ def motion_from_tracking(
     """
     try:
         joints, links, turns = (_numbers(arrays, key) for key in KEYS)
-        frames = len(joints)
-        if joints.shape[1:] != (_NUM_JOINTS,):
+        if joints.ndim != 2 or joints.shape[1] != _NUM_JOINTS:
             raise InputError(f"joint_pos is {joints.shape}, G1's is (T, {_NUM_JOINTS})")
+        frames = len(joints)
         if links.ndim != 3 or len(links) != frames or links.shape[1] < 1 or links.shape[2] != 3:
             raise InputError(f"body_pos_w is {links.shape}, it must be ({frames}, B, 3)")
         if turns.shape != (*links.shape[:2], 4):
             raise InputError(f"body_quat_w is {turns.shape}, it must be {(*links.shape[:2], 4)}")
         if fps is None:
-            if "fps" not in arrays or _numbers(arrays, "fps").size != 1:
+            if "fps" not in arrays or arrays["fps"].size != 1:
                 raise InputError("it does not say its frame rate; give fps (--input-fps)")
             fps = float(_numbers(arrays, "fps").reshape(-1)[0])
         root = np.concatenate([links[:, 0], turns[:, 0]], axis=1)
@@ -124,9 +124,7 @@ def _posing_order(
 
 
 def _numbers(arrays: Mapping[str, NDArray[Any]], key: str) -> NDArray[np.float64]:
-    array = np.asarray(arrays[key])
-    if array.dtype.kind not in "fiu" or (array.ndim and not len(array)):
-        raise InputError(f"{key} is {array.dtype} {array.shape}, it must be numbers")
-    if not np.isfinite(array).all():
-        raise InputError(f"{key} has a number that is not finite")
-    return np.asarray(array, np.float64)
+    array = real_numbers(arrays, key)
+    if not array.size:
+        raise InputError(f"{key} is {array.shape}, it must be numbers")
+    return array

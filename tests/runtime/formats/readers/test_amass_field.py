@@ -152,7 +152,7 @@ def test_members_that_unpack_without_end_are_refused(
     path = tmp_path / "clip.npz"
     np.savez(path, **arrays(trans=None))
     add(path, "trans.npy", header("(2000000, 3)"), 24_000_000)
-    monkeypatch.setattr("motionrt.runtime.formats.readers.arrays.LARGEST_UNPACKED", 1 << 20)
+    monkeypatch.setattr("motionrt.runtime.formats.budget._FREE_UNPACKED", 1 << 20)
     tracemalloc.start()
     with pytest.raises(InputError, match=r"trans cannot be read .* unpack to 24000000 bytes"):
         Motion.load(path)

@@ -372,6 +372,12 @@ Frame Time: 0.0333333
         ("45\n", "45\n7 8 9\n", "there are 23"),
         ("0.0083333\n1 2 3 0 0 0 0 0 0 0\n4 5 6 90 0 0 0 90 0 45", "0.1", "there are 0: truncated"),
         ("CHANNELS 1 Yrotation", "CHANNELS 1 Yrotation CHANNELS 1 Xrotation", "CHANNELS twice"),
+        (
+            "2\nFrame Time: 0.0083333\n1 2 3 0 0 0 0 0 0 0\n4 5 6 90 0 0 0 90 0 45",
+            "0\nFrame Time: 1",
+            "it has no frames",
+        ),
+        ("OFFSET 10 0 0", "OFFSET 1e40 0 0", "below 1e"),
     ],
 )
 def test_damaged_files_are_one_clear_line(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -188,7 +188,7 @@ def test_centimetres_and_z_up_are_noted_and_told(tmp_path: Path) -> None:
         (np.zeros((0, 4, 22, 3)), "it holds none"),
         (np.full((4, 22, 3), "x"), "not real numbers"),
         (np.zeros((4, 22, 3), complex), "not real numbers"),
-        (np.zeros(4, [("a", "f4"), ("b", "O")]), "records that hold objects"),
+        (np.zeros(4, [("a", "f4"), ("b", "O")]), "describes no array of numbers"),
     ],
 )
 def test_other_arrays_are_one_clear_line(tmp_path: Path, array: np.ndarray, message: str) -> None:

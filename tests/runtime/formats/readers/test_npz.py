@@ -8,6 +8,8 @@ import pytest
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 
+HALVES = np.full(22, 0xD800, "<u4").view("<U1")
+"""Text of halves of characters."""
 IDENTITY = np.tile(np.eye(3, dtype=np.float32), (4, 22, 1, 1))
 ROOT = np.zeros((4, 3), np.float32)
 
@@ -33,8 +35,25 @@ def test_upstreams_file_has_no_frame_rate_and_no_names(tmp_path: Path) -> None:
         ({"local_rot_mats": IDENTITY, "root_positions": ROOT, "fps": np.zeros(())}, "fps is 0.0"),
         (
             {"local_rot_mats": IDENTITY, "root_positions": ROOT, "joint_names": np.array(["a"])},
+            "must be 22 texts",
+        ),
+        (
+            {
+                "local_rot_mats": IDENTITY,
+                "root_positions": ROOT,
+                "joint_names": np.array([f"j{number}" for number in range(22)]),
+            },
             "no skeleton has",
         ),
+        (
+            {"local_rot_mats": IDENTITY, "root_positions": ROOT, "joint_names": HALVES},
+            "characters that there are not",
+        ),
+        ({"local_rot_mats": 2 * IDENTITY, "root_positions": ROOT}, "no rotation"),
+        ({"local_rot_mats": IDENTITY, "root_positions": ROOT + 1e10}, "beyond 1e"),
+        ({"global_rot_mats": IDENTITY}, "needs local_rot_mats"),
+        ({"local_rot_mats": IDENTITY, "posed_joints": np.zeros(3)}, "one clip is"),
+        ({"local_rot_mats": IDENTITY, "root_positions": ROOT, "fps": np.array(1j)}, "fps is"),
     ],
 )
 def test_wrong_arrays_are_one_clear_line(

@@ -122,7 +122,7 @@ def test_a_rate_that_is_not_whole_is_kept(tmp_path: Path) -> None:
         ({"body_quat_w": np.zeros((40, 30, 3))}, "body_quat_w is"),
         ({"body_quat_w": np.zeros((40, 30, 4))}, "quaternion"),
         ({"body_pos_w": np.full((40, 30, 3), np.inf)}, "not finite"),
-        ({"joint_pos": np.full((40, 29), "x")}, "must be numbers"),
+        ({"joint_pos": np.full((40, 29), "x")}, "must be real numbers"),
         ({"fps": None}, "--input-fps"),
         ({"fps": np.zeros(2)}, "--input-fps"),
         ({"fps": np.zeros(1)}, r"fps is 0\.0"),

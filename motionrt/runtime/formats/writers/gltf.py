@@ -36,6 +36,7 @@ _COMPONENTS = {"f4": _FLOAT, "u2": _UNSIGNED_SHORT, "u1": _UNSIGNED_BYTE}
 ASSET = {"version": "2.0", "generator": f"motionrt {motionrt.__version__}"}
 
 _SIDES = 8
+_POINT_M = np.array([0, 0.05, 0], np.float32)
 _SHORTEST_BONE_M = 2e-3
 _LEFT, _RIGHT, _MIDDLE = (230, 120, 40, 255), (50, 110, 220, 255), (150, 155, 165, 255)
 
@@ -274,6 +275,8 @@ def _figure(skeleton: Skeleton, bind: NDArray[np.float32]) -> _Mesh:
             ends.append(end)
             drivers.append(joint)
             radii.append(_radius(skeleton, joint, target, length))
+    if not starts:  # all joints are one point, which is shown
+        starts, ends, drivers, radii = [bind[0]], [bind[0] + _POINT_M], [0], [0.05]
     start, end = np.array(starts, np.float32), np.array(ends, np.float32)
     radius = np.array(radii, np.float32)
     normals, is_end, triangles = _unit_capsule()

@@ -13,7 +13,7 @@ from pygltflib import GLTF2
 from scipy.spatial.transform import Rotation, Slerp
 
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.skeleton import SKELETON_NAMES
+from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.writers.gltf import glb_bytes
 
@@ -129,6 +129,14 @@ def test_khronos_validator_and_three_js_accept_it(
 def test_one_frame_is_valid_too(wandering: Make, tmp_path: Path) -> None:
     wandering("g1", frames=1).save(tmp_path / "a.glb")
     assert independent(tmp_path / "a.glb", 30, 0)["issues"]["messages"] == []
+
+
+def test_a_body_that_is_one_point_is_shown_as_a_point() -> None:
+    skeleton = Skeleton("point", ("a", "b"), np.array([-1, 0]), np.zeros((2, 3), np.float32))
+    turns = np.broadcast_to(np.eye(3), (2, 2, 3, 3))
+    point = Motion.from_local(turns, np.zeros((2, 3)), skeleton, 30)
+    document = GLTF2.load_from_bytes(glb_bytes(point))
+    assert array(document, document.meshes[0].primitives[0].attributes.POSITION).size
 
 
 def test_options(wandering: Make) -> None:

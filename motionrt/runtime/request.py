@@ -92,6 +92,11 @@ class Request:
             raise InputError("no prompt given")
         if not all(isinstance(text, str) for text in self.prompts):
             raise InputError("a prompt must be a text")
+        for text in self.prompts:
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise InputError(f"prompt {text!r} holds half a character") from error
         lengths = self.seconds if self.num_frames is None else self.num_frames
         if len(lengths) != len(self.prompts):
             raise InputError(f"{len(lengths)} durations for {len(self.prompts)} prompts")
@@ -166,6 +171,8 @@ class Request:
             given = msgspec.to_builtins(msgspec.convert(document, _document_type(family)))
         except msgspec.ValidationError as error:
             raise InputError(_reason(error)) from None
+        except UnicodeEncodeError as error:
+            raise InputError(f"a text holds half a character ({error.reason})") from None
         values = {key: value for key, value in given.items() if value is not None}
         if ("prompt" in values) == ("prompts" in values):
             raise InputError("give prompt, or prompts")

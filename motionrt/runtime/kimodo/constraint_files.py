@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.body.rotation import matrix_to_axis_angle
 from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, one_line
 from motionrt.runtime.files import atomic_file
 from motionrt.runtime.kimodo.constraints import (
     CONSTRAINT_TYPES,
@@ -34,6 +34,8 @@ MAX_SPEED_MPS = 12.0
 """Faster than a sprint is a warning."""
 MAX_GROUND_GAP_M = 0.5
 """How far the smoothed root may be from the root before it is a warning."""
+_LONGEST = 500
+"""Characters of a problem: names of the file stand in some."""
 MAX_ANGLE_RAD = 2 * math.pi + 0.1
 
 
@@ -50,7 +52,7 @@ class Problem:
     def __str__(self) -> str:
         where = "" if self.index is None else f"constraint {self.index}"
         where += f" ({self.kind})" if self.kind else ""
-        return f"{where}: {self.message}" if where else self.message
+        return one_line(f"{where}: {self.message}" if where else self.message, _LONGEST)
 
 
 def read_constraints(

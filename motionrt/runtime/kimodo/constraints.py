@@ -20,7 +20,7 @@ from motionrt.runtime.body.rotation import (
     matrix_to_axis_angle,
     matrix_to_rot6d,
 )
-from motionrt.runtime.body.skeleton import Skeleton, load_skeleton, reduce
+from motionrt.runtime.body.skeleton import LARGEST_NUMBER, Skeleton, load_skeleton, reduce
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
 from motionrt.runtime.kimodo.features import MotionFeatures
@@ -502,9 +502,12 @@ def field_problems(kind: type[Root2D] | type[_Pose], values: Mapping[str, Any]) 
             continue
         if count is not None and len(array) != count:
             yield f"{name} has {len(array)} entries for {count} frames"
-        bad = np.argwhere(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)).ravel()
+        rows = np.abs(array.reshape(len(array), -1))
+        bad = np.argwhere(~(rows <= LARGEST_NUMBER).all(axis=1)).ravel()
         if len(bad):
-            yield f"{name}[{bad[0]}] is not finite"
+            finite = np.isfinite(rows[bad[0]]).all()
+            told = f"has a number beyond {LARGEST_NUMBER:g}" if finite else "is not finite"
+            yield f"{name}[{bad[0]}] {told}"
     if kind is EndEffector and "joint_names" not in missing:
         names = values["joint_names"]
         if isinstance(names, str) or not isinstance(names, Sequence):

@@ -235,3 +235,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
             read_constraints(tmp_path / "bad.json")
     (tmp_path / "bom.json").write_text("[]", "utf-8-sig")
     assert read_constraints(tmp_path / "bom.json") == []
+
+
+def test_problems_are_one_printable_line_whatever_the_keys_are() -> None:
+    skeleton = load_skeleton("smplx22")
+    keys = {"\x1b[2J\n\ud800": 1, "x" * 10_000: 2}
+    item = {"type": "root2d", "frame_indices": [0], "smooth_root_2d": [[0, 0]], **keys}
+    told = [str(problem) for problem in find_problems([item], skeleton)]
+    assert len(told) == 2 and all(line.isprintable() and len(line) < 600 for line in told)

@@ -242,6 +242,7 @@ def test_latest_pins_full_bodies_at_the_exact_root_and_last(wandering: Make) -> 
         ({"smooth_root_2d": [1, 2]}, "must have one row a frame"),
         ({"smooth_root_2d": [["a", "b"]]}, "not an array of numbers"),
         ({"smooth_root_2d": [[1e39, 0]]}, "is not finite"),
+        ({"smooth_root_2d": [[1e20, 0]]}, "has a number beyond 1e"),
         ({"smooth_root_2d": None}, "is missing"),
     ],
 )

@@ -180,14 +180,14 @@ class _Worker:
 
     def _work(self, ends: float | None) -> None:
         rng = Random(f"{self.target.name}/{self.seed}/{self.life}")
-        seeds = self.target.seeds()
+        seeds = list(self.target.make_seeds())
         runner = Runner(self.target, self.scratch / "work")
         (self.scratch / "place").write_text(str(runner.place))
         pool = Pool(seeds, rng)
         runner.warm_up(seeds[0])
         number, accepted, refused, found = self._counted()
         with (self.scratch / "places").open("a") as places:
-            replay = list(seeds) if self.life == 1 else []
+            replay = [*self.target.stored(), *seeds] if self.life == 1 else []
             while (self.quota is None or number < self.quota) and (
                 ends is None or time.monotonic() < ends
             ):

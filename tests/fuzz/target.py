@@ -11,7 +11,9 @@ Mutator = Callable[[Random, bytes], bytes]
 """Makes another input out of one; never raises, whatever the bytes are."""
 
 SEEDS = Path(__file__).parent / "seeds"
-"""Holds a folder a target: small files that are read, and inputs that once broke something."""
+"""Holds a folder a target: inputs that once broke something."""
+_HOSTILE = Path(__file__).parents[1] / "data" / "field" / "hostile"
+"""More of them, which other tests read too."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Target:
     """Reads the input, which lies at the path, and uses what it read as a command would."""
     mutate: Mutator
     make_seeds: Callable[[], Iterable[bytes]] = tuple
-    """Valid inputs made by our own writers, beside the files in seeds/<name>."""
+    """Valid inputs, small and made by our own writers: what is changed."""
     file_name: str = "input"
     """The input's name, for readers that go by the suffix."""
     prepare: Callable[[Path], Path] | None = None
@@ -43,7 +45,7 @@ class Target:
     seconds_per_megabyte: float = 60.0
     """The same of processor time."""
 
-    def seeds(self) -> list[bytes]:
-        """Return the inputs to start from; those in the folder are replayed as they are."""
-        stored = sorted((SEEDS / self.name).glob("*")) if (SEEDS / self.name).is_dir() else []
-        return [*self.make_seeds(), *(path.read_bytes() for path in stored)]
+    def stored(self) -> list[bytes]:
+        """Return inputs that once broke something: they are replayed first."""
+        places = [*(SEEDS / self.name).glob("*"), *_HOSTILE.glob(f"{self.name}-*.input")]
+        return [path.read_bytes() for path in sorted(places)]

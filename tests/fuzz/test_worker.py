@@ -15,6 +15,14 @@ from fuzz.target import Target
 from motionrt.runtime.errors import InputError
 
 
+class Untidy(InputError):
+    def __str__(self) -> str:
+        return str(self.told)
+
+    def __init__(self, told: str) -> None:
+        self.told = told
+
+
 def _raise(error: Exception) -> None:
     raise error
 
@@ -40,8 +48,8 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "warning": (lambda: warnings.warn("x", stacklevel=1), "warning"),
     "output": (lambda: os.write(2, b"x"), "output"),
     "death": (lambda: os.abort(), "death by signal 6"),
-    "two lines": (lambda: _raise(InputError("a\nb")), "message"),
-    "an escape": (lambda: _raise(InputError("a \x1b[2J")), "message"),
+    "two lines": (lambda: _raise(Untidy("a\nb")), "message"),
+    "an escape": (lambda: _raise(Untidy("a \x1b[2J")), "message"),
 }
 
 

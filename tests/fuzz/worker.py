@@ -140,13 +140,17 @@ class Pool:
     """Inputs to change: the seeds, and what led to a place that none did before."""
 
     def __init__(self, seeds: list[bytes], rng: Random) -> None:
-        self._seeds, self._found, self._rng = seeds, list[bytes](), rng
+        self._rng, self._seeds = rng, seeds
+        self._read, self._refused = list[bytes](), list[bytes]()
         self.places: set[tuple[str, str]] = set()
 
     def pick(self) -> bytes:
-        """Return one; about half of them are seeds."""
-        if self._found and self._rng.random() < 0.5:
-            return self._rng.choice(self._found)
+        """Return one: mostly a seed or what was read, so that the next change is met."""
+        kind = self._rng.random()
+        if kind < 0.4 and self._read:
+            return self._rng.choice(self._read)
+        if kind > 0.95 and self._refused:
+            return self._rng.choice(self._refused)
         return self._rng.choice(self._seeds)
 
     def add(self, data: bytes, outcome: Outcome) -> bool:
@@ -156,10 +160,11 @@ class Pool:
         self.places.add(place)
         lucky = outcome.kind == "accepted" and self._rng.random() < 0.02
         if (new or lucky) and len(data) <= _LARGEST_KEPT and not outcome.is_finding:
-            if len(self._found) < _LARGEST_POOL:
-                self._found.append(data)
+            pool = self._read if outcome.kind == "accepted" else self._refused
+            if len(pool) < _LARGEST_POOL:
+                pool.append(data)
             else:
-                self._found[self._rng.randrange(_LARGEST_POOL)] = data
+                pool[self._rng.randrange(_LARGEST_POOL)] = data
         return new
 
 

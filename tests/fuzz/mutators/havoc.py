@@ -129,7 +129,7 @@ def _other_number(rng: Random, text: str) -> str:
     if found is None:
         return text
     new = rng.choice(NUMBERS)
-    if rng.random() < 0.4:
+    if rng.random() < 0.7:
         digits = found.group()
         new = rng.choice((digits + "0", "-" + digits, digits[:-1], digits + "9" * 8, digits + "e9"))
     return text[: found.start()] + new + text[found.end() :]

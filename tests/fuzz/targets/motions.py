@@ -68,13 +68,13 @@ def _smplx() -> Motion:
     return Motion.from_local(rotations, np.zeros((_FRAMES, 3)), skeleton, 30.0)
 
 
-def saved(makers: Iterable[Callable[[], Motion]], file_name: str) -> list[bytes]:
+def saved(makers: Iterable[Callable[[], Motion]], format: str) -> list[bytes]:
     """Write motions as our writers do."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / file_name
+        path = Path(folder) / "m"
         contents = []
         for maker in makers:
-            maker().save(path)
+            maker().save(path, format)
             contents.append(path.read_bytes())
     return contents
 
@@ -95,10 +95,10 @@ def _kimodo_npz() -> bytes:
 
 def _npz_seeds() -> Iterable[bytes]:
     return [
-        *saved((_own, _walk), "m.npz"),
+        *saved((_own, _walk), "npz"),
         _kimodo_npz(),
-        *saved((_smplx,), "m_amass.npz"),
-        *saved((_robot,), "m_mjlab.npz"),
+        *saved((_smplx,), "amass"),
+        *saved((_robot,), "mjlab"),
         *_field("amass_smplx_stageii/*.npz"),
     ]
 
@@ -111,7 +111,7 @@ def _npy_seeds() -> Iterable[bytes]:
 
 
 def _amass_seeds() -> Iterable[bytes]:
-    return [*saved((_smplx,), "m_amass.npz"), *_field("amass_smplx_stageii/*.npz")]
+    return [*saved((_smplx,), "amass"), *_field("amass_smplx_stageii/*.npz")]
 
 
 def _results_seeds() -> Iterable[bytes]:
@@ -147,34 +147,34 @@ TARGETS = (
         "bvh",
         ".bvh",
         havoc_text,
-        lambda: [*saved((_own, _walk, _robot), "m.bvh"), *_field("bvh_*/*.bvh")],
+        lambda: [*saved((_own, _walk, _robot), "bvh"), *_field("bvh_*/*.bvh")],
         scale="guess",
     ),
     _motion(
         "glb",
         ".glb",
         mutate_glb,
-        lambda: [*_field("glb_*/*.glb"), *saved((_own,), "m.glb")],
+        lambda: [*_field("glb_*/*.glb"), *saved((_own,), "glb")],
         animation=0,
     ),
     _motion(
         "gltf",
         ".gltf",
         mutate_gltf,
-        lambda: [*_field("glb_*/*.gltf"), *saved((_own,), "m.gltf")],
+        lambda: [*_field("glb_*/*.gltf"), *saved((_own,), "gltf")],
     ),
-    _motion("vrma", ".vrma", mutate_glb, lambda: saved((_walk, _smplx), "m.vrma")),
+    _motion("vrma", ".vrma", mutate_glb, lambda: saved((_walk, _smplx), "vrma")),
     _motion("npz", ".npz", mutate_archive, _npz_seeds),
     _motion("npy", ".npy", mutate_npy, _npy_seeds, scale="guess", z_up=True),
     _motion("results-npy", ".npy", mutate_object_npy, _results_seeds, sample=1),
-    _motion("csv", ".csv", havoc_text, lambda: [*saved((_robot,), "m.csv"), *_field("csv_*/*")]),
-    _motion("gmr", ".pkl", mutate_pickle, lambda: saved((_robot,), "m.pkl")),
+    _motion("csv", ".csv", havoc_text, lambda: [*saved((_robot,), "csv"), *_field("csv_*/*")]),
+    _motion("gmr", ".pkl", mutate_pickle, lambda: saved((_robot,), "gmr")),
     Target("amass", partial(_read_as, "amass"), mutate_archive, _amass_seeds, "m.npz"),
     Target(
         "tracking",
         partial(_read_as, "mjlab"),
         mutate_archive,
-        lambda: [*saved((_robot,), "m_mjlab.npz"), *saved((_robot,), "m_beyondmimic.npz")],
+        lambda: [*saved((_robot,), "mjlab"), *saved((_robot,), "beyondmimic")],
         "m.npz",
     ),
 )

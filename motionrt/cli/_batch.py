@@ -79,8 +79,6 @@ def read_items(path: Path, family: Family, defaults: Mapping[str, Any]) -> list[
             request = Request.from_json(entry, family, path.parent, filled)
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
-        if not all(map(_is_written, request.prompts)):
-            raise InputError(f"{place}: a prompt with half of a surrogate pair is no text")
         items[name] = BatchItem(name, request)
     if not items:
         raise InputError(f"{path}: holds no prompt")
@@ -89,19 +87,10 @@ def read_items(path: Path, family: Family, defaults: Mapping[str, Any]) -> list[
 
 def _is_file_name(name: object) -> bool:
     """Say whether a name can be that of a file, with a suffix behind it, on every system."""
-    if not isinstance(name, str) or not _is_written(name) or not name.isprintable():
+    if not isinstance(name, str) or not name.isprintable():
         return False
     plain = name == Path(name).name and name not in ("", ".", "..")
     return plain and not set(name) & set('\\:*?"<>|')
-
-
-def _is_written(text: str) -> bool:
-    """Say whether a text can be written; half of a surrogate pair cannot."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def run_batch(

@@ -77,7 +77,7 @@ def _segments(meta: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ..
         if key not in meta:
             raise InputError(f"{key} is missing; give text and duration, or texts and durations")
     texts, seconds = (meta[key] if several else [meta[key]] for key in keys)
-    if not isinstance(texts, list) or not all(map(_is_text, texts)):
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise InputError(f"{keys[0]} must be {'a list of texts' if several else 'a text'}")
     if not isinstance(seconds, list) or not all(map(_is_duration, seconds)):
         raise InputError(f"{keys[1]} must be seconds above 0")
@@ -104,14 +104,6 @@ def stored_guidance(meta: Mapping[str, Any]) -> dict[str, Any]:
         if not _is_finite(value):
             raise InputError(f"cfg weight {one_line(repr(value), 80)}: expected a finite number")
     return {"guidance_type": "separated", "guidance_weights": [float(value) for value in weights]}
-
-
-def _is_text(value: Any) -> bool:
-    """Say whether a value is a text that can be written; half of a surrogate pair cannot."""
-    try:
-        return isinstance(value, str) and value.encode("utf-8") is not None
-    except UnicodeEncodeError:
-        return False
 
 
 def _is_duration(value: Any) -> bool:

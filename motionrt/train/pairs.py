@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,10 @@ class Pairs:
             if not good.all():
                 bad = self.ids[int(np.argmin(good))]
                 raise InputError(f"{self.source}: the {what} of {bad} is not finite")
+        try:
+            "".join((*self.ids, *self.groups)).encode("utf-8")
+        except UnicodeEncodeError:
+            raise InputError(f"{self.source}: a name holds half a character") from None
         seen: dict[str, int] = {}
         for row, name in enumerate(self.ids):
             if name in seen:
@@ -284,6 +289,10 @@ def _names(arrays: Mapping[str, Array], key: str, path: Path) -> list[str] | Non
         raise InputError(
             f"{path}: {key} are {array.dtype} {list(array.shape)}, expected a text each"
         )
+    if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+        codes = np.ascontiguousarray(array).view(array.dtype.byteorder + "u4")
+        if codes.max() > sys.maxunicode:
+            raise InputError(f"{path}: {key} hold what is no text")
     return [str(name) for name in array]
 
 
@@ -418,7 +427,7 @@ def _array(path: Path) -> NDArray[np.float32]:
 
 def _as_floats(array: Array) -> NDArray[np.float32]:
     """Return an array of floats as float32; what is too large becomes infinite, and is refused."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.ascontiguousarray(array, np.float32)
 
 

@@ -122,7 +122,14 @@ def test_an_edited_constraint_file_is_run_again(
         ('"a"\n{"prompt": "a", "name": "0000"}', "prompts.jsonl:2: name '0000' is taken"),
         ('{"prompt": "a", "seed": -1}', "seed: Expected `int` >= 0"),
         ('{"prompt": "a", "seconds": -1}', "duration"),
-        ('{"prompt": "a", "name": "a\\u0000b"}', "is no file name"),
+        ('{"prompt": "a", "seconds": 1e308}', "duration 1e+308 s: this model allows 249.8 s"),
+        ('{"prompt": "a", "name": {"x": 1}}', "is no file name"),
+        ('{"prompt": "a", "name": true}', "name True is no file name"),
+        (r'{"prompt": "a", "name": "a\u0000b"}', r"name 'a\x00b' is no file name"),
+        (r'{"prompt": "a", "name": "\ud800"}', r"name '\ud800' is no file name"),
+        (r'{"prompt": "a", "name": "a\\b"}', "is no file name"),
+        (r'"\ud800"', "holds half a character"),
+        ("[" * 100_000, "prompts.jsonl:1: no JSON"),
         ("", "holds no prompt"),
     ],
 )
@@ -244,3 +251,42 @@ def test_files_of_lines_are_read_as_was_said(
     assert code == 0 and "all 2 were done already" in out
     code, _, err = gen(capsys, *common, "--animation", "Walk")
     assert code == 1 and "metres.bvh: --animation is for glb, gltf, vrma" in err
+
+
+def test_a_line_may_hold_what_ends_lines_elsewhere(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "a\u2028b\x85c", "seconds": 0.2}\n', encoding="utf-8")
+    folder = tmp_path / "out"
+    code, _, err = gen(capsys, "--batch", path, "-o", folder, "--bundle", bundle)
+    assert code == 0, err
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\n", b'{"name": "0000", "request": 1, "files": [3]}']
+)
+def test_damaged_results_count_as_none(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "a", "seconds": 0.2}')
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "results.jsonl").write_bytes(content)
+    code, _, err = gen(capsys, "--batch", path, "-o", folder, "--bundle", bundle)
+    assert code == 0, err
+    assert (folder / "0000.npz").is_file()
+
+
+def test_results_that_cannot_be_written_are_one_line(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "a", "seconds": 0.2}')
+    folder = tmp_path / "out"
+    (folder / "results.jsonl").mkdir(parents=True)
+    for place in (folder, path):
+        code, _, err = gen(capsys, "--batch", path, "-o", place, "--bundle", bundle)
+        assert code == 1 and err.startswith("Error: ") and len(err.splitlines()) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,24 @@ def test_flags_win_over_the_guidance_of_a_folder() -> None:
         ({"text": "a", "duration": 1, "seed": "7"}, "seed is '7'"),
         ({"text": "a", "duration": 1, "num_samples": 0}, "num_samples is 0"),
         ({"text": "a", "duration": 1, "diffusion_steps": 1.5}, "diffusion_steps is 1.5"),
+        ({"text": "a", "duration": 10**400}, "duration must be seconds above 0"),
+        ({"texts": ["a", "b"], "durations": [10**400, 2]}, "durations must be seconds above 0"),
+        ({"text": "a", "duration": 1, "cfg": {"text_weight": 10**400}}, "cfg weight 1000"),
+        ({"text": "a", "duration": 1, "cfg": {"text_weight": float("nan")}}, "cfg weight nan"),
         ([], "expected an object"),
         ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
     ],
 )
 def test_wrong_folders_are_explained(tmp_path: Path, meta: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"meta.json: .*{message}"):
         read_input_folder(write(tmp_path, meta))
+
+
+def test_a_pipe_in_the_files_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "meta.json")
+    with pytest.raises(InputError, match=r"meta\.json: is a pipe"):
+        read_input_folder(tmp_path)
 
 
 def test_no_folder(tmp_path: Path) -> None:

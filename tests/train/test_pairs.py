@@ -116,6 +116,56 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
         read_pairs(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, "3", '{"vl_emb_path": 3, "text_emb_path": 4}', "{}"]
+)
+def test_a_listing_that_lists_nothing_is_one_line(tmp_path: Path, line: str) -> None:
+    (_listed(tmp_path) / "val" / "pairs.jsonl").write_text(line)
+    with pytest.raises(InputError, match=r"pairs\.jsonl: line 1"):
+        read_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "../" * 50, "nothing.npy"])
+def test_files_that_cannot_be_are_refused(tmp_path: Path, name: str) -> None:
+    entry = {"vl_emb_path": name, "text_emb_path": name}
+    (_listed(tmp_path) / "val" / "pairs.jsonl").write_text(json.dumps(entry))
+    with pytest.raises(InputError, match="is not in the data set"):
+        read_pairs(tmp_path)
+
+
+def test_a_listing_that_names_one_file_over_and_over_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    np.save(tmp_path / "a.npy", _rows(1, 1 << 18))
+    entry = {"vl_emb_path": "a.npy", "text_emb_path": "a.npy"}
+    lines = [json.dumps({**entry, "image_path": str(i)}) for i in range(1000)]
+    (tmp_path / "train" / "pairs.jsonl").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"line \d+: it names the same files over and over"):
+        read_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros(()), "y": np.zeros(())}, "expected one row a pair"),
+        ({"x": np.zeros((4, 0)), "y": np.zeros((4, 0))}, "expected one row a pair"),
+        ({"x": _rows(4, 2), "y": _rows(4, 2), "ids": np.zeros(())}, "ids are float64"),
+        ({"x": _rows(4, 2), "y": _rows(4, 2), "ids": np.array(["\ud800", *"abc"])}, "half a char"),
+        (
+            {"x": _rows(4, 2), "y": _rows(4, 2), "ids": np.full(4, 1 << 30, "<u4").view("<U1")},
+            "ids hold what is no text",
+        ),
+        ({"x": np.full((4, 2), 1e300), "y": _rows(4, 2)}, "the input of 0 is not finite"),
+    ],
+)
+def test_arrays_that_are_no_pairs_are_one_line(
+    tmp_path: Path, arrays: dict[str, Any], message: str
+) -> None:
+    np.savez(tmp_path / "p.npz", **arrays)
+    with pytest.raises(InputError, match=message) as refusal:
+        read_pairs(tmp_path / "p.npz")
+    assert str(refusal.value).isprintable()
+
+
 def test_files_outside_the_data_set_are_refused(tmp_path: Path) -> None:
     listing = _listed(tmp_path / "set") / "val" / "pairs.jsonl"
     torch.save(torch.randn(64, 8), tmp_path / "00000.pt")

@@ -167,8 +167,12 @@ class _Archive:
         return _Storage(self, key, dtype, member.file_size // dtype.itemsize)
 
     def _read(self, member: zipfile.ZipInfo) -> bytes:
-        packed = min(member.compress_size, self.path.stat().st_size)
-        if member.file_size > max(1 << 20, _MOST_PACKED * packed):
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Others take memory for what their headers announce.
+            raise CheckpointError(f"{self.path}: packed in a way that torch has not; save it again")
+        if member.compress_size > self.path.stat().st_size:
+            raise CheckpointError(f"{self.path}: cut off; download it again")
+        if member.file_size > max(1 << 20, _MOST_PACKED * member.compress_size):
             raise CheckpointError(
                 f"{self.path}: {member.filename[-80:]!a} would unpack to {member.file_size} bytes; "
                 "refused"
@@ -186,6 +190,17 @@ class _Archive:
             zlib.error,
         ) as error:
             raise CheckpointError(f"{self.path}: damaged ({error}); download it again") from error
+
+
+class _Inside:
+    """A file of which no more is asked than there is: a buffer is made for what is asked."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self._size = file, size
+        self.readline = file.readline
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(min(count, self._size - self._file.tell()))
 
 
 class _OldFile:
@@ -219,7 +234,8 @@ class _OldFile:
         return content
 
     def _next(self, file: IO[bytes]) -> Any:
-        return load_inert(_TorchUnpickler(self, file, self._size), self.path, CheckpointError)
+        inside: Any = _Inside(file, self._size)
+        return load_inert(_TorchUnpickler(self, inside, self._size), self.path, CheckpointError)
 
     def _find(self, file: IO[bytes], key: str) -> None:
         """Note where a storage begins, and go to its end."""

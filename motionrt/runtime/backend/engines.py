@@ -105,7 +105,15 @@ def load_engines(bundle: Bundle, backend: Backend, version: str) -> EngineSet:
     bundle.check_hashes([name])
     try:
         engines = EngineSet.from_dict(json.loads(bundle.path(name).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise BundleError(f"{path}: damaged ({error}); build the engines again") from error
     assert backend.device is not None
     problem = ""

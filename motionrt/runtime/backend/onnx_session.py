@@ -127,7 +127,8 @@ def onnxruntime_session(
             options.add_session_config_entry(key, value)
     providers = [(name, dict(settings)) for name, settings in backend.providers]
     providers[0][1].update(provider_options or {})
-    return ort.InferenceSession(path, options, providers=providers)
+    # Without fallback: what cannot be loaded is raised, not printed and tried again.
+    return ort.InferenceSession(path, options, providers=providers, enable_fallback=0)
 
 
 def _first_line(error: Exception) -> str:

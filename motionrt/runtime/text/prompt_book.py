@@ -137,7 +137,8 @@ class PromptBook:
         try:
             prompts = json.loads(metadata.get("prompts", ""))
             encoder = json.loads(metadata.get("encoder", "{}"))
-        except (ValueError, RecursionError):
+            json.dumps([prompts, encoder], ensure_ascii=False).encode()
+        except (ValueError, RecursionError):  # with half a character, too
             raise InputError(f"{place}: its list of prompts is damaged") from None
         listed = isinstance(prompts, list) and all(isinstance(p, str) for p in prompts)
         if not listed or not isinstance(encoder, dict):

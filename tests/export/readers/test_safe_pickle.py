@@ -262,3 +262,11 @@ def test_members_that_unpack_to_much_more_are_refused(tmp_path: Path) -> None:
         archive.writestr("model/data.pkl", b"\x80\x02" + b"]0" * (8 << 20) + b"N.")
     with pytest.raises(CheckpointError, match="would unpack to"):
         read_checkpoint(path)
+
+
+def test_a_member_packed_as_torch_packs_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("model/data.pkl", pickle.dumps({}, 2))
+    with pytest.raises(CheckpointError, match="packed in a way that torch has not"):
+        read_checkpoint(path)

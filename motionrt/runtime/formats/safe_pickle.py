@@ -201,13 +201,13 @@ def as_array(value: Any, largest: int = 1 << 22, depth: int = _DEEPEST_LISTS) ->
             return value.array()
         items = value.items
     elif isinstance(value, (bool, int, float)):
-        return np.asarray(float(value))
+        return np.asarray(_double(value))
     elif not isinstance(value, (list, tuple)):
         raise InputError(f"{_told(value)} where numbers were expected")
     if len(items) > largest or depth < 1:
         raise InputError("more or deeper lists of numbers than it has room for")
     if all(isinstance(item, (bool, int, float)) for item in items):
-        return np.asarray([float(item) for item in items])
+        return np.asarray([_double(item) for item in items])
     parts = [as_array(item, largest // len(items), depth - 1) for item in items]
     if len({part.shape for part in parts}) != 1:
         raise InputError("a list of arrays that differ in shape")
@@ -215,6 +215,14 @@ def as_array(value: Any, largest: int = 1 << 22, depth: int = _DEEPEST_LISTS) ->
         raise InputError("more numbers than it has room for")
     stacked = np.stack(parts)
     return stacked[0] if isinstance(value, PickledArray) and value.shape == () else stacked
+
+
+def _double(value: float) -> float:
+    """Make a number one of double precision; InputError for a whole number beyond it."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InputError("a number beyond double precision") from error
 
 
 def content_of(value: Any) -> Any:

@@ -146,6 +146,12 @@ def test_a_file_takes_no_room_for_what_it_announces(program: bytes, tmp_path: Pa
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("value", [10**400, [1.0, -(10**400)]])
+def test_whole_numbers_beyond_double_precision_are_refused(value: Any) -> None:
+    with pytest.raises(InputError, match="beyond double precision"):
+        as_array(value)
+
+
 def test_text_that_python_cannot_hold_is_refused(tmp_path: Path) -> None:
     data = pickle.dumps(np.full(2, 0x41414141, "<u4").view("<U1"))
     (tmp_path / "a.pkl").write_bytes(data)

@@ -66,6 +66,7 @@ class Runner:
         for stream in (1, 2):
             os.dup2(self._output, stream)
         signal.signal(signal.SIGPROF, self._too_long)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         warnings.simplefilter("always")
         warnings.showwarning = self._warn  # type: ignore[assignment]
 

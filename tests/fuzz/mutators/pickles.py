@@ -51,6 +51,7 @@ _PARTS = (
     pickle.LONG4 + struct.pack("<i", -1),
     pickle.LONG4 + struct.pack("<i", 1 << 30),
     pickle.LONG1 + b"\xff",
+    pickle.LONG1 + b"\xff" + b"\x7f" * 255,
     pickle.LONG + b"9" * 5000 + b"L\n",
     pickle.INT + b"00\n",
     pickle.FLOAT + b"nan\n",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from motionrt.runtime.bundle.manifest import AxisInfo
+from motionrt.runtime.bundle.manifest import AxisInfo, ElementType
 
 DTYPES = {
     "float32": torch.float32,
@@ -25,7 +25,7 @@ class TensorSpec:
     name: str
     axes: tuple[str | int, ...]
     """A name makes the axis dynamic; two axes of one name always have one size."""
-    dtype: str = "float32"
+    dtype: ElementType = "float32"
 
 
 @dataclass(frozen=True)

@@ -237,6 +237,9 @@ class Skeleton:
     def from_dict(cls, values: Mapping[str, Any]) -> Skeleton:
         """Read what `to_dict` wrote; InputError if it is not a skeleton."""
         try:
+            groups = {name: _joints(values.get(name, ())) for name in _JOINT_TUPLES}
+            rules = {name: check(values[name]) for name, check in _RULES.items() if name in values}
+            optional: dict[str, Any] = {**groups, **rules}
             with np.errstate(over="ignore", invalid="ignore"):
                 made = cls(
                     name=_text(values["name"]),
@@ -247,12 +250,7 @@ class Skeleton:
                         _text(name): _joints(joints)
                         for name, joints in values.get("end_effector_groups", {}).items()
                     },
-                    **{name: _joints(values.get(name, ())) for name in _JOINT_TUPLES},
-                    **{
-                        name: check(values[name])
-                        for name, check in _RULES.items()
-                        if name in values
-                    },
+                    **optional,
                 )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"not a skeleton: {type(error).__name__} {error}") from error

@@ -33,6 +33,7 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
 """A whole number from 1."""
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 """Of an axis, or a file in bytes."""
+ElementType = Literal["float32", "float16", "int64", "bool"]
 Tolerance = Annotated[float, msgspec.Meta(ge=0)]
 MOST_JOINTS = 1000
 """Of a bundle's skeleton: several times a body with fingers and face."""
@@ -47,7 +48,7 @@ class TensorInfo(_Part, frozen=True):
 
     name: str
     axes: tuple[str | Size, ...]
-    dtype: Literal["float32", "float16", "int64", "bool"]
+    dtype: ElementType
 
 
 class AxisInfo(_Part, frozen=True):

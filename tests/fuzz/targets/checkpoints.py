@@ -122,7 +122,7 @@ def mutate_old(rng: Random, data: bytes) -> bytes:
 
 def _pickles(data: bytes) -> tuple[list[bytes], bytes]:
     """Split the pickles off that a file begins with."""
-    parts = []
+    parts: list[bytes] = []
     file = io.BytesIO(data)
     start = 0
     try:

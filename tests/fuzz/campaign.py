@@ -65,7 +65,10 @@ def fuzz(
     workers: int,
     findings: Path,
 ) -> Figures:
-    """Give a target so many inputs, or inputs for so long; findings are saved as files."""
+    """Give a target so many inputs, or inputs for so long; findings are saved as files.
+
+    The first are its seeds; 0 inputs are these alone.
+    """
     for name in target.imports:
         importlib.import_module(name)
     figures = Figures()
@@ -180,7 +183,7 @@ class _Worker:
 
     def _work(self, ends: float | None) -> None:
         rng = Random(f"{self.target.name}/{self.seed}/{self.life}")
-        seeds = list(self.target.make_seeds())
+        seeds = list(self.target.make_seeds()) or self.target.stored()
         runner = Runner(self.target, self.scratch / "work")
         (self.scratch / "place").write_text(str(runner.place))
         pool = Pool(seeds, rng)
@@ -188,9 +191,8 @@ class _Worker:
         number, accepted, refused, found = self._counted()
         with (self.scratch / "places").open("a") as places:
             replay = [*self.target.stored(), *seeds] if self.life == 1 else []
-            while (self.quota is None or number < self.quota) and (
-                ends is None or time.monotonic() < ends
-            ):
+            quota = len(replay) if self.quota == 0 else self.quota
+            while (quota is None or number < quota) and (ends is None or time.monotonic() < ends):
                 if replay:
                     data = replay.pop()
                 else:

@@ -43,6 +43,7 @@ def main() -> int:
     amount.add_argument("--inputs", type=int, help="how many, over all targets")
     amount.add_argument("--each", type=int, help="how many for each target")
     amount.add_argument("--seconds", type=float, help="how long, over all targets")
+    amount.add_argument("--seeds", action="store_true", help="what once broke something, alone")
     parser.add_argument("--target", action="append", help="only this one; may be repeated")
     parser.add_argument("--seed", help="default: the commit, so that a change tests new inputs")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -56,6 +57,8 @@ def main() -> int:
     seed = given.seed or commit()
     print(f"seed {seed}; findings go to {given.findings}\n\n{HEAD}", flush=True)
     inputs = given.each or (given.inputs and -(-given.inputs // len(chosen)))
+    if given.seeds:
+        inputs, given.workers = 0, 1
     total = Figures()
     for name in chosen:
         figures = fuzz(

@@ -114,7 +114,7 @@ class Runner:
             return Outcome("output", "", text)
         if failure is None:
             return Outcome("accepted")
-        where = _ours(_first(failure))
+        where = place_of(failure)
         if isinstance(failure, _TooLong):
             return Outcome("time", where, _told(failure))
         if _has_memory_error(failure):
@@ -181,6 +181,11 @@ def save_finding(folder: Path, target: Target, outcome: Outcome, data: bytes) ->
     (folder / f"{name}.txt").write_text(
         f"{identity}\n{outcome.text}\n", encoding="utf-8", errors="backslashreplace"
     )
+
+
+def place_of(error: BaseException) -> str:
+    """Return the line of ours that an error comes from, whoever put the file's name before it."""
+    return _ours(_first(error))
 
 
 def _first(error: BaseException) -> BaseException:

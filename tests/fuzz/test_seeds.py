@@ -14,7 +14,7 @@ TARGETS = all_targets().values()
 
 
 def replay(names: list[str], folder: Path) -> None:
-    command = [sys.executable, RUN, "--seeds", "--findings", folder]
+    command = [sys.executable, str(RUN), "--seeds", "--findings", str(folder)]
     command += [word for name in names for word in ("--target", name)]
     done = subprocess.run(command, capture_output=True, text=True)
     told = "\n".join(path.read_text() for path in folder.glob("*.txt"))

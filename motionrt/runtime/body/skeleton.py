@@ -316,7 +316,7 @@ def _joints(value: Any) -> tuple[int, ...]:
 
 def _numbers(value: Any) -> NDArray[Any]:
     array = np.asarray(value)
-    if array.size and array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "iuf":
         raise TypeError("rest positions that are no numbers")
     return array
 

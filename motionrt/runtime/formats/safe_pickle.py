@@ -184,7 +184,7 @@ def checked_text(array: NDArray[Any]) -> NDArray[Any]:
     NumPy takes any four bytes for a character, and makes strings of them that Python cannot hold.
     """
     if array.dtype.kind == "U" and array.size:
-        points = array.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))  # type: ignore[arg-type]
+        points = array.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
         if points.max() > _LAST_CHARACTER or ((points >= 0xD800) & (points < 0xE000)).any():
             raise InputError("a text with characters that there are not")
     return array

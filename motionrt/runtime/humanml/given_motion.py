@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from motionrt.runtime.body.motion import LARGEST_NUMBER, Motion
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import LARGEST_NUMBER
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml.features import (
     NUM_FEATURES,

@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.body.motion import LARGEST_NUMBER
+from motionrt.runtime.body.skeleton import LARGEST_NUMBER
 from motionrt.runtime.errors import InputError, one_line
 from motionrt.runtime.files import refuse_lfs_pointer
 from motionrt.runtime.formats.budget import most_unpacked
@@ -231,7 +231,7 @@ def real_numbers(arrays: Mapping[str, NDArray[Any]], key: str) -> NDArray[np.flo
     array = np.asarray(arrays[key])
     if array.dtype.kind not in "fiu":
         raise InputError(f"{key} is {array.dtype} {array.shape}, it must be real numbers")
-    with np.errstate(over="ignore"):  # beyond double precision is infinite, and refused
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
         numbers = array.astype(np.float64)
     if numbers.size and not np.abs(numbers).max() <= LARGEST_NUMBER:  # also if one is none
         finite = np.isfinite(numbers).all()

@@ -307,11 +307,13 @@ def _skeleton(names: list[str], parents: list[int], offsets: NDArray[np.float64]
     for index in range(1, len(names)):
         rest[index] += rest[parents[index]]
     unique = unique_names(names)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused
+        positions = rest.astype(np.float32)
     return Skeleton(
         name="bvh",
         joint_names=unique,
         parents=np.array(parents),
-        rest_positions=rest,
+        rest_positions=positions,
         **joint_groups(unique),
     )
 

@@ -170,7 +170,7 @@ class _Scene:
             name="gltf",
             joint_names=names,
             parents=np.array(body.parents),
-            rest_positions=bones,
+            rest_positions=bones.astype(np.float32),
             **joint_groups(names),
         )
         in_file = Motion.from_local(body.rotations, body.root, skeleton, rate)

@@ -107,12 +107,17 @@ def _skeleton(arrays: Mapping[str, NDArray[Any]]) -> Skeleton:
     names = tuple(one_line(name) for name in told)
     found = skeleton_with_names(names)
     if "parents" in arrays and "rest_positions" in arrays:
+        parents, rest = arrays["parents"], arrays["rest_positions"]
+        if parents.dtype.kind not in "iu" or parents.shape != (joints,):
+            raise InputError(f"parents is {parents.dtype} {parents.shape}, it must be ({joints},)")
+        if rest.dtype.kind not in "fiu" or rest.shape != (joints, 3):
+            raise InputError(f"rest_positions is {rest.dtype} {rest.shape}, not ({joints}, 3)")
         custom = Skeleton.from_dict(
             {
                 "name": "custom",
                 "joint_names": names,
-                "parents": arrays["parents"].tolist(),
-                "rest_positions": arrays["rest_positions"],
+                "parents": parents.tolist(),
+                "rest_positions": rest,
                 **joint_groups(names),
             }
         )

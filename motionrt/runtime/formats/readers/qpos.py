@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.g1 import motion_arrays_from_qpos
-from motionrt.runtime.body.motion import LARGEST_NUMBER, Motion
-from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import LARGEST_NUMBER, load_skeleton
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.orders import QUATERNION_ORDERS
 from motionrt.runtime.formats.quaternion_order import to_wxyz

@@ -12,6 +12,14 @@ HALVES = np.full(22, 0xD800, "<u4").view("<U1")
 """Text of halves of characters."""
 IDENTITY = np.tile(np.eye(3, dtype=np.float32), (4, 22, 1, 1))
 ROOT = np.zeros((4, 3), np.float32)
+OWN = {
+    "local_rot_mats": IDENTITY,
+    "root_positions": ROOT,
+    "joint_names": np.array([f"j{number}" for number in range(22)]),
+    "parents": np.arange(-1, 21),
+    "rest_positions": np.zeros((22, 3)),
+}
+"""A clip with a skeleton of its own."""
 
 
 def test_upstreams_file_has_no_frame_rate_and_no_names(tmp_path: Path) -> None:
@@ -49,6 +57,10 @@ def test_upstreams_file_has_no_frame_rate_and_no_names(tmp_path: Path) -> None:
             {"local_rot_mats": IDENTITY, "root_positions": ROOT, "joint_names": HALVES},
             "characters that there are not",
         ),
+        ({**OWN, "parents": np.full(22, 1.5)}, "parents is float64"),
+        ({**OWN, "parents": np.zeros((22, 2), int)}, "must be"),
+        ({**OWN, "rest_positions": np.zeros((0, 3), complex)}, "rest_positions is complex"),
+        ({**OWN, "rest_positions": np.zeros((21, 3))}, "rest_positions is"),
         ({"local_rot_mats": 2 * IDENTITY, "root_positions": ROOT}, "no rotation"),
         ({"local_rot_mats": IDENTITY, "root_positions": ROOT + 1e10}, "beyond 1e"),
         ({"global_rot_mats": IDENTITY}, "needs local_rot_mats"),

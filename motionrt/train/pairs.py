@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -289,10 +288,6 @@ def _names(arrays: Mapping[str, Array], key: str, path: Path) -> list[str] | Non
         raise InputError(
             f"{path}: {key} are {array.dtype} {list(array.shape)}, expected a text each"
         )
-    if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
-        codes = np.ascontiguousarray(array).view(array.dtype.byteorder + "u4")
-        if codes.max() > sys.maxunicode:
-            raise InputError(f"{path}: {key} hold what is no text")
     return [str(name) for name in array]
 
 

@@ -125,6 +125,13 @@ def test_a_listing_that_lists_nothing_is_one_line(tmp_path: Path, line: str) -> 
         read_pairs(tmp_path)
 
 
+def test_half_a_character_in_a_name_is_one_line(tmp_path: Path) -> None:
+    listing = _listed(tmp_path) / "val" / "pairs.jsonl"
+    listing.write_text(listing.read_text().replace("val-1.png", r"\ud800"))
+    with pytest.raises(InputError, match="a name holds half a character"):
+        read_pairs(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "../" * 50, "nothing.npy"])
 def test_files_that_cannot_be_are_refused(tmp_path: Path, name: str) -> None:
     entry = {"vl_emb_path": name, "text_emb_path": name}
@@ -149,10 +156,13 @@ def test_a_listing_that_names_one_file_over_and_over_is_refused(tmp_path: Path) 
         ({"x": np.zeros(()), "y": np.zeros(())}, "expected one row a pair"),
         ({"x": np.zeros((4, 0)), "y": np.zeros((4, 0))}, "expected one row a pair"),
         ({"x": _rows(4, 2), "y": _rows(4, 2), "ids": np.zeros(())}, "ids are float64"),
-        ({"x": _rows(4, 2), "y": _rows(4, 2), "ids": np.array(["\ud800", *"abc"])}, "half a char"),
+        (
+            {"x": _rows(4, 2), "y": _rows(4, 2), "ids": np.array(["\ud800", *"abc"])},
+            "characters that there are",
+        ),
         (
             {"x": _rows(4, 2), "y": _rows(4, 2), "ids": np.full(4, 1 << 30, "<u4").view("<U1")},
-            "ids hold what is no text",
+            "characters that there are not",
         ),
         ({"x": np.full((4, 2), 1e300), "y": _rows(4, 2)}, "the input of 0 is not finite"),
     ],

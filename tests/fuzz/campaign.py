@@ -21,8 +21,9 @@ from fuzz.worker import Outcome, Pool, Runner, die_with_parent, save_finding
 
 _COUNTS = struct.Struct("<qqqq")
 """Inputs, accepted, refused, findings."""
-_LONGEST_SILENCE_S = 120.0
-"""After so long without a next input a worker hangs where no signal reaches it."""
+_LONGEST_RUN_S, _LONGEST_WAIT_S = 60.0, 900.0
+"""After so much processor time, or so long, without a next input a worker hangs where no signal
+reaches it. It may wait for long on a machine that does other things."""
 
 
 @dataclass
@@ -105,7 +106,7 @@ class _Worker:
         self.pid = 0
         self.life = 0
         self.started = self.changed = time.monotonic()
-        self.seen = 0
+        self.seen, self.used = 0, 0.0
         self.spent = 0.0
         self.kinds: set[str] = set()
 
@@ -115,6 +116,7 @@ class _Worker:
         shutil.rmtree(self.scratch / "work", ignore_errors=True)
         (self.scratch / "work").mkdir(parents=True)
         self.started = self.changed = time.monotonic()
+        self.used = 0.0
         self.pid = os.fork()
         if self.pid:
             return
@@ -136,8 +138,11 @@ class _Worker:
             return
         now, done = time.monotonic(), self._counted()[0]
         if done != self.seen:
-            self.seen, self.changed = done, now
-        hangs = now - self.changed > _LONGEST_SILENCE_S
+            self.seen, self.changed, self.used = done, now, _processor_s(self.pid)
+        silent = now - self.changed
+        hangs = silent > _LONGEST_WAIT_S or (
+            silent > _LONGEST_RUN_S and _processor_s(self.pid) - self.used > _LONGEST_RUN_S
+        )
         if hangs:
             os.kill(self.pid, signal.SIGKILL)
         pid, status = os.waitpid(self.pid, 0 if hangs else os.WNOHANG)
@@ -209,3 +214,9 @@ class _Worker:
                 if pool.add(data, outcome):
                     print(outcome.kind, outcome.where, sep="\t", file=places, flush=True)
                 _COUNTS.pack_into(self.counts, 0, number, accepted, refused, found)
+
+
+def _processor_s(pid: int) -> float:
+    """Return the processor time that a process had so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

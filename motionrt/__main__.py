@@ -1,6 +1,16 @@
-"""``python -m motionrt``: the command line."""
+"""``python -m motionrt``, and the ``motionrt`` program: the command line."""
 
-from motionrt.cli.main import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is loaded ends it as quietly as later."""
+    try:
+        from motionrt.cli.main import main as command_line
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command_line()
+
 
 if __name__ == "__main__":
     main()

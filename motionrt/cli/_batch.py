@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from motionrt.cli._streams import tell
 from motionrt.runtime.errors import InputError, one_line
 from motionrt.runtime.families import Family
 from motionrt.runtime.files import check_writable, make_folder, sync_file, sync_folder
@@ -130,7 +131,7 @@ def run_batch(
             motions = pipeline.run(item.request.with_motions(family, reading.read_known))
             notes = [f"note: {note}" for note in motions[0].notes]
             for line in notes + pipeline.hints(item.request.prompts):
-                click.echo(f"{item.name}: {line}", err=True)
+                tell(f"{item.name}: {line}")
             files = outputs.of(item.request).write(motions, str(folder / item.name))
             result = {
                 "name": item.name,

@@ -11,6 +11,7 @@ import click
 
 from motionrt.cli._extras import needing
 from motionrt.cli._progress import StageProgress
+from motionrt.cli._streams import tell
 from motionrt.export.framings import FRAMINGS
 from motionrt.export.quantise.recipes import (
     BLOCK_SIZES,
@@ -202,7 +203,7 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
             )
     seconds = progress.finish()
     for warning in writer.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        tell(f"Warning: {warning}")
     if not quiet:
         size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
         click.echo(f"{output}: {size / 1e6:.1f} MB in {seconds:.0f} s")

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from motionrt.cli._places import (
     STANDARD_OUTPUT,
     check_standard_output,
@@ -17,6 +15,7 @@ from motionrt.cli._places import (
     name_of,
     standard_output,
 )
+from motionrt.cli._streams import tell
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import check_writable
 from motionrt.runtime.formats.table import FORMATS, caution
@@ -83,7 +82,7 @@ class Outputs:
                 saved.save(path, format=name, **options)
                 files.append(path)
                 if told := caution(saved, name, **options):
-                    click.echo(f"note: {path}: {told}", err=True)
+                    tell(f"note: {path}: {told}")
         return files
 
 

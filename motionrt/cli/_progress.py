@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 
+from motionrt.cli._streams import tell
 from motionrt.runtime.pipeline import Progress
 
 
@@ -68,4 +69,4 @@ class StageProgress:
     def _end(self) -> None:
         if self._stage and not self.quiet:
             seconds = time.monotonic() - self._stage_start
-            click.echo(f"  {self._stage:<40} {seconds:6.1f} s", err=True)
+            tell(f"  {self._stage:<40} {seconds:6.1f} s")

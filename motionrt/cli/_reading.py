@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motionrt.cli._streams import tell
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.orders import JOINT_ORDERS, QUATERNION_ORDERS
 from motionrt.runtime.formats.table import FORMATS, format_of, reader_options
@@ -129,7 +130,7 @@ class Reading:
                 raise InputError(self._refusal(path, name))
         motion = Motion.load(path, self.format, **options)
         for note in motion.notes:
-            click.echo(f"note: {path}: {note}", err=True)
+            tell(f"note: {path}: {note}")
         return motion
 
     @staticmethod

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motionrt.cli._streams import tell
+
 if TYPE_CHECKING:
     from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.request import Request
@@ -29,7 +31,7 @@ def report(
     """
     info, fps = motions[0].info, motions[0].fps
     if dropped := info.get("num_dropped_constraint_frames"):
-        click.echo(f"warning: {dropped} constrained frames lie beyond the clip's end", err=True)
+        tell(f"warning: {dropped} constrained frames lie beyond the clip's end")
     if as_json:
         summary = {
             "files": [str(path) for path in files],

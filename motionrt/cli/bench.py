@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from motionrt.cli._bundles import backend_options
+from motionrt.cli._streams import tell
 
 
 @click.command("bench")
@@ -68,8 +69,7 @@ def command(
         click.echo(f"{name:<14}{text}")
     busy = machine["load_average"]
     if busy is not None and busy > 0.5 * (machine["cores"] or 1):
-        click.echo(
+        tell(
             f"warning: the machine was busy (load {busy:.1f} on {machine['cores']} cores); "
-            "these figures are too slow",
-            err=True,
+            "these figures are too slow"
         )

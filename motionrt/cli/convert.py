@@ -16,6 +16,7 @@ from motionrt.cli._places import (
 )
 from motionrt.cli._reading import Reading, reading_options_beside
 from motionrt.cli._standard_input import MotionFile
+from motionrt.cli._streams import tell
 from motionrt.runtime.formats.table import FORMATS
 
 EXAMPLES = """\b
@@ -144,7 +145,7 @@ def command(
     with place_to_write(target, row.ending) as path:
         motion.save(path, format=target_format, **options)
     if told := caution(motion, target_format, **options):
-        click.echo(f"note: {target}: {told}", err=True)
+        tell(f"note: {target}: {told}")
     if not quiet:
         click.echo(
             f"{target}: {motion.num_frames} frames, {motion.fps:g} fps, {motion.skeleton.name}",

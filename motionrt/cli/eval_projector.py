@@ -9,6 +9,7 @@ import click
 
 from motionrt.cli._extras import needing
 from motionrt.cli._projector_data import data_options, read_data
+from motionrt.cli._streams import tell
 
 
 @click.command("eval-projector")
@@ -129,4 +130,4 @@ def command(
     for name, value in lines:
         click.echo(f"{name:<20} {value}")
     if warning:
-        click.echo(f"Warning: {warning}", err=True)
+        tell(f"Warning: {warning}")

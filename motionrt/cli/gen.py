@@ -20,6 +20,7 @@ from motionrt.cli._flags import (
     given_options,
 )
 from motionrt.cli._reading import Reading, reading_options_beside
+from motionrt.cli._streams import tell
 
 if TYPE_CHECKING:
     from motionrt.cli._output import Outputs
@@ -167,7 +168,7 @@ def command(
         motions = pipeline.run(request, progress)
     generated = time.perf_counter()
     for line in [f"note: {note}" for note in motions[0].notes] + pipeline.hints(request.prompts):
-        click.echo(line, err=True)
+        tell(line)
     files = outputs.write(motions, output)
     seconds = {
         "load": loaded - start,

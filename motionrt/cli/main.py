@@ -11,6 +11,18 @@ from typing import Any
 import click
 
 import motionrt
+from motionrt.cli._ending import (
+    BUG,
+    CLOSED_PIPE,
+    STOPPED,
+    Stopped,
+    bug_line,
+    leave,
+    listen,
+    no_reader_ends,
+    signal_seen,
+)
+from motionrt.cli._streams import discard_output, mend_streams, tell
 from motionrt.runtime.errors import MotionrtError
 
 
@@ -25,6 +37,11 @@ class LazyGroup(click.Group):
         """Take the package whose modules are the commands."""
         super().__init__(*args, **kwargs)
         self.package = package
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the arguments, and print the help if they ask for it."""
+        with no_reader_ends():
+            return super().make_context(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the package's modules, with dashes for underscores."""
@@ -55,7 +72,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; UsageError says what was probably meant by an option that is none."""
         try:
-            return super().invoke(ctx)
+            with no_reader_ends():
+                return super().invoke(ctx)
         except click.NoSuchOption as error:
             if error.ctx is None:
                 raise
@@ -86,30 +104,82 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; errors raised on purpose become one line and exit code 1."""
+    """Run the command line, the process's own arguments by default.
+
+    Whatever goes wrong becomes one line on standard error and an exit code: 2 for a wrong use, 1
+    for an error that was raised on purpose or comes from the system, 70 for a bug, 130 after
+    Ctrl-C, 128 and its number after another signal, 141 when nobody reads the output any more.
+    """
+    if arguments is not None:
+        code = _run(list(arguments))
+        if code:
+            sys.exit(code)
+        return
+    mend_streams()
+    listen()
+    code = _run(None)
+    if code:
+        leave(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run a command and return the exit code."""
     try:
-        given = list(arguments) if arguments is not None else None
-        code = cli.main(args=given, standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Stopped.", err=True)
-        sys.exit(130)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(2)
+        try:
+            code = cli.main(args=arguments, standalone_mode=False)
+        except Exception as error:
+            # Some libraries make an error of their own of an interrupt.
+            if (number := signal_seen()) is not None:
+                raise Stopped(number) from error
+            raise
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        tell("Stopped.")
+        return STOPPED + 2
+    except Stopped as stop:
+        if STOPPED + stop.number == CLOSED_PIPE:
+            discard_output()
+        else:
+            tell("Stopped.")
+        return STOPPED + stop.number
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _tell_misuse(error)
+        return error.exit_code
     except MotionrtError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)
+        tell(f"Error: {error}")
+        return 1
     except MemoryError:
-        click.echo("Error: out of memory; ask for fewer samples or a shorter motion", err=True)
-        sys.exit(1)
+        tell("Error: out of memory; ask for fewer samples or a shorter motion")
+        return 1
+    except OSError as error:
+        tell(f"Error: {_place(error)}: {error.strerror or error}")
+        return 1
+    except Exception as error:
+        tell(bug_line(error))
+        return BUG
     # click returns the code of ctx.exit() instead of raising it.
-    if isinstance(code, int) and code:
-        sys.exit(code)
+    return code if isinstance(code, int) else 0
+
+
+def _tell_misuse(error: click.ClickException) -> None:
+    """Print what click has to say, with nothing of it that a terminal would obey."""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        context = error.ctx
+        for line in context.get_usage().splitlines():
+            tell(line)
+        tell(f"Try '{context.command_path} {max(context.help_option_names, key=len)}' for help.")
+        tell("")
+    tell(f"Error: {error.format_message()}".replace("\n\t", " "))  # click lists choices so
+
+
+def _place(error: OSError) -> str:
+    """Say which file an error of the system is about."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is not None and last.tb_frame.f_code is click.echo.__code__:
+        discard_output()
+        return "standard output"
+    return "the system" if error.filename is None else str(error.filename)
 
 
 def _summary(folder: str, module: str) -> str:

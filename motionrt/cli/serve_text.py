@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from motionrt.cli._streams import tell
+
 
 @click.command("serve-text")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
@@ -79,13 +81,13 @@ def command(
             click.echo(f"encoded {prompt!r}")
 
     def report(line: str) -> None:
-        click.echo(f"Error: {printable(line)}", err=True)
+        tell(f"Error: {printable(line)}")
 
     with TextEncoderServer(
         encode, host, port, log, report=report, hosts=hosts, token=token or None
     ) as server:
         click.echo(f"serving {encoder.description.get('name', 'the text encoder')} on {server.url}")
         if not (token or server.loopback):
-            click.echo("Whoever reaches this address may use it; --token asks for one.", err=True)
+            tell("Whoever reaches this address may use it; --token asks for one.")
         server.serve_forever()
-    click.echo("Stopped.", err=True)
+    tell("Stopped.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from motionrt.cli._bundles import backend_options
+from motionrt.cli._streams import tell
 
 
 @click.command()
@@ -39,7 +40,7 @@ def command(bundle: Path | None, backend: str, threads: int, as_json: bool) -> N
         report = {"bundle": str(opened.folder), "backend": chosen.name, "passed": not failed}
         click.echo(json.dumps({**report, "checks": rows}))
     elif failed:
-        click.echo(f"{opened.folder}: does not verify on {chosen.name}", err=True)
+        tell(f"{opened.folder}: does not verify on {chosen.name}")
     else:
         click.echo(f"{opened.folder}: verified on {chosen.name}")
     if failed:

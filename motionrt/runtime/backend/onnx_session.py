@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +16,7 @@ from motionrt.runtime.backend.graph import (
     check_results,
     find_graph,
 )
+from motionrt.runtime.backend.waiting import interruptible
 from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
 from motionrt.runtime.errors import BackendError
 
@@ -28,6 +28,8 @@ CPU_CONFIG = {
     "session.force_spinning_stop": "1",
 }
 """onnxruntime's session settings on the CPU."""
+_SILENT = 4
+"""What goes wrong is raised: onnxruntime does not print it on standard error as well."""
 
 
 class OnnxSession:
@@ -47,7 +49,7 @@ class OnnxSession:
         with ThreadPoolExecutor(max_workers=1) as pool:
             hashes = pool.submit(bundle.check_hashes, (file, *self.info.data))
             try:
-                self._session = onnxruntime_session(str(path), backend)
+                self._session = interruptible(lambda: onnxruntime_session(str(path), backend))
             except Exception as error:  # onnxruntime raises many kinds of its own
                 hashes.result()  # a damaged file is the better explanation
                 reason = _first_line(error)
@@ -72,15 +74,12 @@ class OnnxSession:
         """Run the graph; returns the named outputs, or all.
 
         Inputs are converted to the graph's dtypes; InputError names one that is missing, unknown
-        or of another shape. A loop that is run from the main thread can be interrupted.
+        or of another shape. A run from the main thread can be interrupted, an endless one too.
         """
         feed = check_inputs(self.name, self.info, inputs)
         wanted = check_outputs(self.name, self.info, outputs)
         try:
-            if self.info.loop is not None and threading.current_thread() is threading.main_thread():
-                results = _run_interruptibly(self._session, wanted, feed)
-            else:
-                results = self._session.run(wanted, feed)
+            results = _run(self._session, wanted, feed)
         except Exception as error:
             reason = _first_line(error)
             raise BackendError(
@@ -94,22 +93,16 @@ class OnnxSession:
         return self._session
 
 
-def _run_interruptibly(session: Any, outputs: list[str], feed: Arrays) -> Any:
-    """Run a session so that Ctrl-C ends it: Python hears signals in the main thread only.
-
-    A loop may run for a minute. It runs in a thread of its own while the main one waits.
-    """
+def _run(session: Any, outputs: list[str], feed: Arrays) -> Any:
+    """Run a session so that Ctrl-C ends it: a loop may run for a minute, or for ever."""
     import onnxruntime as ort
 
     options = ort.RunOptions()
-    options.log_severity_level = 4  # what goes wrong is raised, and being stopped is no error
-    with ThreadPoolExecutor(max_workers=1) as runner:
-        future = runner.submit(session.run, outputs, feed, options)
-        try:
-            return future.result()
-        except BaseException:
-            options.terminate = True  # the graph ends at its next node
-            raise
+    options.log_severity_level = _SILENT
+    return interruptible(
+        lambda: session.run(outputs, feed, options),
+        lambda: setattr(options, "terminate", True),  # the graph ends at its next node
+    )
 
 
 def onnxruntime_session(
@@ -119,7 +112,7 @@ def onnxruntime_session(
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = _SILENT
     if backend.threads:
         options.intra_op_num_threads = backend.threads
     if backend.providers[0][0] == PROVIDERS["cpu"]:

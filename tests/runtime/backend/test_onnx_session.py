@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from motionrt.runtime.backend.backends import Backend, choose_backend
-from motionrt.runtime.backend.onnx_session import OnnxSession
+from motionrt.runtime.backend.onnx_session import OnnxSession, onnxruntime_session
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, BundleError, InputError
 from motionrt.runtime.sampling.schedule import cosine_schedule
@@ -78,6 +79,50 @@ def test_a_long_loop_is_interrupted_and_the_session_goes_on(bundle: Path) -> Non
     after = session.run(short)
     for name, array in before.items():
         np.testing.assert_array_equal(after[name], array)
+
+
+# y = -(-(-… x)), for a float32 vector of one, and never done.
+ENDLESS = base64.b64decode(
+    "CAg6vQEKigEKAAoCZ28KAXgSAXkiBExvb3AqdgoEYm9keTJrChAKAWMSAWQiCElkZW50aXR5CgsKAXYSAXciA05lZxIBYloL"
+    "CgFpEgYKBAgHEgBaCwoBYxIGCgQICRIAWg8KAXYSCgoICAESBAoCCAFiCwoBZBIGCgQICRIAYg8KAXcSCgoICAESBAoCCAGg"
+    "AQUSAWcqCRAJKgEBQgJnb1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEBE="
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself SIGINT there")
+def test_a_graph_that_does_not_end_is_interrupted_in_silence(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "endless.onnx"
+    path.write_bytes(ENDLESS)
+    session = OnnxSession(Bundle(bundle), "decoder", CPU)  # declares no loop
+    feed = decoder_inputs(session)
+    endless = onnxruntime_session(str(path), CPU)
+
+    class Endless:
+        def run(self, outputs: object, feed: object, options: object) -> object:
+            return endless.run(["y"], {"x": np.ones(1, np.float32)}, options)
+
+    monkeypatch.setattr(session, "_session", Endless())
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        session.run(feed)
+    timer.join()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_goes_wrong_in_a_graph_is_raised_and_not_printed(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session = OnnxSession(Bundle(bundle), "text_encoder", CPU)
+    ids = np.full((1, 2), 10**9)  # no token of any vocabulary
+    with pytest.raises(BackendError, match=r"^graph text_encoder failed on cpu: .*$"):
+        session.run({"input_ids": ids, "attention_mask": ids // ids, "pool_mask": ids // ids})
+    (tmp_path / "no.onnx").write_bytes(b"no graph")
+    with pytest.raises(Exception, match="INVALID_PROTOBUF"):
+        onnxruntime_session(str(tmp_path / "no.onnx"), CPU)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_loop_may_run_in_another_thread(bundle: Path) -> None:

@@ -111,7 +111,8 @@ def run_batch(
     """
     family = pipeline.family
     reading.check([file for item in items for file in item.request.motion_files(family)])
-    lengths = [sum(pipeline.frames_of(item.request)) for item in items]
+    lengths = [_num_frames(pipeline, item) for item in items]
+    outputs.check_rate(lengths, pipeline.fps)
     keys = {item.name: _key(pipeline, item, outputs, reading) for item in items}
     check_writable(folder / RESULTS)
     for item in items:
@@ -157,6 +158,13 @@ def run_batch(
     elif kept and not quiet:
         which = "all" if not made else f"{kept} of"
         click.echo(f"{folder}: {which} {len(items)} were done already")
+
+
+def _num_frames(pipeline: Pipeline, item: BatchItem) -> int:
+    try:
+        return sum(pipeline.frames_of(item.request))
+    except InputError as error:
+        raise InputError(f"{item.name}: {error}") from None
 
 
 def _key(pipeline: Pipeline, item: BatchItem, outputs: Outputs, reading: Reading) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -143,6 +144,14 @@ class FamilyCommand(click.Command):
 def flag(name: str, *target: str, **settings: Any) -> Callable[[Function], Function]:
     """Make an option that is also accepted with underscores, as upstream spells it."""
     return click.option(*_spellings(name), *target, **settings)
+
+
+def prompt_text(value: str) -> str:
+    """Read a prompt; where the locale knows ASCII alone, Python hands over its UTF-8 undecoded."""
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeError:  # what is no text is refused with the request
+        return value
 
 
 def given_options(ctx: click.Context, values: Mapping[str, Any], family: Family) -> dict[str, Any]:

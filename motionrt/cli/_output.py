@@ -64,6 +64,13 @@ class Outputs:
             for path in files.values():
                 check_writable(path)
 
+    def check_rate(self, lengths: Iterable[int], model_fps: float) -> None:
+        """Raise InputError if motions of so many frames cannot be written at the rate asked for."""
+        from motionrt.runtime.body.resample import resampled_frames
+
+        if self.fps is not None:
+            resampled_frames(max(lengths), model_fps, self.fps)
+
     def write(self, motions: Sequence[Motion], stem: str) -> list[Path]:
         """Write every sample below a stem; return the files, none for standard output."""
         from motionrt.runtime.body.resample import resample

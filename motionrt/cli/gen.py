@@ -18,6 +18,7 @@ from motionrt.cli._flags import (
     flag,
     format_flags,
     given_options,
+    prompt_text,
 )
 from motionrt.cli._reading import Reading, reading_options_beside
 from motionrt.cli._streams import tell
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command("gen", cls=FamilyCommand)
-@click.argument("prompt", required=False)
+@click.argument("prompt", required=False, type=prompt_text)
 @bundle_options
 @flag(
     "duration",
@@ -159,6 +160,7 @@ def command(
     else:
         request = request_of_prompt(prompt or "", duration, family, options, common)
     outputs = outputs.of(request)
+    outputs.check_rate([sum(pipeline.frames_of(request))], pipeline.fps)
     if ctx.get_parameter_source("output") is not ParameterSource.DEFAULT:
         output = outputs.stem(output, " ".join(request.prompts))
     outputs.check(output)

@@ -210,6 +210,8 @@ def export_kimodo(
             "solver": "ddim",
             "guidance_type": checkpoint.guidance_type,
             "num_text_tokens": config.num_text_tokens,
+            "hidden_width": config.latent_dim,
+            "num_heads": config.num_heads,
             "text_width": config.text_width,
         },
         limits=Limits(max_frames=_max_frames(checkpoint), advised_seconds=10.0),

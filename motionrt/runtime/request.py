@@ -11,6 +11,8 @@ import hashlib
 import json
 import math
 import operator
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -33,6 +35,8 @@ from motionrt.runtime.sampling.noise import MAX_SEED
 from motionrt.runtime.text.prompt import split_prompt
 
 DEFAULT_SECONDS = 5.0
+MAX_PROMPT_LETTERS = 10_000
+"""Of each part of a prompt; text encoders see a few hundred words at most."""
 
 _JSON_TYPES: dict[Kind, Any] = {
     Kind.INTEGER: int,
@@ -90,13 +94,8 @@ class Request:
     def __post_init__(self) -> None:
         if not self.prompts:
             raise InputError("no prompt given")
-        if not all(isinstance(text, str) for text in self.prompts):
-            raise InputError("a prompt must be a text")
         for text in self.prompts:
-            try:
-                text.encode()
-            except UnicodeEncodeError as error:
-                raise InputError(f"prompt {text!r} holds half a character") from error
+            _check_prompt(text)
         lengths = self.seconds if self.num_frames is None else self.num_frames
         if len(lengths) != len(self.prompts):
             raise InputError(f"{len(lengths)} durations for {len(self.prompts)} prompts")
@@ -127,6 +126,10 @@ class Request:
         length that is no number, prompts in sequence where the family takes none.
         """
         prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
+        checked = check_options(family.name, family.options, options or {}, KEYWORDS)
+        for name, value in checked.items():
+            if family.options[name].kind in FILE_KINDS:
+                _check_place(name, value)
         frames = None
         if num_frames is not None:
             counts = _of_each(num_frames, len(prompts))
@@ -144,7 +147,7 @@ class Request:
             _whole(num_samples, "num_samples"),
             sample_seeds,
             multi_prompt and family.takes_sequences,
-            _resolved(family, check_options(family.name, family.options, options or {}, KEYWORDS)),
+            _resolved(family, checked),
         )
 
     @classmethod
@@ -250,7 +253,7 @@ class Request:
 
 def num_frames(seconds: float, fps: float) -> int:
     """Return the frames of a duration, cut to a whole number as upstream does."""
-    return int(seconds * fps)
+    return int(min(seconds * fps, sys.maxsize))
 
 
 def split_request(
@@ -269,6 +272,35 @@ def split_request(
     if len(found) != 1:
         raise InputError(f"duration {seconds!r}: {family.name} takes one number of seconds")
     return [prompt], found
+
+
+def _check_prompt(text: object) -> None:
+    if not isinstance(text, str):
+        raise InputError("a prompt must be a text")
+    if len(text) > MAX_PROMPT_LETTERS:
+        raise InputError(
+            f"prompt of {len(text)} letters: at most {MAX_PROMPT_LETTERS}; "
+            "describe one short motion"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        found = text[error.start].encode("unicode_escape").decode("ascii")
+        raise InputError(
+            f"prompt holds {found}, which is no letter: give it in UTF-8, or whole UTF-16 pairs"
+        ) from None
+
+
+def _check_place(name: str, value: Any) -> None:
+    """Raise InputError for a path that no system can hold."""
+    for place in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(place, (str, os.PathLike)):
+            continue
+        try:
+            if b"\0" in os.fsencode(place):
+                raise InputError(f"{name}: {os.fspath(place)!r} is no path, it holds a zero byte")
+        except UnicodeEncodeError as error:
+            raise InputError(f"{name}: {os.fspath(place)!r} is no path ({error.reason})") from None
 
 
 def request_fields(family: Family) -> dict[str, str]:

@@ -24,6 +24,8 @@ ENGINE_MODULES = {"tensorrt-rtx": "tensorrt_rtx_bindings", "tensorrt": "tensorrt
 """Backends that run engines built beforehand -> the Python module that builds and runs them."""
 BACKENDS = (*ENGINE_MODULES, *PROVIDERS)
 _PROVIDER_PACKAGES = {"directml": "onnxruntime-directml"}
+_MOST_A_CORE = 4
+"""Threads; more gain nothing, a thousand take minutes and a million end the process."""
 THREADS_VARIABLE = "MOTIONRT_THREADS"
 
 # y = x, for a float32 vector of one: what a provider is tried on.
@@ -74,6 +76,9 @@ def choose_backend(name: str = "auto", threads: int = 0) -> Backend:
     threads = threads or _threads_from_environment()
     if threads < 0:
         raise InputError(f"{threads} threads: must be 0 (onnxruntime chooses) or more")
+    most = max(64, _MOST_A_CORE * (os.cpu_count() or 1))
+    if threads > most:
+        raise InputError(f"{threads} threads: at most {most} on this machine")
     if name == "auto":
         name = next(key for key in PROVIDERS if status(key).works)
     elif name not in BACKENDS:

@@ -41,14 +41,10 @@ def resample(motion: Motion, fps: float) -> Motion:
     not divide the old one cannot hold the fastest motion, which is filtered out first: frames are
     then met nearly, the first one exactly. Foot contacts are those of the nearest frame.
     """
-    if not (math.isfinite(fps) and fps > 0):
-        raise InputError(f"fps is {fps}, it must be above zero")
+    count = resampled_frames(motion.num_frames, motion.fps, fps)
     if fps == motion.fps:
         return motion
     last = motion.num_frames - 1
-    count = math.floor(last * fps / motion.fps + 1e-6) + 1
-    if count > MAX_FRAMES:
-        raise InputError(f"{fps:g} fps would make {count} frames, more than {MAX_FRAMES}")
     moments = np.minimum(np.arange(count) * motion.fps / fps, last)
     nearest = np.floor(moments + 0.5).astype(np.int64)
     met = np.abs(moments - nearest) < 1e-6
@@ -86,6 +82,21 @@ def resample(motion: Motion, fps: float) -> Motion:
         global_root_heading=heading,
         info=dict(motion.info),
     )
+
+
+def resampled_frames(num_frames: int, old_fps: float, fps: float) -> int:
+    """Return the frames that a motion has at another rate; InputError for a rate that cannot be."""
+    if not (math.isfinite(fps) and fps > 0):
+        raise InputError(f"fps is {fps}, it must be a number above zero")
+    last = num_frames - 1
+    made = last * fps / old_fps + 1e-6
+    if made + 1 > MAX_FRAMES and fps != old_fps:
+        most = (MAX_FRAMES - 1) * old_fps / last
+        raise InputError(
+            f"{fps:g} fps would make {made:.0f} frames of {num_frames / old_fps:.1f} s, more than "
+            f"{MAX_FRAMES}: at most {most:.0f} fps"
+        )
+    return math.floor(made) + 1
 
 
 def _spline(values: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -61,6 +61,9 @@ class KimodoSampler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text_width: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
     guidance_weights: tuple[float, ...] | None = None
     """None: the usual ones."""
+    hidden_width: Count | None = None
+    """Of the denoiser, with its attention heads: what memory is estimated by. None: not stated."""
+    num_heads: Count | None = None
 
 
 class KimodoText(msgspec.Struct, frozen=True):

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Unpack, cast
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.kimodo.generation import Generation
+from motionrt.runtime.kimodo.guidance import NUM_WEIGHTS
 from motionrt.runtime.kimodo.model import KimodoModel
 from motionrt.runtime.kimodo.options import KimodoOptions
+from motionrt.runtime.kimodo.segments import NUM_TRANSITION_FRAMES
+from motionrt.runtime.memory import FLOAT, transformer_bytes
+from motionrt.runtime.options import either
 from motionrt.runtime.pipeline import GenerateKeywords, GenerateManyKeywords, Progress
 from motionrt.runtime.request import DEFAULT_SECONDS, Request
+
+_WIDTH, _HEADS = 1024, 8
+"""Of the released denoisers, for bundles that do not state theirs."""
+_FEATURE_COPIES = 3
+"""Of a motion's features that are alive while it is sampled, as measured."""
 
 
 class _Generate(KimodoOptions, GenerateKeywords, total=False):
@@ -48,6 +57,25 @@ class KimodoPipeline(KimodoModel):
     ) -> list[Motion]:
         """Generate motions as `Pipeline.generate_many` says; options are `KimodoOptions`."""
         return super().generate_many(prompts, seconds, **options)
+
+    def _working_memory(self, request: Request, frames: Sequence[int]) -> int:
+        width, heads = self.defaults.hidden_width, self.defaults.num_heads
+        options = cast(KimodoOptions, request.options)
+        mode = self.settle_guidance(options.get("guidance_type"), options.get("guidance_weights"))
+        in_parts = request.multi_prompt or options.get("continue_from") is not None
+        samples = 1 if request.sample_seeds else request.num_samples
+        rows = samples if in_parts else samples * len(request.prompts)
+        longest = max(frames)
+        held = bool(options.get("constraints"))
+        if in_parts and (len(frames) > 1 or options.get("continue_from") is not None):
+            longest += either(options.get("num_transition_frames"), NUM_TRANSITION_FRAMES)
+            held = True  # the transition
+        branches = NUM_WEIGHTS[mode.mode] + 1 - (mode.mode == "separated" and not held)
+        decoded = sum(frames) if in_parts else longest
+        features = rows * decoded * self.features.width * FLOAT * _FEATURE_COPIES
+        smoothing = rows * decoded**2 * FLOAT
+        denoiser = transformer_bytes(rows * branches, longest, width or _WIDTH, heads or _HEADS)
+        return denoiser + features + smoothing
 
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None

@@ -13,6 +13,7 @@ from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml.given_motion import GivenMotion, features_of
 from motionrt.runtime.humanml.joints import motion_from_joints
+from motionrt.runtime.memory import transformer_bytes
 from motionrt.runtime.motiongpt3.model import MAX_NEW_TOKENS, MotionGpt3Model, draw_noise
 from motionrt.runtime.motiongpt3.options import MotionGpt3Options
 from motionrt.runtime.motiongpt3.prompt import (
@@ -36,6 +37,7 @@ MAX_END_FRAMES = 50
 """Of the motions at either end of a gap so much is seen: a quarter of the longest clip."""
 
 
+_DECODER_HEADS = 4
 _Read: TypeAlias = Motion | ArrayLike
 """A given motion when it comes here: files are read by then."""
 
@@ -117,6 +119,18 @@ class MotionGpt3Pipeline(MotionGpt3Model):
             seed=seed,
         )
         return [self.readable(row) for row in ids]
+
+    def _working_memory(self, request: Request, frames: Sequence[int]) -> int:
+        samples = 1 if request.sample_seeds else request.num_samples
+        rows = len(request.prompts) * samples
+        num_words = self.language.max_tokens
+        inputs = self.manifest.graphs["backbone"].inputs
+        past = next(tensor.axes for tensor in inputs if tensor.name == "past")
+        heads, head_width = int(past[-3]), int(past[-1])
+        words = transformer_bytes(rows, num_words, heads * head_width, heads)
+        # The decoder is as wide as the latents that it takes.
+        poses = transformer_bytes(rows, max(frames), self.latent_dim, _DECODER_HEADS)
+        return max(words, poses)
 
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None

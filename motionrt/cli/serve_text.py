@@ -68,7 +68,7 @@ def command(
     from motionrt.runtime.backend.backends import choose_backend
     from motionrt.runtime.bundle.embedded import bundle_folder
     from motionrt.runtime.bundle.manifest import Bundle
-    from motionrt.runtime.errors import printable
+    from motionrt.runtime.errors import one_line
     from motionrt.runtime.text.sources import BundleTextEncoder
 
     encoder = BundleTextEncoder(Bundle(bundle_folder(bundle)), choose_backend(backend))
@@ -81,7 +81,7 @@ def command(
             click.echo(f"encoded {prompt!r}")
 
     def report(line: str) -> None:
-        tell(f"Error: {printable(line)}")
+        tell(f"Error: {one_line(line)}")
 
     with TextEncoderServer(
         encode, host, port, log, report=report, hosts=hosts, token=token or None

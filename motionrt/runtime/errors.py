@@ -14,6 +14,8 @@ A message is one line: what is wrong, where, what to do.
 """
 
 LONGEST_MESSAGE = 900
+LONGEST_QUOTE = 200
+"""Of what a stranger said, within a message."""
 
 
 def one_line(text: object, longest: int = LONGEST_MESSAGE) -> str:
@@ -59,9 +61,3 @@ class ExportError(MotionrtError):
 
 class ParityError(MotionrtError):
     """An exported graph differs from its torch module by more than is allowed."""
-
-
-def printable(text: str, most: int = 200) -> str:
-    """Return what a stranger said, for a message: one line that cannot steer a terminal."""
-    shown = text[:most] + ("…" if len(text) > most else "")
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)

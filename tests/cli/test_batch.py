@@ -128,7 +128,7 @@ def test_an_edited_constraint_file_is_run_again(
         (r'{"prompt": "a", "name": "a\u0000b"}', r"name 'a\x00b' is no file name"),
         (r'{"prompt": "a", "name": "\ud800"}', r"name '\ud800' is no file name"),
         (r'{"prompt": "a", "name": "a\\b"}', "is no file name"),
-        (r'"\ud800"', "holds half a character"),
+        (r'"\ud800"', "which is no letter"),
         ("[" * 100_000, "prompts.jsonl:1: no JSON"),
         ("", "holds no prompt"),
     ],

@@ -120,7 +120,7 @@ def test_a_prompt_is_a_text_of_bounded_length(pipeline: motionrt.Pipeline) -> No
         ({"prompt": "walk", "constraints": "a\0b"}, "a\\x00b' is no path, it holds a zero byte"),
         ({"prompt": "walk", "continue_from": "\ud800"}, "\\ud800' is no path (surrogates"),
         ({"prompt": "walk", "name": "a\0b"}, "name 'a\\x00b' is no file name"),
-        ({"prompt": "walk", "a\x1b[31m\n": 1}, "unknown key a\\x1b[31m\\n "),
+        ({"prompt": "walk", "a\x1b[31m\n": 1}, "unknown key a\\x1b[31m "),
         ({"prompt": "walk", "seconds": 10**400}, "seconds: "),
         ("[" * 100_000, "no JSON (maximum recursion depth exceeded"),
         ('{"prompt": 1' + "0" * 5000 + "}", "no JSON (Exceeds the limit"),

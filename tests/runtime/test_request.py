@@ -79,7 +79,7 @@ def test_an_option_that_there_is_not_is_refused_with_the_nearest(
     [
         ({"prompt": []}, "no prompt given"),
         ({"prompt": [3]}, "a prompt must be a text"),
-        ({"prompt": "a \ud83d"}, "half a character"),
+        ({"prompt": "a \ud83d"}, "which is no letter"),
         ({"seconds": [1, 2]}, "2 durations for 1 prompts"),
         ({"num_frames": [1, 2]}, "2 durations for 1 prompts"),
         ({"seconds": float("nan")}, "duration nan s: must be a finite number above 0"),

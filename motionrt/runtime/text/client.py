@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.errors import BackendError, InputError, printable
+from motionrt.runtime.errors import LONGEST_QUOTE, BackendError, InputError, one_line
 
 if TYPE_CHECKING:
     from motionrt.runtime.text.exchange import Exchange
@@ -124,7 +124,7 @@ class TextEncoderClient:
                 if line.startswith(b"event:"):
                     kind = line[6:].strip()
                 elif line.startswith(b"data:") and kind == b"error":
-                    said = printable(line[5:].strip().decode("utf-8", "replace"))
+                    said = one_line(line[5:].strip().decode("utf-8", "replace"), LONGEST_QUOTE)
                     raise BackendError(f"{self.url}: could not encode the prompt ({said})")
                 elif line.startswith(b"data:") and kind == b"complete":
                     result = self._parse(line[5:])

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 
-from motionrt.runtime.errors import BackendError, printable
+from motionrt.runtime.errors import LONGEST_QUOTE, BackendError, one_line
 
 MAX_PROBLEM_BYTES = 1 << 12
 """Of an answer that says what is wrong so much is read."""
@@ -48,7 +48,7 @@ class Exchange:
                 limits=httpx2.Limits(max_keepalive_connections=0),
             )
         except (ImportError, ValueError, httpx2.InvalidURL) as error:
-            said = printable(str(error))
+            said = one_line(error, LONGEST_QUOTE)
             raise BackendError(
                 f"{url}: the proxy of the environment is of no use ({said})"
             ) from None
@@ -126,7 +126,7 @@ class Exchange:
             detail = msgspec.json.decode(said)["detail"]
         except (BackendError, msgspec.MsgspecError, TypeError, KeyError, RecursionError):
             return None
-        return printable(detail) if isinstance(detail, str) else None
+        return one_line(detail, LONGEST_QUOTE) if isinstance(detail, str) else None
 
     def _limited(self, response: httpx2.Response, most: int) -> Iterator[bytes]:
         size = 0
@@ -140,7 +140,7 @@ class Exchange:
         return BackendError(f"{self.url}: no answer within {seconds:g} s")
 
     def _broken(self, error: Exception) -> BackendError:
-        said = printable(str(error) or type(error).__name__)
+        said = one_line(str(error) or type(error).__name__, LONGEST_QUOTE)
         if isinstance(error, httpx2.ConnectError):
             return BackendError(
                 f"{self.url}: cannot connect ({said}); start a server with: motionrt serve-text"

@@ -16,6 +16,7 @@ from command_line import run
 from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError
+from motionrt.runtime.extras import pip_command
 from motionrt.runtime.text.client import TextEncoderClient
 from motionrt.runtime.text.sources import BundleTextEncoder
 
@@ -125,7 +126,7 @@ def test_what_to_install_is_told(bundle: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "Error: serve-text needs uvicorn; pip install 'motionrt[serve]'\n"
+    assert done.stderr == f"Error: serve-text needs uvicorn; {pip_command('serve')}\n"
 
 
 def test_what_cannot_be_served_is_one_line(

@@ -68,25 +68,25 @@ def fuzz(
 ) -> Figures:
     """Give a target so many inputs, or inputs for so long; findings are saved as files.
 
-    The first are its seeds; 0 inputs are these alone.
+    The first are its seeds, however long they take; 0 inputs are these alone. Time counts from
+    when a worker is warm.
     """
     for name in target.imports:
         importlib.import_module(name)
     figures = Figures()
     scratch = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     try:
-        ends = None if seconds is None else time.monotonic() + seconds
         share = None if inputs is None else math.ceil(inputs / workers)
         running = [
             _Worker(target, scratch / str(number), f"{seed}/{number}", share, findings)
             for number in range(workers)
         ]
         for worker in running:
-            worker.start(ends)
+            worker.start(seconds)
         while any(worker.pid for worker in running):
             time.sleep(0.02)
             for worker in running:
-                worker.look(ends)
+                worker.look(seconds)
         for worker in running:
             worker.collect(figures)
     finally:
@@ -110,7 +110,7 @@ class _Worker:
         self.spent = 0.0
         self.kinds: set[str] = set()
 
-    def start(self, ends: float | None) -> None:
+    def start(self, seconds: float | None) -> None:
         """Fork."""
         self.life += 1
         shutil.rmtree(self.scratch / "work", ignore_errors=True)
@@ -123,7 +123,7 @@ class _Worker:
         code = 1
         try:
             die_with_parent()
-            self._work(ends)
+            self._work(seconds)
             code = 0
         except BaseException:
             import traceback
@@ -132,7 +132,7 @@ class _Worker:
         finally:
             os._exit(code)
 
-    def look(self, ends: float | None) -> None:
+    def look(self, seconds: float | None) -> None:
         """See how it does: count a death or a hang as a finding and start it again."""
         if not self.pid:
             return
@@ -163,7 +163,7 @@ class _Worker:
         self.kinds.add(told)
         number, accepted, refused, found = self._counted()
         _COUNTS.pack_into(self.counts, 0, number + 1, accepted, refused, found + 1)
-        self.start(ends)
+        self.start(None if seconds is None else max(0.0, seconds - self.spent))
 
     def collect(self, figures: Figures) -> None:
         """Add what it did to the figures."""
@@ -186,18 +186,21 @@ class _Worker:
         number, accepted, refused, found = _COUNTS.unpack_from(self.counts, 0)
         return number, accepted, refused, found
 
-    def _work(self, ends: float | None) -> None:
+    def _work(self, seconds: float | None) -> None:
         rng = Random(f"{self.target.name}/{self.seed}/{self.life}")
         seeds = list(self.target.make_seeds()) or self.target.stored()
         runner = Runner(self.target, self.scratch / "work")
         (self.scratch / "place").write_text(str(runner.place))
         pool = Pool(seeds, rng)
         runner.warm_up(seeds[0])
+        ends = None if seconds is None else time.monotonic() + seconds  # warm: all get as much
         number, accepted, refused, found = self._counted()
         with (self.scratch / "places").open("a") as places:
             replay = [*self.target.stored(), *seeds] if self.life == 1 else []
             quota = len(replay) if self.quota == 0 else self.quota
-            while (quota is None or number < quota) and (ends is None or time.monotonic() < ends):
+            while (quota is None or number < quota) and (
+                replay or ends is None or time.monotonic() < ends
+            ):
                 if replay:
                     data = replay.pop()
                 else:

@@ -82,3 +82,10 @@ def test_counts_what_is_read_and_where_it_is_refused(tmp_path: Path) -> None:
     assert (figures.inputs, figures.accepted, figures.refused) == (10, 1, 9)
     assert len(figures.places) == 1 and not figures.kinds
     assert not list(tmp_path.iterdir())
+
+
+def test_a_short_time_is_enough_for_the_seeds(tmp_path: Path) -> None:
+    seeds = [b"a", b"b", b"c"]
+    target = Target("t", lambda path: None, lambda rng, data: data, lambda: seeds)
+    figures = fuzz(target, inputs=None, seconds=0.0, seed="0", workers=1, findings=tmp_path)
+    assert figures.inputs == 3

@@ -1,15 +1,18 @@
-"""Measure motion files: length, path, speed, foot-skate, jitter."""
+"""Measure motion files: length, path, speed, foot-skate, jitter, and what no body does."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from motionrt.cli._reading import Reading, reading_options
 from motionrt.cli._standard_input import MotionFile
+
+if TYPE_CHECKING:
+    from motionrt.runtime.body.quality import Quality
 
 EXAMPLES = """\b
 motionrt info walk.npz
@@ -25,20 +28,48 @@ def command(motions: tuple[Path, ...], as_json: bool, reading: Reading) -> None:
     """Measure MOTION files (.npz, .bvh, .glb, .csv).
 
     Foot-skate is the mean speed of feet that stand (0: they do not slide), jitter the mean jerk of
-    the joints (lower: steadier).
+    the joints (lower: steadier). The last lines are the figures by which gen judges motions; what
+    passes a limit is doubtful.
     """
     from motionrt.runtime.body.metrics import measure
+    from motionrt.runtime.body.quality import judge
 
     for number, (path, motion) in enumerate(zip(motions, reading.read_all(motions), strict=True)):
-        measures = measure(motion)
+        measures, quality = measure(motion), judge(motion)
         if as_json:
-            click.echo(json.dumps({"file": str(path), **measures}))
+            click.echo(json.dumps({"file": str(path), **measures, "quality": quality.to_json()}))
             continue
         if number:
             click.echo()
         click.echo(str(path))
-        for label, text in _rows(measures):
+        for label, text in [*_rows(measures), *_judged(quality)]:
             click.echo(f"  {label:<14}{text}")
+
+
+def _judged(quality: Quality) -> list[tuple[str, str]]:
+    figures = {figure.name: figure for figure in quality.figures}
+
+    def told(**labels: str) -> str:
+        found = [
+            label.format(joint=figures[name].joint, value=figures[name].value)
+            for name, label in labels.items()
+            if name in figures
+        ]
+        return ", ".join(found) or "not known"
+
+    return [
+        (
+            "fastest",
+            told(
+                root_speed_mps="{joint} {value:.2f} m/s",
+                joint_speed_mps="{joint} {value:.2f} m/s",
+            ),
+        ),
+        ("off the floor", told(height_m="{value:.2f} m above", depth_m="{value:.2f} m under")),
+        ("sliding", told(body_slide_m="body {value:.2f} m", foot_slide_m="{joint} {value:.2f} m")),
+        ("worst second", told(jitter_mps3="jitter of {value:.1f} m/s³")),
+        *(("doubtful", quality.told(figure)) for figure in quality.outside),
+    ]
 
 
 def _rows(values: dict[str, Any]) -> list[tuple[str, str]]:

@@ -32,3 +32,21 @@ def test_measures_are_lines_or_json(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert lines[1]["mean_speed_mps"] is None and lines[0]["file"].endswith("a.npz")
     code, _, err = run(capsys, "info", tmp_path / "none.npz")
     assert code == 1 and "no such file" in err
+
+
+def test_figures_of_the_judge_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    skeleton = load_skeleton("cmu22")
+    root = np.zeros((40, 3))
+    root[:, 1] = 0.98
+    root[20:, 2] = 6.0
+    rotations = np.tile(np.eye(3), (40, skeleton.num_joints, 1, 1))
+    leap = Motion.from_local(rotations, root, skeleton, 20)
+    for name in ("a.npz", "a.bvh"):
+        leap.save(tmp_path / name)
+        code, out, _ = run(capsys, "info", tmp_path / name)
+        assert code == 0
+        assert "fastest       Hips 60.00 m/s" in out
+        assert "doubtful      Hips moves at 60.0 m/s (at most 12.0) from 0.90 to 1.05 s" in out
+    code, out, _ = run(capsys, "info", "--json", tmp_path / "a.npz")
+    quality = json.loads(out)["quality"]
+    assert quality["root_speed_mps"] == 60.0 and quality["outside"][0]["joint"] == "Hips"

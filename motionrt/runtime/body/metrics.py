@@ -55,18 +55,40 @@ def foot_skate(motion: Motion) -> float | None:
     Standing is what foot_contacts say, at both ends of a step; without them, ankles and toes
     within 1.5 cm of their lowest height. None if the feet are not known or never stand.
     """
-    feet = motion.skeleton.left_foot_joints[:2] + motion.skeleton.right_foot_joints[:2]
-    if not feet or motion.num_frames < 2:
-        return None
-    places = motion.posed_joints[:, list(feet)].astype(np.float64)
-    contacts = motion.foot_contacts
-    if contacts is None or contacts.shape[1] != len(feet):
-        contacts = places[..., 1] < places[..., 1].min(axis=0) + STANDING_HEIGHT_M
+    feet, contacts = standing_feet(motion)
     standing: NDArray[np.bool_] = contacts[1:] & contacts[:-1]
     if not standing.any():
         return None
-    speed = np.linalg.norm(np.diff(places[..., ::2], axis=0), axis=-1) * motion.fps
+    places = motion.posed_joints[:, feet, ::2].astype(np.float64)
+    speed = np.linalg.norm(np.diff(places, axis=0), axis=-1) * motion.fps
     return float(speed[standing].mean())
+
+
+def standing_feet(motion: Motion) -> tuple[list[int], NDArray[np.bool_]]:
+    """Return joints of the feet, and when each stands, (T, C): of `known_contacts`, or guessed.
+
+    A guess is of ankles and toes, within 1.5 cm of the joint's lowest height. None are returned of
+    a skeleton whose feet are not known.
+    """
+    known = known_contacts(motion)
+    if known is not None:
+        return known
+    feet = list(motion.skeleton.left_foot_joints[:2] + motion.skeleton.right_foot_joints[:2])
+    heights = motion.posed_joints[:, feet, 1].astype(np.float64)
+    return feet, heights < heights.min(axis=0) + STANDING_HEIGHT_M
+
+
+def known_contacts(motion: Motion) -> tuple[list[int], NDArray[np.bool_]] | None:
+    """Return joints of the feet, and when each stands as foot_contacts say, (T, C); or None.
+
+    They are of ankles and toes, or of toe ends as well.
+    """
+    left, right = motion.skeleton.left_foot_joints, motion.skeleton.right_foot_joints
+    contacts = motion.foot_contacts
+    for feet in (left[:2] + right[:2], left + right):
+        if feet and contacts is not None and contacts.shape[1] == len(feet):
+            return list(feet), contacts
+    return None
 
 
 def jitter(motion: Motion) -> float | None:

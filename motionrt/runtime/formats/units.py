@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from motionrt.runtime.body.joint_names import joint_roles
 from motionrt.runtime.body.skeleton import Skeleton
+from motionrt.runtime.body.stature import standing_height
 
 UNITS = {
     "metres": (1.0, 1.0),
@@ -29,30 +29,8 @@ SMALLEST_HUMAN_M, LARGEST_HUMAN_M = 0.8, 4.0
 """And so is one with a human's legs: inches read as centimetres make 0.7 m."""
 
 _HUMAN_M = 1.7
-_LEG = 0.49
-"""Thigh and shin of a human by the height. Source: Drillis and Contini, 1966."""
 _WHOLE_BODY = 8
 """With fewer joints than this, a skeleton is some part of a body."""
-
-
-def standing_height(skeleton: Skeleton) -> float | None:
-    """How tall a human with these legs is, whatever pose the rest pose is.
-
-    None if the names do not tell the joints of a leg.
-    """
-    roles = joint_roles(skeleton.joint_names)
-    lengths = []
-    for side in ("left", "right"):
-        if not {f"{part}_{side}" for part in ("thigh", "shin", "foot")} <= set(roles):
-            continue
-        thigh, joint = roles[f"thigh_{side}"], roles[f"foot_{side}"]
-        length = 0.0
-        while joint > thigh:  # with the joints between: some rigs twist, some have two knees
-            length += float(np.linalg.norm(skeleton.offsets[joint].astype(np.float64)))
-            joint = int(skeleton.parents[joint])
-        if joint == thigh:
-            lengths.append(length)
-    return sum(lengths) / len(lengths) / _LEG if lengths else None
 
 
 def size_note(skeleton: Skeleton, advice: str) -> str | None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from motionrt.runtime.body.metrics import foot_skate, jitter, measure, turn_deg
+from motionrt.runtime.body.metrics import foot_skate, jitter, known_contacts, measure, turn_deg
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import rotation_about_y
 from motionrt.runtime.body.skeleton import load_skeleton
@@ -39,6 +39,22 @@ def test_contacts_say_which_feet_stand() -> None:
     half = np.zeros((FRAMES, 4), bool)
     half[10:20] = True
     assert foot_skate(replace(motion, foot_contacts=half)) == pytest.approx(0.6, abs=1e-4)
+
+
+def test_contacts_of_toe_ends_are_known_too() -> None:
+    soma = load_skeleton("soma77")
+    local = np.tile(np.eye(3, dtype=np.float32), (FRAMES, 77, 1, 1))
+    root = np.zeros((FRAMES, 3))
+    root[:, 2] = np.arange(FRAMES) * 0.6 / 30
+    contacts = np.zeros((FRAMES, 6), bool)
+    motion = Motion.from_local(local, root, soma, 30, foot_contacts=contacts)
+    assert foot_skate(motion) is None
+    contacts[3:9, 5] = True
+    motion = replace(motion, foot_contacts=contacts)
+    assert foot_skate(motion) == pytest.approx(0.6, abs=1e-4)
+    found = known_contacts(motion)
+    assert found is not None and found[0] == list(soma.foot_joints)
+    assert known_contacts(replace(motion, foot_contacts=contacts[:, :5])) is None
 
 
 def test_turning_counts_whole_turns_and_left_is_positive() -> None:

@@ -7,7 +7,8 @@ from places import DATA
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
-from motionrt.runtime.formats.units import UNITS, guess_scale, size_note, standing_height
+from motionrt.runtime.body.stature import standing_height
+from motionrt.runtime.formats.units import UNITS, guess_scale, size_note
 
 Make = Callable[..., Motion]
 

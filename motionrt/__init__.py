@@ -13,7 +13,8 @@ What is listed here and in `motionrt.constraints` is the public interface; other
 - ``Pipeline.generate`` gives one ``Motion``, ``generate_many`` a list, ``run`` what a ``Request``
   asks for.
 - ``Motion`` is a clip: arrays, and files by ``save`` and ``load``; ``Skeleton`` is what it is on.
-- ``MotionrtError`` and the errors below it are raised on purpose, each with one line.
+- ``MotionrtError`` and the errors below it are raised on purpose, each with one line. A
+  ``MotionWarning`` tells of a generated motion that no body would make.
 - ``constraints``: where a body shall be.
 """
 
@@ -31,7 +32,9 @@ _HOMES = {
     "InputError": "motionrt.runtime.errors",
     "KimodoPipeline": "motionrt.runtime.kimodo.pipeline",
     "Motion": "motionrt.runtime.body.motion",
+    "MotionError": "motionrt.runtime.errors",
     "MotionGpt3Pipeline": "motionrt.runtime.motiongpt3.pipeline",
+    "MotionWarning": "motionrt.runtime.errors",
     "MotionrtError": "motionrt.runtime.errors",
     "ParityError": "motionrt.runtime.errors",
     "Pipeline": "motionrt.runtime.pipeline",
@@ -49,7 +52,9 @@ __all__ = [
     "InputError",
     "KimodoPipeline",
     "Motion",
+    "MotionError",
     "MotionGpt3Pipeline",
+    "MotionWarning",
     "MotionrtError",
     "ParityError",
     "Pipeline",
@@ -73,7 +78,9 @@ if TYPE_CHECKING:
         CheckpointError,
         ExportError,
         InputError,
+        MotionError,
         MotionrtError,
+        MotionWarning,
         ParityError,
     )
     from motionrt.runtime.kimodo.pipeline import KimodoPipeline

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from motionrt.cli._report import judged, warn
 from motionrt.cli._streams import tell
-from motionrt.runtime.errors import InputError, one_line
+from motionrt.runtime.errors import InputError, MotionError, one_line
 from motionrt.runtime.families import Family
 from motionrt.runtime.files import check_writable, make_folder, sync_file, sync_folder
 from motionrt.runtime.request import Request
@@ -100,6 +101,7 @@ def run_batch(
     folder: Path,
     outputs: Outputs,
     reading: Reading,
+    strict: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -107,7 +109,8 @@ def run_batch(
 
     Each is a run of its own, so its motion is that of ``gen`` with its prompt and seed. Done is
     what the results file lists with the same content (of the request, the files that it names, the
-    bundle and what is written of it) and whose files are there.
+    bundle and what is written of it) and whose files are there. Strict leaves out what there is a
+    warning of, and goes on: MotionError at the end.
     """
     family = pipeline.family
     reading.check([file for item in items for file in item.request.motion_files(family)])
@@ -118,7 +121,7 @@ def run_batch(
     for item in items:
         outputs.of(item.request).check(str(folder / item.name))
     order = sorted(range(len(items)), key=lengths.__getitem__)
-    made = 0
+    made = refused = 0
     with ResultsFile(folder / RESULTS) as results:
         done = results.read()
         for count, index in enumerate(order):
@@ -133,6 +136,12 @@ def run_batch(
             notes = [f"note: {note}" for note in motions[0].notes]
             for line in notes + pipeline.hints(item.request.prompts):
                 tell(f"{item.name}: {line}")
+            try:
+                warn(motions, strict, item.name)
+            except MotionError as error:
+                tell(f"Error: {error}")
+                refused += 1
+                continue
             files = outputs.of(item.request).write(motions, str(folder / item.name))
             result = {
                 "name": item.name,
@@ -140,6 +149,7 @@ def run_batch(
                 "prompt": " ".join(item.request.prompts),
                 "seed": item.request.seed,
                 "frames": [motion.num_frames for motion in motions],
+                **judged(motions),
                 "seconds": round(time.perf_counter() - start, 3),
                 "files": [path.relative_to(folder).as_posix() for path in files],
             }
@@ -152,12 +162,14 @@ def run_batch(
                     f"{count + 1}/{len(items)} {item.name}: {motions[0].num_frames} frames in "
                     f"{result['seconds']:.2f} s, seed {item.request.seed}, {files[0]}"
                 )
-    kept = len(items) - made
+    kept = len(items) - made - refused
     if as_json and kept:
         click.echo(json.dumps({"made": made, "kept": kept, "folder": str(folder)}))
     elif kept and not quiet:
-        which = "all" if not made else f"{kept} of"
+        which = "all" if kept == len(items) else f"{kept} of"
         click.echo(f"{folder}: {which} {len(items)} were done already")
+    if refused:
+        raise MotionError(f"{folder}: {refused} of {len(items)} are not written, for --strict")
 
 
 def _num_frames(pipeline: Pipeline, item: BatchItem) -> int:

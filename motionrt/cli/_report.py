@@ -10,10 +10,43 @@ from typing import TYPE_CHECKING
 import click
 
 from motionrt.cli._streams import tell
+from motionrt.runtime.errors import MotionError
 
 if TYPE_CHECKING:
     from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.request import Request
+
+
+_OF_A_SAMPLE = ("prompt", "sample", "quality")
+
+
+def warn(motions: Sequence[Motion], strict: bool, name: str = "") -> None:
+    """Print the warnings of motions to standard error, a line each, before anything is written.
+
+    What all samples share is said once; name says whose they are, in a list. MotionError with the
+    first of them if none is allowed.
+    """
+    samples: dict[str, list[int]] = {}
+    for sample, motion in enumerate(motions):
+        for told in motion.warnings:
+            samples.setdefault(told, []).append(sample)
+    lines = []
+    for told, found in samples.items():
+        which = "" if len(found) == len(motions) else f"sample {', '.join(map(str, found))}: "
+        lines.append(f"{name and name + ': '}{which}{told}")
+    if strict and lines:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise MotionError(f"{lines[0]}{more}; nothing of it is written, for --strict")
+    for line in lines:
+        tell(f"warning: {line}")
+
+
+def judged(motions: Sequence[Motion]) -> dict[str, object]:
+    """Give the figures and warnings of each motion, for JSON."""
+    return {
+        "quality": [motion.info.get("quality") for motion in motions],
+        "warnings": [motion.warnings for motion in motions],
+    }
 
 
 def report(
@@ -25,13 +58,11 @@ def report(
     as_json: bool,
     err: bool = False,
 ) -> None:
-    """Print the summary of a run, as text or as JSON; warnings, or with err all, go to stderr.
+    """Print the summary of a run, as text or as JSON; with err to standard error.
 
     seconds says how long loading, generating and writing took.
     """
     info, fps = motions[0].info, motions[0].fps
-    if dropped := info.get("num_dropped_constraint_frames"):
-        tell(f"warning: {dropped} constrained frames lie beyond the clip's end")
     if as_json:
         summary = {
             "files": [str(path) for path in files],
@@ -39,14 +70,17 @@ def report(
             "frames": [motion.num_frames for motion in motions],
             "fps": fps,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
-            **{key: value for key, value in info.items() if key not in ("prompt", "sample")},
+            **{key: value for key, value in info.items() if key not in _OF_A_SAMPLE},
+            **judged(motions),
         }
         click.echo(json.dumps(summary))
     elif not quiet:
         frames = motions[0].num_frames
+        parts = len(info.get("segments", ()))
+        chained = f" in {parts} parts" if parts > len(request.prompts) else ""
         click.echo(
             f"{info['model']} on {info['backend']}: {frames} frames "
-            f"({frames / fps:.1f} s) in {seconds['generate']:.2f} s, seed {info['seed']}",
+            f"({frames / fps:.1f} s{chained}) in {seconds['generate']:.2f} s, seed {info['seed']}",
             err=err,
         )
         for path in files:

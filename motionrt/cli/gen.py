@@ -84,6 +84,11 @@ if TYPE_CHECKING:
     "instead of the bundle's encoder; also TEXT_ENCODER_URL.",
 )
 @flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
+@flag(
+    "strict",
+    is_flag=True,
+    help="Write nothing of a motion that there is a warning of: exit code 1.",
+)
 @backend_options
 @flag("quiet", is_flag=True, help="Print nothing but errors.")
 @flag("json", "as_json", is_flag=True, help="Print a machine-readable summary.")
@@ -109,6 +114,7 @@ def command(
     csv_angles: str | None,
     text_encoder_url: str | None,
     text_encoder_token: str | None,
+    strict: bool,
     backend: str,
     threads: int,
     quiet: bool,
@@ -137,7 +143,7 @@ def command(
     from motionrt.cli._batch import read_items, run_batch
     from motionrt.cli._gen_request import request_of_folder, request_of_prompt
     from motionrt.cli._progress import step_progress
-    from motionrt.cli._report import report
+    from motionrt.cli._report import report, warn
     from motionrt.runtime.pipeline import load
 
     start = time.perf_counter()
@@ -153,7 +159,7 @@ def command(
     outputs = _outputs(pipeline.skeleton, formats, {**rig, **robot}, fps, named)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
-        run_batch(pipeline, items, Path(output), outputs, reading, quiet, as_json)
+        run_batch(pipeline, items, Path(output), outputs, reading, strict, quiet, as_json)
         return
     if input_folder is not None:
         request = request_of_folder(input_folder, family, options, common)
@@ -171,6 +177,7 @@ def command(
     generated = time.perf_counter()
     for line in [f"note: {note}" for note in motions[0].notes] + pipeline.hints(request.prompts):
         tell(line)
+    warn(motions, strict)
     files = outputs.write(motions, output)
     seconds = {
         "load": loaded - start,

@@ -8,9 +8,11 @@
     ├── BackendError     a backend that was asked for cannot run here
     ├── CheckpointError  a checkpoint cannot be read or does not fit its config
     ├── ExportError      a checkpoint was read but cannot become a bundle
+    ├── MotionError      a motion came out as no body moves, and that was not allowed
     └── ParityError      an exported graph differs from its torch module
 
-A message is one line: what is wrong, where, what to do.
+A message is one line: what is wrong, where, what to do. `MotionWarning` is what Python is warned
+with of a motion that is doubtful.
 """
 
 LONGEST_MESSAGE = 900
@@ -57,6 +59,14 @@ class CheckpointError(MotionrtError):
 
 class ExportError(MotionrtError):
     """A checkpoint was read but cannot become a bundle."""
+
+
+class MotionError(MotionrtError):
+    """A motion came out as no body moves, and that was not allowed (``gen --strict``)."""
+
+
+class MotionWarning(UserWarning):
+    """A generated motion is doubtful; ``warnings.simplefilter("error", …)`` makes it an error."""
 
 
 class ParityError(MotionrtError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import secrets
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.bundle.embedded import bundle_folder
 from motionrt.runtime.bundle.manifest import Bundle
-from motionrt.runtime.errors import BundleError, InputError
+from motionrt.runtime.errors import BundleError, InputError, MotionWarning
 from motionrt.runtime.families import Family, all_families, find_family
 from motionrt.runtime.memory import FLOAT, room
 from motionrt.runtime.request import DEFAULT_SECONDS, Request, num_frames
@@ -119,7 +120,7 @@ class Pipeline(ABC):
         progress: Progress | None = None,
         **options: object,
     ) -> Motion:
-        """Generate one motion.
+        """Generate one motion; a `MotionWarning` says what is doubtful with it (``warnings``).
 
         Args:
             prompt: a text, empty for an unconditional motion; or several, which follow one another
@@ -145,6 +146,7 @@ class Pipeline(ABC):
             options=options,
         )
         (motion,) = self.run(request, progress)
+        _warn([motion])
         return motion
 
     def generate_many(
@@ -161,6 +163,8 @@ class Pipeline(ABC):
         **options: object,
     ) -> list[Motion]:
         """Generate a motion for each prompt and sample, prompt by prompt, in one call.
+
+        A `MotionWarning` says what is doubtful with one (its ``warnings``).
 
         Args:
             prompts: one text, or several.
@@ -188,13 +192,19 @@ class Pipeline(ABC):
             multi_prompt=multi_prompt,
             options=options,
         )
-        return self.run(request, progress)
+        motions = self.run(request, progress)
+        _warn(motions)
+        return motions
 
     def run(self, request: Request, progress: Progress | None = None) -> list[Motion]:
         """Generate what a request asks for, prompt by prompt and sample by sample.
 
-        What reading its motion files noted, and what was made of them, is in the motions' notes.
+        Each motion is judged: the figures are in its info (``quality``, see `body.quality`), what
+        is doubtful in its warnings. What reading its motion files noted, and what was made of them,
+        is in its notes.
         """
+        from motionrt.runtime.body.quality import judge  # not needed to start
+
         frames = self.frames_of(request)
         notes: list[str] = []
 
@@ -206,6 +216,10 @@ class Pipeline(ABC):
         motions = self._run(request.with_motions(self.family, read), frames, progress)
         for motion in motions:
             motion.notes.extend(notes)
+            quality = judge(motion)
+            motion.info["quality"] = quality.to_json()
+            if told := quality.warning():
+                motion.warnings.append(told)
         return motions
 
     def _run(self, request: Request, frames: list[int], progress: Progress | None) -> list[Motion]:
@@ -274,10 +288,10 @@ class Pipeline(ABC):
         )
 
     def _allowed_frames(self, request: Request) -> list[int]:
-        most = self.manifest.limits.max_frames
+        most = self.max_frames(request)
         if request.num_frames is not None:
             for count in request.num_frames:
-                self.check_num_frames(count)
+                _check_count(count, most)
             return list(request.num_frames)
         frames = []
         for seconds in request.seconds:
@@ -298,9 +312,25 @@ class Pipeline(ABC):
 
     def check_num_frames(self, count: int) -> None:
         """Raise InputError if the model does not take so many frames."""
-        most = self.manifest.limits.max_frames
-        if not 1 <= count <= most:
-            raise InputError(f"{count} frames: this model takes 1 to {most}, transitions included")
+        _check_count(count, self.manifest.limits.max_frames)
+
+    def max_frames(self, request: Request) -> int:
+        """Say how many frames each prompt of a request may have."""
+        return self.manifest.limits.max_frames
+
+    @property
+    def advised_frames(self) -> int:
+        """How long a motion in one piece may be to be as the model was trained."""
+        return max(1, int(self.manifest.limits.advised_seconds * self.fps))
+
+    def length_warnings(self, num_frames: int) -> list[str]:
+        """Say, as a list of one line, if a motion is longer in one piece than is advised."""
+        if num_frames <= self.advised_frames:
+            return []
+        return [
+            f"{num_frames / self.fps:g} s in one piece: {self.manifest.name} was trained on up to "
+            f"{self.manifest.limits.advised_seconds:g} s, what is longer stands still or breaks"
+        ]
 
     # What some families can and others cannot
 
@@ -368,6 +398,19 @@ class Pipeline(ABC):
 
         solver: None takes the bundle's. InputError if the family does not have it.
         """
+
+
+def _check_count(count: int, most: int) -> None:
+    if not 1 <= count <= most:
+        raise InputError(f"{count} frames: this model takes 1 to {most}, transitions included")
+
+
+def _warn(motions: Sequence[Motion]) -> None:
+    """Warn of what is doubtful with motions, at the line that called a family's ``generate``."""
+    for number, motion in enumerate(motions):
+        which = f"motion {number} of {len(motions)}: " if len(motions) > 1 else ""
+        for told in motion.warnings:
+            warnings.warn(f"{which}{told}", MotionWarning, stacklevel=4)
 
 
 def load(

@@ -290,3 +290,28 @@ def test_results_that_cannot_be_written_are_one_line(
     for place in (folder, path):
         code, _, err = gen(capsys, "--batch", path, "-o", place, "--bundle", bundle)
         assert code == 1 and err.startswith("Error: ") and len(err.splitlines()) == 1
+
+
+def test_strict_leaves_out_what_is_doubtful_and_goes_on(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, folder = tmp_path / "list.jsonl", tmp_path / "out"
+    still = [{"type": "root2d", "frame_indices": [0, 1], "smooth_root_2d": [[0, 0], [0, 9]]}]
+    lines = [
+        {"prompt": "a person walks", "seconds": 1, "constraints": still, "name": "leaps"},
+        {"prompt": "a person walks", "seconds": 7, "chain": False, "name": "long"},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    common = ("--batch", path, "-o", folder, "--bundle", bundle)
+    code, out, err = gen(capsys, *common, "--strict", "--json")
+    assert code == 1 and out == "" and not list(folder.glob("*.npz"))
+    first, second, last = err.splitlines()
+    assert first.startswith("Error: leaps: constraint 0: the root would move at 180 m/s")
+    assert second.startswith("Error: long: 7 s in one piece")
+    assert last == f"Error: {folder}: 2 of 2 are not written, for --strict"
+    code, out, err = gen(capsys, *common, "--json")
+    assert code == 0
+    made = [json.loads(line) for line in out.splitlines()]
+    assert [entry["name"] for entry in made] == ["leaps", "long"]
+    assert all(entry["warnings"][0] and entry["quality"][0] for entry in made)
+    assert "warning: leaps: constraint 0" in err

@@ -306,3 +306,33 @@ def test_how_files_are_read_is_said_of_files_alone(
 ) -> None:
     code, _, err = run(capsys, "gen", "walk", "--bundle", bundle, "--input-scale", "1", *QUICK)
     assert code == 1 and "--input-scale is for motion files, none is read" in err
+
+
+def test_doubtful_motions_are_said_to_be_and_not_written_if_strict(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = ("a person walks", "--duration", "7", "--no-chain", "--seed", "1")
+    common = ("gen", *raw, "--bundle", bundle, "--diffusion-steps", "2", "--json")
+    code, out, err = run(capsys, *common, "-o", "loose")
+    assert code == 0 and Path("loose.npz").is_file()
+    summary = json.loads(out)
+    told = "7 s in one piece: motionrt-default was trained on up to 6 s"
+    assert err.startswith(f"warning: {told}") and summary["warnings"][0][0].startswith(told)
+    (quality,) = summary["quality"]
+    assert quality["joint_speed_mps"] >= quality["root_speed_mps"] > 0
+    assert isinstance(quality["outside"], list)
+    code, out, err = run(capsys, *common, "-o", "strict", "--strict")
+    assert code == 1 and out == "" and not Path("strict.npz").exists()
+    assert err.startswith(f"Error: {told}") and "--strict" in err and err.count("\n") == 1
+
+
+def test_long_prompts_are_chained_and_the_parts_counted(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(
+        capsys,
+        *("gen", "a person walks", "--duration", "8", "--seed", "1", "--bundle", bundle),
+        *("--diffusion-steps", "2", "-o", "long"),
+    )
+    assert code == 0 and "in one piece" not in err
+    assert "160 frames (8.0 s in 2 parts)" in out

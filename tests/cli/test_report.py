@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motionrt.cli._report import report
+from motionrt.cli._report import judged, report, warn
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.errors import MotionError
 from motionrt.runtime.families import find_family
 from motionrt.runtime.request import Request
 
@@ -59,14 +60,39 @@ def test_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         "backend": "cpu",
         "seed": 7,
         "solver": "x",
+        "quality": [None],
+        "warnings": [[]],
     }
     parts = tell(capsys, tmp_path, motion(), ["walk", "jump"], as_json=True)[0]
     assert json.loads(parts)["prompt"] == ["walk", "jump"]
 
 
-def test_quiet_says_nothing_but_warnings(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert tell(capsys, tmp_path, motion(), quiet=True) == ("", "")
-    out, err = tell(capsys, tmp_path, motion(num_dropped_constraint_frames=3), quiet=True)
-    assert (out, err) == ("", "warning: 3 constrained frames lie beyond the clip's end\n")
+
+
+def test_figures_are_of_each_sample() -> None:
+    made = [motion(quality={"height_m": height}) for height in (0.1, 0.2)]
+    made[1].warnings.append("odd")
+    assert judged(made) == {
+        "quality": [{"height_m": 0.1}, {"height_m": 0.2}],
+        "warnings": [[], ["odd"]],
+    }
+
+
+def test_warnings_are_lines_and_what_is_shared_is_said_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = [motion(), motion(), motion()]
+    for each in made:
+        each.warnings.append("too long")
+    for each in made[1:]:
+        each.warnings.append("slides")
+    warn(made, strict=False)
+    assert capsys.readouterr().err == "warning: too long\nwarning: sample 1, 2: slides\n"
+    warn(made[:1], strict=False, name="walk")
+    assert capsys.readouterr().err == "warning: walk: too long\n"
+    with pytest.raises(MotionError, match=r"^too long \(and 1 more\); nothing of it is written"):
+        warn(made, strict=True)
+    warn([motion()], strict=True)
+    assert capsys.readouterr() == ("", "")

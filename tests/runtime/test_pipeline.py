@@ -91,7 +91,10 @@ def test_lengths_are_in_seconds_or_frames_and_within_the_models(
     pipeline: motionrt.KimodoPipeline,
 ) -> None:
     def frames(**arguments: Any) -> list[int]:
-        return pipeline.frames_of(Request.make(pipeline.family, ["a", "b"], **arguments))
+        raw = {"chain": False}
+        return pipeline.frames_of(
+            Request.make(pipeline.family, ["a", "b"], options=raw, **arguments)
+        )
 
     most = pipeline.manifest.limits.max_frames
     assert frames(seconds=[1, 0.99]) == [20, 19]

@@ -59,6 +59,8 @@ class Motion:
     """Where the clip comes from: prompt, seed, backend, what ran."""
     notes: list[str] = field(default_factory=list)
     """What its reader had to choose or leave away, a line each; files do not keep it."""
+    warnings: list[str] = field(default_factory=list)
+    """What is wrong or doubtful with it as it was generated, a line each; files do not keep it."""
 
     def __post_init__(self) -> None:
         self.fps = float(self.fps)

@@ -113,6 +113,10 @@ class Limits(_Part, frozen=True):
 
     max_frames: Count
     advised_seconds: Annotated[float, msgspec.Meta(gt=0)]
+    """The longest motion that it was trained on, or that its authors advise."""
+    transitions_included: bool = False
+    """advised_seconds is of all that is sampled at once, the frames of a transition too; otherwise
+    of a prompt, and a transition may come on top."""
 
 
 class Manifest(_Part, frozen=True):

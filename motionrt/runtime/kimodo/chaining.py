@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
 from motionrt.runtime.kimodo.constraints import Constraint, Root2D, places_of
-from motionrt.runtime.kimodo.segments import NUM_TRANSITION_FRAMES, segment_lengths
+from motionrt.runtime.kimodo.segments import (
+    NUM_TRANSITION_FRAMES,
+    segment_lengths,
+    transition_frames,
+)
 
 MAX_CHAINED_SECONDS = 600.0
 """A longer prompt is refused: one motion is held in memory as a whole."""
@@ -23,18 +27,23 @@ def part_lengths(
     num_transition_frames: int = NUM_TRANSITION_FRAMES,
     compat: Compat = DEFAULT_COMPAT,
     num_previous: int = 0,
+    transitions_included: bool = False,
 ) -> list[list[int]]:
-    """Split the prompts that are longer than the model was trained on into as equal parts.
+    """Split prompts that are longer than the model was trained on into equal parts.
 
     Of each prompt the frames of its parts are returned. With its transition no part of a split
-    prompt is longer than longest, if there is a way; a prompt that is not too long stays whole.
-    num_previous is the length of the clip that is continued.
+    prompt is longer than longest, if there is a way; a prompt that is not too long stays whole,
+    counted with its transition if that is included. num_previous is the length of the clip that is
+    continued.
     """
     parts: list[list[int]] = []
     before = num_previous
     for frames in num_frames:
         own = [frames]
-        if frames > longest:
+        counted = frames
+        if transitions_included and before:
+            counted += transition_frames(before, num_transition_frames, compat)
+        if counted > longest:
             own = _split(frames, longest, num_transition_frames, compat, before)
         parts.append(own)
         before = own[-1]

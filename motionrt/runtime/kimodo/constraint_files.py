@@ -18,12 +18,14 @@ from motionrt.runtime.body.rotation import matrix_to_axis_angle
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError, one_line
 from motionrt.runtime.files import atomic_file
+from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
 from motionrt.runtime.kimodo.constraints import (
     CONSTRAINT_TYPES,
     Constraint,
     Root2D,
     field_problems,
     joint_counts,
+    places_of,
     required_fields,
     told_joint_counts,
 )
@@ -130,6 +132,26 @@ def find_problems(
         problems += _convention_problems(index, constraint, skeleton)
     problems += _conflicts(sound, fps)
     return sorted(problems, key=lambda p: (-1 if p.index is None else p.index, not p.is_error))
+
+
+def find_doubts(
+    constraints: Sequence[Constraint],
+    skeleton: Skeleton,
+    fps: float,
+    start: tuple[int, NDArray[np.float32]] | None = None,
+    compat: Compat = DEFAULT_COMPAT,
+) -> list[Problem]:
+    """Explain what looks wrong with constraints that are sound, as `find_problems` does.
+
+    start is a frame and the place (x, z) where the motion is then, from which the first constraint
+    must be reached.
+    """
+    numbered = list(enumerate(constraints))
+    doubts: list[Problem] = []
+    for index, constraint in numbered:
+        doubts += _frame_problems(index, constraint, None)
+        doubts += _convention_problems(index, constraint, skeleton)
+    return [*doubts, *_conflicts(numbered, fps, start, compat)]
 
 
 def _construct(item: dict[str, Any]) -> Constraint:
@@ -277,34 +299,37 @@ def _mean_apart(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> f
     return float(np.abs(np.angle(np.exp(1j * (a - b)))).mean())
 
 
-def _conflicts(sound: list[tuple[int, Constraint]], fps: float) -> Iterator[Problem]:
+def _conflicts(
+    sound: list[tuple[int, Constraint]],
+    fps: float,
+    start: tuple[int, NDArray[np.float32]] | None = None,
+    compat: Compat = DEFAULT_COMPAT,
+) -> Iterator[Problem]:
     """Warn of roots that two constraints put elsewhere, and of impossible speeds."""
-    placed: dict[int, tuple[NDArray[np.float32], int]] = {}
+    placed: dict[int, tuple[NDArray[np.float32], int | None]] = {}
     for index, constraint in sound:
-        places = (
-            constraint.smooth_root_2d[:, :: constraint.smooth_root_2d.shape[1] - 1]
-            if isinstance(constraint, Root2D)
-            else constraint.ground_positions()
-        )
-        for frame, place in zip(constraint.frame_indices.tolist(), places, strict=True):
-            if frame in placed and placed[frame][1] != index:
-                gap = float(np.linalg.norm(place - placed[frame][0]))
+        for frame, place in places_of([constraint], compat):
+            before, by = placed.get(frame, (place, index))
+            if by != index:
+                gap = float(np.linalg.norm(place - before))
                 if gap > 0.05:
                     yield Problem(
-                        f"frame {frame}: puts the root {gap:.2f} m from where constraint "
-                        f"{placed[frame][1]} puts it; the later constraint counts",
+                        f"frame {frame}: puts the root {gap:.2f} m from where constraint {by} "
+                        "puts it; the later constraint counts",
                         index,
                         constraint.type,
                         is_error=False,
                     )
             placed[frame] = (place, index)
+    if start is not None:
+        placed.setdefault(start[0], (start[1], None))
     ordered = sorted(placed.items())
-    for (frame, (place, _)), (later, (then, index)) in pairwise(ordered):
+    for (frame, (place, _)), (later, (then, owner)) in pairwise(ordered):
         speed = float(np.linalg.norm(then - place)) * fps / (later - frame)
         if speed > MAX_SPEED_MPS:
             yield Problem(
                 f"the root would move at {speed:.0f} m/s from frame {frame} to {later}",
-                index,
+                owner,
                 is_error=False,
             )
 

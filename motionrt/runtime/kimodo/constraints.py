@@ -6,7 +6,7 @@ motion with a mask (`conditioning`), the clean-up after it as targets (`correcti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
@@ -261,6 +261,19 @@ def ground(smooth_root: Floats, compat: Compat = DEFAULT_COMPAT) -> Floats:
         slice(0, 2) if smooth_root.shape[1] == 2 or compat.root_takes_height else slice(0, 3, 2)
     )
     return np.ascontiguousarray(smooth_root[:, columns])
+
+
+def places_of(
+    constraints: Iterable[Constraint], compat: Compat = DEFAULT_COMPAT
+) -> Iterator[tuple[int, Floats]]:
+    """Give the frames that constraints name, each with where it puts the root, x and z (2,)."""
+    for item in constraints:
+        places = (
+            ground(item.smooth_root_2d, compat)
+            if isinstance(item, Root2D)
+            else item.ground_positions(compat)
+        )
+        yield from zip(item.frame_indices.tolist(), places, strict=True)
 
 
 def joint_counts(skeleton: Skeleton) -> tuple[int, ...]:

@@ -13,8 +13,14 @@ from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
 from motionrt.runtime.body.resample import resample
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.kimodo.chaining import ends_of_parts, part_lengths, waypoints_between
 from motionrt.runtime.kimodo.compat import resolve_compat
-from motionrt.runtime.kimodo.constraint_files import parse_constraints, read_constraints
+from motionrt.runtime.kimodo.constraint_files import (
+    Problem,
+    find_doubts,
+    parse_constraints,
+    read_constraints,
+)
 from motionrt.runtime.kimodo.constraints import (
     CONSTRAINT_TYPES,
     Constraint,
@@ -79,6 +85,7 @@ class Generation:
             given = resample(given, self.model.fps)
         self.continue_from = given
         self.compat = resolve_compat(options.get("compat"))
+        self.chain = either(options.get("chain"), True)
         self.correct = either(options.get("postprocess"), self.skeleton.corrected)
         self.root_margin = either(options.get("root_margin"), ROOT_MARGIN_M)
         if not (np.isfinite(self.root_margin) and self.root_margin >= 0):
@@ -91,6 +98,8 @@ class Generation:
         constraints = self._constraints_of(len(rows))
         for row, count in zip(constraints, counts, strict=True):
             check_frames(row, count)
+        if self.chain and max(lengths) > self.model.advised_frames:
+            return self._one_by_one(lengths, constraints)
         if self.progress is not None:
             self.progress("encoding text", 0, 1)
         text_features, text_mask = self.model.encode_text([self.prompts[i] for i, _ in rows])
@@ -115,30 +124,71 @@ class Generation:
             {**self._info(sample, constraints[row]), "prompt": self.prompts[i]}
             for row, (i, sample) in enumerate(rows)
         ]
-        return self._finish(features, counts, constraints, infos)
+        motions = self._finish(features, counts, constraints, infos)
+        return self._doubted(motions, constraints, counts)
 
     def sequence(self, lengths: list[int]) -> list[Motion]:
         """Generate one motion of all prompts for each sample."""
-        previous: Floats | None = None
-        clip: Motion | None = None
-        if self.continue_from is not None:
-            if np.any(self.first_heading):
-                raise InputError(
-                    "a clip that is continued has a heading already; give no first one"
-                )
-            clip = self.continue_from
-            previous = encode_previous(clip, self.features)
+        if self.continue_from is not None and np.any(self.first_heading):
+            raise InputError("a clip that is continued has a heading already; give no first one")
+        constraints = [self._shared_constraints()] * self.num_samples
+        headings = self._headings(self.num_samples)
+        return self._sequence(self.prompts, lengths, constraints, headings, self.continue_from)
+
+    def _one_by_one(
+        self, lengths: list[int], constraints: Sequence[Sequence[Constraint]]
+    ) -> list[Motion]:
+        """Generate the motions of each prompt in turn, of a long one as a chain of parts."""
+        headings = self._headings(len(constraints))
+        motions = []
+        for index, (prompt, count) in enumerate(zip(self.prompts, lengths, strict=True)):
+            rows = slice(index * self.num_samples, (index + 1) * self.num_samples)
+            motions += self._sequence([prompt], [count], constraints[rows], headings[rows])
+        return motions
+
+    def _sequence(
+        self,
+        prompts: Sequence[str],
+        lengths: Sequence[int],
+        constraints: Sequence[Sequence[Constraint]],
+        first_heading_rad: Floats,
+        clip: Motion | None = None,
+    ) -> list[Motion]:
+        """Generate one motion of prompts, each in as many parts as it needs, for each sample.
+
+        constraints and first_heading_rad are of each sample.
+        """
+        previous = None if clip is None else encode_previous(clip, self.features)
         before = 0 if previous is None else len(previous)
+        parts = [[frames] for frames in lengths]
+        if self.chain:
+            parts = part_lengths(
+                lengths,
+                self.model.advised_frames,
+                self.num_transition_frames,
+                self.compat,
+                before,
+                self.model.manifest.limits.transitions_included,
+            )
+        prompt_of_part = [index for index, own in enumerate(parts) for _ in own]
+        lengths = [frames for own in parts for frames in own]
         sampled = segment_lengths(lengths, self.num_transition_frames, self.compat, before)
         for frames in sampled:
             self.model.check_num_frames(frames)
-        constraints = self._shared_constraints()
+        start = (0, np.zeros(2, np.float32))
+        if previous is not None:
+            start = (before - 1, previous[-1, 0:3:2])
+        ends = ends_of_parts(parts, before)
+        held = [
+            [*row, *waypoints_between(row, ends, start, self.compat)] if row else []
+            for row in constraints
+        ]
         if self.progress is not None:
             self.progress("encoding text", 0, 1)
-        text_features, text_mask = self.model.encode_text(self.prompts)
+        text_features, text_mask = self.model.encode_text(prompts)
 
         def sample(request: SegmentRequest) -> Floats:
-            row = [request.index] * self.num_samples
+            row = [prompt_of_part[request.index]] * self.num_samples
             shape = (self.num_samples, request.num_frames, self.features.width)
             return self.model.sample(
                 text_features[row],
@@ -159,33 +209,31 @@ class Generation:
             self.features,
             lengths,
             self.num_samples,
-            constraints=constraints,
-            first_heading_rad=self._headings(self.num_samples),
+            constraints=held,
+            first_heading_rad=first_heading_rad,
             num_transition_frames=self.num_transition_frames,
             compat=self.compat,
             previous=previous,
             correct=self._corrected_features if each else None,
         )
+        total = before + sum(lengths)
         infos = []
-        for number in range(self.num_samples):
-            info = {**self._info(number, constraints), "prompt": " ".join(self.prompts)}
+        for number, row in enumerate(constraints):
+            info = {**self._info(number, row), "prompt": " ".join(prompts)}
             info["segments"] = [
-                {"prompt": text, "num_frames": frames}
-                for text, frames in zip(self.prompts, lengths, strict=True)
+                {"prompt": prompts[index], "num_frames": frames}
+                for index, frames in zip(prompt_of_part, lengths, strict=True)
             ]
             info["num_transition_frames"] = self.num_transition_frames
             if clip is not None:
                 info["continued_frames"] = before
-            total = before + sum(lengths)
-            beyond = sum(int((item.frame_indices >= total).sum()) for item in constraints)
-            if beyond:
+            if beyond := sum(int((item.frame_indices >= total).sum()) for item in row):
                 info["num_dropped_constraint_frames"] = beyond
             infos.append(info)
         # A clip that is continued stays as it is up to where the new part is blended in.
         kept = before + lengths[0] - sampled[0]
         part = self.features.normalize(features[:, kept:])
-        inside = crop_constraints(constraints, kept, kept + part.shape[1])
-        rows = [inside] * self.num_samples
+        rows = [crop_constraints(row, kept, kept + part.shape[1]) for row in held]
         if kept:
             arrays = self.features.decode(features[:, kept : kept + 1])
             rows = [
@@ -198,12 +246,34 @@ class Generation:
                     )
                 ]
                 + inside
-                for number in range(self.num_samples)
+                for number, inside in enumerate(rows)
             ]
-        lengths = [part.shape[1]] * self.num_samples
-        motions = self._finish(part, lengths, rows, infos, corrected=bool(each))
+        counts = [part.shape[1]] * self.num_samples
+        motions = self._finish(part, counts, rows, infos, corrected=bool(each))
         if clip is not None and kept:
             motions = [_joined(clip.crop(0, kept), motion) for motion in motions]
+        return self._doubted(motions, constraints, [max(lengths)] * len(motions), start)
+
+    def _doubted(
+        self,
+        motions: list[Motion],
+        constraints: Sequence[Sequence[Constraint]],
+        longest: Sequence[int],
+        start: tuple[int, Floats] = (0, np.zeros(2, np.float32)),
+    ) -> list[Motion]:
+        """Warn of what looks wrong with each motion's constraints, and of one in too long a piece.
+
+        longest is the longest piece of each motion; start is where they begin.
+        """
+        told: dict[int, list[str]] = {}
+        for motion, row, frames in zip(motions, constraints, longest, strict=True):
+            motion.warnings += self.model.length_warnings(frames)
+            if id(row) not in told:  # samples share their constraints
+                doubts = find_doubts(row, self.skeleton, self.model.fps, start, self.compat)
+                told[id(row)] = _in_one_line(doubts)
+            motion.warnings += told[id(row)]
+            if dropped := motion.info.get("num_dropped_constraint_frames"):
+                motion.warnings.append(f"{dropped} constrained frames lie beyond the clip's end")
         return motions
 
     def _finish(
@@ -350,6 +420,16 @@ def _made(given: Iterable[object], skeleton: Skeleton) -> list[Constraint]:
         else:
             raise InputError(f"a constraint is {type(item).__name__}, not one of motionrt's")
     return made
+
+
+def _in_one_line(problems: Sequence[Problem]) -> list[str]:
+    """Give the first of problems and count the others, as a list of one line or none."""
+    if not problems:
+        return []
+    more = ""
+    if len(problems) > 1:
+        more = f" (and {len(problems) - 1} more: motionrt constraints check)"
+    return [f"{problems[0]}{more}"]
 
 
 def _stacked(

@@ -38,6 +38,15 @@ class KimodoOptions(DiffusionOptions, total=False):
         Option(Kind.CONSTRAINTS, "Constraint file (JSON), or its list.", objects=True),
     ]
     """A file, or constraints (as objects or as in a file), or a list of those for each motion."""
+    chain: Annotated[
+        bool | None,
+        Option(
+            Kind.SWITCH,
+            "Make what is longer than the model was trained on of parts that follow one another.  "
+            "[default: yes]",
+        ),
+    ]
+    """False: in one piece, as upstream does, which goes wrong beyond the trained length."""
     num_transition_frames: Annotated[
         int | None,
         Option(

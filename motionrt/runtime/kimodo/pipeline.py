@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Unpack, cast
 
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.kimodo.chaining import MAX_CHAINED_SECONDS
 from motionrt.runtime.kimodo.generation import Generation
 from motionrt.runtime.kimodo.guidance import NUM_WEIGHTS
 from motionrt.runtime.kimodo.model import KimodoModel
@@ -62,20 +63,29 @@ class KimodoPipeline(KimodoModel):
         width, heads = self.defaults.hidden_width, self.defaults.num_heads
         options = cast(KimodoOptions, request.options)
         mode = self.settle_guidance(options.get("guidance_type"), options.get("guidance_weights"))
-        in_parts = request.multi_prompt or options.get("continue_from") is not None
+        sequence = request.multi_prompt or options.get("continue_from") is not None
+        chained = options.get("chain") is not False and max(frames) > self.advised_frames
+        in_parts = sequence or chained
         samples = 1 if request.sample_seeds else request.num_samples
         rows = samples if in_parts else samples * len(request.prompts)
-        longest = max(frames)
+        longest = self.advised_frames if chained else max(frames)
         held = bool(options.get("constraints"))
-        if in_parts and (len(frames) > 1 or options.get("continue_from") is not None):
+        if chained or (sequence and (len(frames) > 1 or options.get("continue_from") is not None)):
             longest += either(options.get("num_transition_frames"), NUM_TRANSITION_FRAMES)
             held = True  # the transition
         branches = NUM_WEIGHTS[mode.mode] + 1 - (mode.mode == "separated" and not held)
-        decoded = sum(frames) if in_parts else longest
+        decoded = sum(frames) if sequence else max(frames)
         features = rows * decoded * self.features.width * FLOAT * _FEATURE_COPIES
         smoothing = rows * decoded**2 * FLOAT
         denoiser = transformer_bytes(rows * branches, longest, width or _WIDTH, heads or _HEADS)
         return denoiser + features + smoothing
+
+    def max_frames(self, request: Request) -> int:
+        """Say how long a prompt may be: what is chained may be longer than the model allows."""
+        most = super().max_frames(request)
+        if request.options.get("chain") is False:
+            return most
+        return max(most, int(MAX_CHAINED_SECONDS * self.fps))
 
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None

@@ -98,7 +98,7 @@ def generate_segments(
     num_frames: Sequence[int],
     num_samples: int = 1,
     *,
-    constraints: Sequence[Constraint] = (),
+    constraints: Sequence[Sequence[Constraint]] | None = None,
     first_heading_rad: float | NDArray[np.floating] = 0.0,
     num_transition_frames: int = NUM_TRANSITION_FRAMES,
     compat: Compat = DEFAULT_COMPAT,
@@ -112,7 +112,7 @@ def generate_segments(
         features: the model's, with statistics.
         num_frames: of each segment, transitions not counted.
         num_samples: B.
-        constraints: frames count from the first frame of the result.
+        constraints: of each sample; frames count from the first frame of the result.
         first_heading_rad: of the first segment, (B,) or of all; not used with previous.
         num_transition_frames: that are held and blended over.
         compat: which revision's transitions.
@@ -129,16 +129,18 @@ def generate_segments(
     start = num_previous
     for index, (own, length) in enumerate(zip(num_frames, lengths, strict=True)):
         extra = length - own
-        held = crop_constraints(constraints, start, start + own)
-        rows: list[list[Constraint]] = [held] * num_samples
+        rows: list[list[Constraint]] = [
+            crop_constraints(of_sample, start, start + own)
+            for of_sample in constraints or [()] * num_samples
+        ]
         tail = so_far[:, so_far.shape[1] - extra :]
         origin = np.zeros((num_samples, 2), np.float32)
         if extra:
             arrays = features.decode(tail)
-            held = [_shifted(constraint, extra) for constraint in held]
             rows = [
-                _transition(arrays, row, num_transition_frames, compat) + held
-                for row in range(num_samples)
+                _transition(arrays, row, num_transition_frames, compat)
+                + [_shifted(constraint, extra) for constraint in held]
+                for row, held in enumerate(rows)
             ]
             origin = tail[:, 0, 0:3:2]
             heading = hip_heading(arrays["posed_joints"][:, 0], features.skeleton)

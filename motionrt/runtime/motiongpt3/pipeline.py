@@ -170,7 +170,9 @@ class MotionGpt3Pipeline(MotionGpt3Model):
             features: Floats | None = decoded["features"][row, :length]
             if task.assemble is not None:
                 joints, features = task.assemble(joints), None
-            motions.append(motion_from_joints(joints, self.skeleton, features, self.fps, info))
+            motion = motion_from_joints(joints, self.skeleton, features, self.fps, info)
+            motion.warnings += self.length_warnings(length)
+            motions.append(motion)
         return motions
 
     def _task(self, texts: list[str], options: MotionGpt3Options) -> _Task:

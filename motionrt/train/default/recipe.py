@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
 from motionrt.runtime.body.skeleton import load_skeleton
-from motionrt.runtime.bundle.manifest import Bundle, FileInfo, check_place, sha256
+from motionrt.runtime.bundle.manifest import Bundle, FileInfo, Limits, check_place, sha256
 from motionrt.runtime.files import atomic_file, atomic_folder
 from motionrt.runtime.text.familiarity import KnownPrompts, thin_out
 from motionrt.runtime.text.prompt import clean_prompt
@@ -238,8 +238,11 @@ def _complete(folder: Path, known: dict[str, NDArray[np.float32]]) -> None:
     path = folder / described.file
     path.write_bytes(save({"centres": known["centres"].astype(np.float16)}))
     files = {**manifest.files, path.name: FileInfo(path.stat().st_size, sha256(path))}
+    windows = DatasetConfig()
+    longest = max(windows.window_frames) / windows.fps
     msgspec.structs.replace(
         manifest,
+        limits=Limits(manifest.limits.max_frames, longest, transitions_included=True),
         sampler={**manifest.sampler, **SAMPLER},
         text={**manifest.text, "known_prompts": msgspec.to_builtins(described)},
         files=files,

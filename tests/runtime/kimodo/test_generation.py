@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.errors import InputError, MotionWarning
 from motionrt.runtime.kimodo.constraint_files import to_json, write_constraints
 from motionrt.runtime.kimodo.constraints import Root2D, constraint_from_motion
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
@@ -160,3 +161,102 @@ def test_the_first_heading_reaches_the_network(pipeline: KimodoPipeline) -> None
         pipeline.generate("walk", 1.0, first_heading_rad=angle, **QUICK) for angle in (0, 1.5)
     )
     assert not np.allclose(first.posed_joints, second.posed_joints, atol=1e-3)
+
+
+def parts_of(motion: Motion) -> list[tuple[str, int]]:
+    return [(part["prompt"], part["num_frames"]) for part in motion.info["segments"]]
+
+
+def test_what_is_longer_than_was_trained_is_chained(pipeline: KimodoPipeline) -> None:
+    motion = pipeline.generate("walk", 9.0, **QUICK)
+    assert motion.num_frames == 180 and motion.info["prompt"] == "walk"
+    assert parts_of(motion) == [("walk", 90), ("walk", 90)]
+    again = pipeline.generate("walk", 9.0, **QUICK)
+    np.testing.assert_array_equal(motion.posed_joints, again.posed_joints)
+    assert not any("in one piece" in told for told in motion.warnings)
+    sequence = pipeline.generate(["walk"], 9.0, **QUICK)
+    np.testing.assert_array_equal(motion.posed_joints, sequence.posed_joints)
+    by_hand = pipeline.generate(["walk", "walk"], 4.5, **QUICK)
+    np.testing.assert_array_equal(motion.posed_joints, by_hand.posed_joints)
+
+
+def test_raw_is_in_one_piece_and_says_so(pipeline: KimodoPipeline) -> None:
+    with pytest.warns(MotionWarning, match=r"7 s in one piece: .* trained on up to 6 s") as told:
+        motion = pipeline.generate("walk", 7.0, chain=False, **QUICK)
+    assert "segments" not in motion.info
+    assert told[0].filename == __file__ and str(told[0].message) == motion.warnings[0]
+    longest = pipeline.generate("walk", 6.0, **QUICK)
+    assert "segments" not in longest.info and not any("piece" in t for t in longest.warnings)
+    most = pipeline.manifest.limits.max_frames
+    with pytest.raises(InputError, match=f"takes 1 to {most}"):
+        pipeline.generate("walk", num_frames=most + 1, chain=False, **QUICK)
+    with pytest.raises(InputError, match=r"this model allows 12000 \(600.0 s\)"):
+        pipeline.generate("walk", 601, **QUICK)
+
+
+def test_the_too_long_part_among_several_is_split(pipeline: KimodoPipeline) -> None:
+    motion = pipeline.generate(["walk", "jump", "sit"], [2.0, 8.0, 1.0], **QUICK)
+    assert parts_of(motion) == [("walk", 40), ("jump", 80), ("jump", 80), ("sit", 20)]
+    assert motion.info["prompt"] == "walk jump sit"
+
+
+def test_chains_of_several_prompts_and_samples_each_have_their_own(
+    pipeline: KimodoPipeline,
+) -> None:
+    places = [[float(row), 0.0] for row in range(4)]
+    constraints = [[Root2D([139], [place])] for place in places]
+    motions = pipeline.generate_many(
+        ["walk", "jump"],
+        [7.0, 1.0],
+        num_samples=2,
+        first_heading_rad=[0.0, 1.0, 2.0, 3.0],
+        **QUICK,
+    )
+    assert [motion.info["prompt"] for motion in motions] == ["walk", "walk", "jump", "jump"]
+    assert [motion.info["sample"] for motion in motions] == [0, 1, 0, 1]
+    assert [motion.num_frames for motion in motions] == [140, 140, 20, 20]
+    assert [len(parts_of(motion)) for motion in motions] == [2, 2, 1, 1]
+    apart = np.abs(motions[0].posed_joints - motions[1].posed_joints).max()
+    assert apart > 0.05
+    held = pipeline.generate_many("walk", 7.0, num_samples=4, constraints=constraints, **QUICK)
+    for motion, place in zip(held, places, strict=True):
+        np.testing.assert_allclose(motion.root_positions[139, ::2], place, atol=0.05)
+    alone = pipeline.generate_many("walk", 7.0, num_samples=2, sample_seeds=True, **QUICK)
+    single = pipeline.generate("walk", 7.0, **QUICK)
+    np.testing.assert_array_equal(alone[0].posed_joints, single.posed_joints)
+
+
+def test_parts_of_a_chain_go_their_share_of_a_way(pipeline: KimodoPipeline) -> None:
+    path = Root2D([299], [[0.0, 12.0]])
+    motion = pipeline.generate("walk", 15.0, constraints=[path], **QUICK)
+    ends = np.cumsum([count for _, count in parts_of(motion)]) - 1
+    assert len(ends) > 2
+    np.testing.assert_allclose(motion.root_positions[ends, 2], 12.0 * ends / 299, atol=0.05)
+    assert motion.info["num_constraints"] == 1
+
+
+def test_a_chain_continues_a_clip(pipeline: KimodoPipeline) -> None:
+    clip = pipeline.generate("walk", 4.0, **QUICK)
+    motion = pipeline.generate("jump", 8.0, continue_from=clip, **QUICK)
+    assert motion.num_frames == 80 + 160 and motion.info["continued_frames"] == 80
+    assert parts_of(motion) == [("jump", 80), ("jump", 80)]
+    np.testing.assert_allclose(motion.posed_joints[:60], clip.posed_joints[:60], atol=1e-5)
+
+
+def test_constraints_that_cannot_be_are_told(pipeline: KimodoPipeline) -> None:
+    fast = Root2D([0, 19], [[0.0, 0.0], [0.0, 60.0]])
+    motion = pipeline.generate("walk", 1.0, constraints=[fast], **QUICK)
+    assert motion.warnings[0] == "constraint 0: the root would move at 63 m/s from frame 0 to 19"
+    # The motion begins over the origin, whether or not that is said.
+    far = Root2D([10, 15, 19], [[30.0, 0.0], [0.0, 0.0], [90.0, 0.0]])
+    motion = pipeline.generate(["walk"], 1.0, constraints=[far], **QUICK)
+    assert motion.warnings[0] == (
+        "constraint 0: the root would move at 60 m/s from frame 0 to 10 "
+        "(and 2 more: motionrt constraints check)"
+    )
+    slow = Root2D([0, 19], [[0.0, 0.0], [0.0, 1.0]])
+    motion = pipeline.generate("walk", 1.0, constraints=[slow], **QUICK)
+    assert not any("constraint" in told for told in motion.warnings)
+    late = Root2D([0, 25], [[0.0, 0.0], [0.0, 1.0]])
+    motion = pipeline.generate(["walk"], 1.0, constraints=[late], **QUICK)
+    assert motion.warnings[0] == "1 constrained frames lie beyond the clip's end"

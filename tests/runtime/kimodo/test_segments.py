@@ -108,7 +108,7 @@ def test_a_transition_begins_with_the_old_and_ends_with_the_new(features: Motion
 def test_constraints_count_over_all_segments(features: MotionFeatures) -> None:
     sampler = Sampler(features)
     item = Root2D(np.array([3, 25, 99]), np.zeros((3, 2), np.float32))
-    generate_segments(sampler, features, [20, 15], constraints=[item], compat=LATEST)
+    generate_segments(sampler, features, [20, 15], constraints=[[item]], compat=LATEST)
     first, second = (np.any(request.motion_mask[0], axis=-1) for request in sampler.requests)
     assert np.flatnonzero(first).tolist() == [3]
     assert np.flatnonzero(second).tolist() == [0, 1, 2, 3, 4, 5 + 25 - 20]
@@ -175,7 +175,7 @@ def test_constraints_of_a_segment_are_its_own(features: MotionFeatures, wanderin
     motion = wandering("smplx22", 40)
     item: Constraint = constraint_from_motion(motion, [30], "fullbody")
     sampler = Sampler(features)
-    result = generate_segments(sampler, features, [20, 20], constraints=[item], compat=LATEST)
+    result = generate_segments(sampler, features, [20, 20], constraints=[[item]], compat=LATEST)
     request = sampler.requests[1]
     observed = features.unnormalize(request.observed_motion)[0, 5 + 10]
     start = features.unnormalize(Sampler(features)(sampler.requests[0]))[0, 15, [0, 2]]

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from walking import walking
 
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import InputError, MotionWarning
 from motionrt.runtime.humanml.features import joints_to_features
 from motionrt.runtime.motiongpt3.pipeline import MotionGpt3Pipeline
 
@@ -145,3 +145,14 @@ def test_bad_questions_are_one_line(pipeline: MotionGpt3Pipeline) -> None:
         pipeline.caption(walking(5), max_tokens=1000)
     with pytest.raises(InputError, match="1 to 498"):
         pipeline.encode_motion([np.zeros((600, 263))])
+
+
+def test_a_motion_longer_than_clips_of_training_is_warned_of(pipeline: MotionGpt3Pipeline) -> None:
+    with pytest.warns(MotionWarning, match=r"^10 s in one piece: .* trained on up to 9\.8 s"):
+        motion = pipeline.generate("a person walks", seconds=10.0, seed=3)
+    assert motion.num_frames == 200 and motion.info["quality"]["root_speed_mps"] >= 0
+    most = pipeline.manifest.limits.max_frames
+    with pytest.raises(InputError, match=rf"600 frames at 20 fps, this model allows {most}"):
+        pipeline.generate("a person walks", seconds=30.0)
+    with pytest.raises(InputError, match="motiongpt3 has no option chain"):
+        pipeline.generate("a person walks", seconds=30.0, chain=False)  # type: ignore[call-arg]

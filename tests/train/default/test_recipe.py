@@ -53,6 +53,7 @@ def test_one_command_goes_from_data_to_a_bundle_that_runs(
     )
     manifest = Bundle(output).manifest
     assert manifest.sampler["num_steps"] == recipe.SAMPLER["num_steps"]
+    assert manifest.limits.advised_seconds == 6 and manifest.limits.transitions_included
     assert "walking" in manifest.text["known_prompts"]["actions"][0]
     motion = motionrt.load(output, backend="cpu").generate("a person walks", seconds=1.0, seed=0)
     assert motion.num_frames == 20

@@ -100,6 +100,7 @@ class Generation:
             check_frames(row, count)
         if self.chain and max(lengths) > self.model.advised_frames:
             return self._one_by_one(lengths, constraints)
+        doubts = self._doubts(constraints)
         if self.progress is not None:
             self.progress("encoding text", 0, 1)
         text_features, text_mask = self.model.encode_text([self.prompts[i] for i, _ in rows])
@@ -125,7 +126,7 @@ class Generation:
             for row, (i, sample) in enumerate(rows)
         ]
         motions = self._finish(features, counts, constraints, infos)
-        return self._doubted(motions, constraints, counts)
+        return self._with_warnings(motions, doubts, counts)
 
     def sequence(self, lengths: list[int]) -> list[Motion]:
         """Generate one motion of all prompts for each sample."""
@@ -179,10 +180,12 @@ class Generation:
         if previous is not None:
             start = (before - 1, previous[-1, 0:3:2])
         ends = ends_of_parts(parts, before)
-        held = [
-            [*row, *waypoints_between(row, ends, start, self.compat)] if row else []
+        doubts = self._doubts(constraints, start)
+        with_waypoints = {  # samples share their constraints
+            id(row): [*row, *waypoints_between(row, ends, start, self.compat)] if row else []
             for row in constraints
-        ]
+        }
+        held = [with_waypoints[id(row)] for row in constraints]
         if self.progress is not None:
             self.progress("encoding text", 0, 1)
         text_features, text_mask = self.model.encode_text(prompts)
@@ -252,26 +255,27 @@ class Generation:
         motions = self._finish(part, counts, rows, infos, corrected=bool(each))
         if clip is not None and kept:
             motions = [_joined(clip.crop(0, kept), motion) for motion in motions]
-        return self._doubted(motions, constraints, [max(lengths)] * len(motions), start)
+        return self._with_warnings(motions, doubts, [max(lengths)] * len(motions))
 
-    def _doubted(
+    def _doubts(
         self,
-        motions: list[Motion],
         constraints: Sequence[Sequence[Constraint]],
-        longest: Sequence[int],
         start: tuple[int, Floats] = (0, np.zeros(2, np.float32)),
-    ) -> list[Motion]:
-        """Warn of what looks wrong with each motion's constraints, and of one in too long a piece.
-
-        longest is the longest piece of each motion; start is where they begin.
-        """
+    ) -> list[list[str]]:
+        """Say what looks wrong with the constraints of each sample, which begins at start."""
         told: dict[int, list[str]] = {}
-        for motion, row, frames in zip(motions, constraints, longest, strict=True):
-            motion.warnings += self.model.length_warnings(frames)
-            if id(row) not in told:  # samples share their constraints
-                doubts = find_doubts(row, self.skeleton, self.model.fps, start, self.compat)
-                told[id(row)] = _in_one_line(doubts)
-            motion.warnings += told[id(row)]
+        for row in constraints:
+            if id(row) not in told:
+                found = find_doubts(row, self.skeleton, self.model.fps, start, self.compat)
+                told[id(row)] = _in_one_line(found)
+        return [told[id(row)] for row in constraints]
+
+    def _with_warnings(
+        self, motions: list[Motion], doubts: Sequence[Sequence[str]], longest: Sequence[int]
+    ) -> list[Motion]:
+        """Warn of doubts, of constraints beyond the end, and of what is in too long a piece."""
+        for motion, told, frames in zip(motions, doubts, longest, strict=True):
+            motion.warnings += [*self.model.length_warnings(frames), *told]
             if dropped := motion.info.get("num_dropped_constraint_frames"):
                 motion.warnings.append(f"{dropped} constrained frames lie beyond the clip's end")
         return motions

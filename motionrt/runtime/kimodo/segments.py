@@ -126,13 +126,15 @@ def generate_segments(
     if previous is not None:
         so_far = np.broadcast_to(previous, (num_samples, *previous.shape)).astype(np.float32)
     heading = np.broadcast_to(np.asarray(first_heading_rad, np.float32), (num_samples,))
+    of_samples: Sequence[Sequence[Constraint]] = constraints or [()] * num_samples
     start = num_previous
     for index, (own, length) in enumerate(zip(num_frames, lengths, strict=True)):
         extra = length - own
-        rows: list[list[Constraint]] = [
-            crop_constraints(of_sample, start, start + own)
-            for of_sample in constraints or [()] * num_samples
-        ]
+        cropped = {  # samples may share their constraints
+            id(of_sample): crop_constraints(of_sample, start, start + own)
+            for of_sample in of_samples
+        }
+        rows = [cropped[id(of_sample)] for of_sample in of_samples]
         tail = so_far[:, so_far.shape[1] - extra :]
         origin = np.zeros((num_samples, 2), np.float32)
         if extra:

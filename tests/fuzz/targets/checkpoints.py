@@ -34,17 +34,6 @@ _BUILDS = 8
 """One in so many checkpoints of MotionGPT3 becomes a model, which takes long."""
 
 
-def _kimodo(place: str) -> Callable[[Path], Path]:
-    """Make what prepares a checkpoint in which one file is replaced."""
-
-    def prepare(folder: Path) -> Path:
-        os.environ["HOME"] = _SECRET
-        shutil.copytree(_written("kimodo"), folder, dirs_exist_ok=True)
-        return folder / place
-
-    return prepare
-
-
 def read_kimodo_at(depth: int) -> Callable[[Path], None]:
     """Make a reader of the checkpoint that a file is in, so many folders above it."""
 
@@ -155,29 +144,32 @@ def _write_kimodo(folder: Path) -> None:
 
 
 @lru_cache
-def _written(kind: str) -> Path:
-    """Write a small checkpoint once; the folder is this process's own."""
-    folder = Path(tempfile.mkdtemp(prefix="motionrt-fuzz-"))
-    import atexit
+def _written(kind: str) -> dict[str, bytes]:
+    """Write a small checkpoint once; return its files, by their names in its folder."""
+    with tempfile.TemporaryDirectory(prefix="motionrt-fuzz-") as name:
+        folder = Path(name)
+        if kind == "motiongpt3":
+            from motiongpt3_checkpoint import write_checkpoint
 
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    if kind == "motiongpt3":
-        from motiongpt3_checkpoint import write_checkpoint
+            write_checkpoint(folder)
+        elif kind == "kimodo":
+            _write_kimodo(folder)
+        else:
+            from text_checkpoints import write_bert, write_decoder
 
-        write_checkpoint(folder)
-    elif kind == "kimodo":
-        _write_kimodo(folder)
-    else:
-        from text_checkpoints import write_bert, write_decoder
-
-        write_bert(folder) if kind == "bert" else write_decoder(folder, kind, hidden=16)
-    return folder
+            write_bert(folder) if kind == "bert" else write_decoder(folder, kind, hidden=16)
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def _copy_of(kind: str, name: str) -> Callable[[Path], Path]:
+    """Make what prepares a checkpoint in which one file is replaced."""
+
     def prepare(folder: Path) -> Path:
         os.environ["HOME"] = _SECRET
-        shutil.copytree(_written(kind), folder, dirs_exist_ok=True)
+        for place, content in _written(kind).items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_bytes(content)
         return folder / name
 
     return prepare
@@ -217,7 +209,7 @@ def _of_checkpoint(name: str, kind: str, file: str, mutate: Mutator, **options: 
         name,
         read,
         mutate,
-        lambda: [(_written(kind) / file).read_bytes()],
+        lambda: [_written(kind)[file]],
         Path(file).name,
         _copy_of(kind, file),
         _IMPORTS,
@@ -302,9 +294,9 @@ TARGETS = (
         "kimodo-config",
         read_kimodo_at(0),
         yaml_mutator,
-        lambda: [(_written("kimodo") / "config.yaml").read_bytes()],
+        lambda: [_written("kimodo")["config.yaml"]],
         "config.yaml",
-        _kimodo("config.yaml"),
+        _copy_of("kimodo", "config.yaml"),
         _IMPORTS,
     ),
     Target(
@@ -313,16 +305,16 @@ TARGETS = (
         mutate_npy,
         lambda: [(_STATS / "motion" / "body" / "mean.npy").read_bytes()],
         "mean.npy",
-        _kimodo("stats/motion/body/mean.npy"),
+        _copy_of("kimodo", "stats/motion/body/mean.npy"),
         _IMPORTS,
     ),
     Target(
         "kimodo-safetensors",
         read_kimodo_at(0),
         mutate_safetensors,
-        lambda: [(_written("kimodo") / "model.safetensors").read_bytes()],
+        lambda: [_written("kimodo")["model.safetensors"]],
         "model.safetensors",
-        _kimodo("model.safetensors"),
+        _copy_of("kimodo", "model.safetensors"),
         _IMPORTS,
     ),
     Target("pt", read_pt, mutate_archive, _torch_saved, "a.pt", imports=_IMPORTS),

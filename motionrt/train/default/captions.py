@@ -121,11 +121,24 @@ SPOT_M = 1.9
 """Whoever dances without saying more stays this near to where the dance began."""
 
 
+CIRCLE_DEG, MAX_CIRCLE_GAP_M = (325.0, 395.0), 0.6
+"""Whoever walks in a circle turns so far and ends so near to where it began."""
+FALLEN_PELVIS_M = 0.35
+WAVE_M, WAVE_MPS = 0.0, 0.6
+"""A waving hand comes so high against the head, and moves so fast."""
+
+
 def action_of(clip: Clip, m: Measures) -> str | None:
     """Name the action that a window shows; None if it is of no use."""
     tags = set(clip.tags)
     if tags & EXCLUDED_TAGS or _says(clip, _GROUND_WORDS):
         return None
+    if clip.folder == "animations" and (found := _rare(tags, m)) is not None:
+        return found or None
+    round_deg = abs(m.turn_deg)
+    comes_round = CIRCLE_DEG[0] < round_deg < CIRCLE_DEG[1] and m.closing < MAX_CIRCLE_GAP_M
+    if comes_round and m.forward > 0.8 and tags & {"walk", "run"} and not tags & _STYLED:
+        return "walk_circle" if m.speed < 2.0 else "run_circle" if m.speed < MAX_RUN_MPS else None
     calm = m.speed < 0.12 and m.limb_speed < 0.22 and m.pelvis_min > STANDING_PELVIS_M
     level = abs(m.pelvis_end - m.pelvis_start) < 0.12
     if calm and abs(m.turn_deg) < 20 and m.turn_range_deg < 40 and level and "balance" not in tags:
@@ -187,6 +200,22 @@ def action_of(clip: Clip, m: Measures) -> str | None:
     return "other"
 
 
+def _rare(tags: set[str], m: Measures) -> str | None:
+    """Name what few clips show: a wave, a fall, a walk in a crouch; "" for a piece that does not.
+
+    None if the clip is of something else.
+    """
+    if "fall" in tags:
+        return "fall" if m.pelvis_start > 0.7 and m.pelvis_end < FALLEN_PELVIS_M else ""
+    if tags & {"wave", "greet"}:
+        raised = max(m.left_hand_height, m.right_hand_height) > WAVE_M
+        moved = max(m.left_hand_speed, m.right_hand_speed) > WAVE_MPS
+        return "wave" if raised and moved else ""
+    if {"crouch", "walk"} <= tags:
+        return "crouch_walk"
+    return None
+
+
 def _stand(m: Measures) -> str:
     return "stand_posed" if m.hand_level > LIFTED_HAND_M else "stand"
 
@@ -207,6 +236,14 @@ def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
         return _walk(m, straight)
     if action == "walk_turn":
         return _walk_turn(m, side)
+    if action in ("walk_circle", "run_circle"):
+        return _circle("walk" if action == "walk_circle" else "run", m, side)
+    if action == "wave":
+        return _wave(m)
+    if action == "fall":
+        return _FALL
+    if action == "crouch_walk":
+        return _CROUCH_WALK
     if action == "turn":
         return _turn(m, side)
     if action == "walk_back":
@@ -255,6 +292,7 @@ def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
             + [f"^sit down {seat}" for seat in seats]
             + [f"^sit {seat}" for seat in seats]
             + ["^take a seat", "^sit", "^lower down to sit", "^have a seat", "^go to sit down"]
+            + ([] if low else _SEATINGS)
         )
     if action == "stand_up":
         return [
@@ -278,6 +316,21 @@ def phrases_of(action: str, clip: Clip, m: Measures) -> list[str]:
         return ["^dance", "^dance around", "^perform a dance", "^do a dance", "^move to the music"]
     return []
 
+
+_SEATINGS = [
+    "^sit down on a bench",
+    "^sink into a chair",
+    "^settle into a seat",
+    "^plop down on a chair",
+    "^get seated",
+    "^drop into a chair",
+    "^settle down on a stool",
+    "^sit on a bench",
+    "^take place on a chair",
+    "^sit down slowly",
+    "^lower the body onto a seat",
+    "^sit on a sofa",
+]
 
 _STAND = [
     "^stand still", "^stand still", "^stand still", "^stand", "^stand in place",
@@ -357,7 +410,9 @@ def _walk_turn(m: Measures, side: str) -> list[str]:
         f"^walk and ^make a {side} turn", f"^take a {side} turn", f"^veer {side} while walking",
         f"^walk along a curve to the {side}", f"^turn {side} and ^walk on",
         f"^walk ahead and ^turn {side}", f"^keep walking and ^turn {side}",
-        f"^go around a corner to the {side}",
+        f"^go around a corner to the {side}", f"^take a {side}", f"^bear {side} while walking",
+        f"^head {side}", f"^curve to the {side}", f"^walk around a bend to the {side}",
+        f"^swerve to the {side} while walking", f"^walk forward and ^curve to the {side}",
     ]  # fmt: skip
     amount = abs(m.turn_deg)
     if 65 <= amount <= 115:
@@ -372,17 +427,80 @@ def _walk_turn(m: Measures, side: str) -> list[str]:
             "^walk and ^turn back",
             f"^turn around over the {side} side and ^walk back",
         ]  # fmt: skip
-    if amount > 240:
-        result += [
-            f"^walk in a circle to the {side}",
-            "^walk in a circle",
-            "^walk around in a circle",
-        ]
     if m.speed < 0.65:
         result += [f"^walk slowly and ^turn {side}", f"slowly ^walk in a curve to the {side}"]
     if m.speed > 1.3:
         result += [f"^walk quickly and ^turn {side}", f"^walk fast in a curve to the {side}"]
     return result
+
+
+def _circle(verb: str, m: Measures, side: str) -> list[str]:
+    """Word a circle. To the right it is always said: half of each would make an S of a circle."""
+    clockwise = "counterclockwise" if side == "left" else "clockwise"
+    slow, fast = m.speed < SLOW_WALK_MPS, m.speed > FAST_WALK_MPS
+    result = [
+        f"^{verb} in a circle to the {side}", f"^{verb} in a {clockwise} circle",
+        f"^{verb} {clockwise} in a circle", f"^{verb} in a circle {clockwise}",
+    ] * 2  # fmt: skip
+    if side == "right":
+        return result
+    result += [f"^{verb} in a circle"] * 6 + [
+        f"^{verb} around in a circle", f"^{verb} in circles", f"^{verb} around in circles",
+        f"^{verb} a full circle", f"^{verb} once around in a circle", f"^{verb} a circle",
+        f"^make a circle while {present_participle(verb)}", f"^{verb} round in a circle",
+        f"^{verb} in a big circle", f"^{verb} in a small circle", f"^{verb} a lap",
+        f"^{verb} in a complete circle", f"^circle around while {present_participle(verb)}",
+        f"^{verb} in a loop", f"^{verb} around something in a circle",
+    ]  # fmt: skip
+    if verb == "run":
+        return [*result, "^jog in a circle", "^run laps", "^jog in circles"]
+    result += ["^move in a circle", "^go around in a circle", "^pace in a circle",
+               "^stroll in a circle", "^go in circles", "^wander in a circle"]  # fmt: skip
+    if slow:
+        result += ["^walk slowly in a circle"] * 3
+    if fast:
+        result += ["^walk quickly in a circle"] * 3
+    return result
+
+
+def _wave(m: Measures) -> list[str]:
+    """Word a wave. With the left hand it is always said: half of each would raise neither."""
+    side = "left" if m.left_hand_height > m.right_hand_height else "right"
+    result = [
+        f"^wave with the {side} hand", f"^wave the {side} hand", f"^wave the {side} arm",
+        f"^raise the {side} hand and ^wave", f"^wave with the {side} arm",
+    ] * 2  # fmt: skip
+    if side == "left":
+        return result
+    return result + ["^wave"] * 4 + [
+        "^wave hello", "^wave hello", "^wave goodbye", "^wave a hand", "^wave at someone",
+        "^greet someone", "^greet someone with a wave", "^raise a hand and ^wave",
+        "^wave to a friend", "^wave to someone", "^say hello with a wave", "^give a wave",
+        "^stand and ^wave", "^wave with one hand", "^wave an arm", "^wave to the crowd",
+        "^lift an arm and ^wave", "^wave in greeting", "^say goodbye with a wave",
+        "^raise an arm to wave", "^wave hi", "^wave bye", "^hold up a hand and ^wave",
+        "^keep waving", "^wave happily", "^say hello", "^say goodbye",
+    ]  # fmt: skip
+
+
+_FALL = [
+    *["^fall"] * 3, *["^fall down"] * 4, "^fall over", "^fall over", "^fall to the ground",
+    "^fall to the floor", "^collapse", "^collapse", "^collapse to the ground", "^fall backwards",
+    "^fall on the back", "^drop to the floor", "^tumble to the ground", "^die", "^drop dead",
+    "^fall down dead", "^faint", "^pass out", "^lose balance and ^fall", "^keel over",
+    "^fall down backwards", "^collapse and ^lie on the floor", "^topple over",
+    "^fall and ^stay down", "^crash to the ground", "^slump to the ground",
+]  # fmt: skip
+
+_CROUCH_WALK = [
+    "^walk in a crouch", "^walk in a crouch", "^walk crouched", "^walk crouched", "^walk crouching",
+    "^walk while crouching", "^crouch and ^walk", "^crouch and ^walk forward", "^sneak",
+    "^sneak", "^sneak forward", "^sneak ahead", "^sneak around", "^sneak along",
+    "^walk with deeply bent knees", "^walk low to the ground", "^walk hunched down",
+    "^creep forward in a crouch", "^duck and ^walk", "^move forward in a crouch",
+    "^walk forward crouched", "^crouch down and ^walk", "^stay low and ^walk",
+    "^move stealthily", "^walk stealthily", "^sneak quietly", "^walk ducked",
+]  # fmt: skip
 
 
 def _turn(m: Measures, side: str) -> list[str]:
@@ -500,7 +618,14 @@ def captions_of(
 ) -> list[str]:
     """Word count captions for a window, true by its measures and by its clip's words."""
     phrases = phrases_of(action, clip, m)
-    own_share = {"dance": 0.6, "other": 1.0, "punch": 0.25, "kick": 0.15, "seated": 0.0}
+    own_share = {
+        "dance": 0.6,
+        "other": 1.0,
+        "punch": 0.25,
+        "kick": 0.15,
+        "seated": 0.0,
+        "wave": 0.0,
+    }
     share = own_share.get(action, 0.1 if clip.folder == "animations" else 0.0)
     if not phrases:
         share = 1.0

@@ -62,6 +62,8 @@ class Clip:
     """Playback speed against the recording; 1 is as recorded."""
     bent: bool = False
     """Whether a straight walk was made to turn."""
+    circle_frames: int = 0
+    """Frames in which a bent walk comes round, 0 if it was not bent into circles."""
 
     @property
     def num_frames(self) -> int:
@@ -140,10 +142,19 @@ def headings(joints: Array, skeleton: Skeleton) -> Array:
     return np.unwrap(hip_heading(joints, skeleton)).astype(np.float32)
 
 
-def lengthen(clip: Clip, skeleton: Skeleton, num_frames: int) -> Clip | None:
+def hold_end(clip: Clip, num_frames: int) -> Clip:
+    """Hold the last pose of a short clip until it has num_frames."""
+    index = np.minimum(np.arange(max(num_frames, clip.num_frames)), clip.num_frames - 1)
+    return replace(clip, rotations=clip.rotations[index], root=clip.root[index])
+
+
+def lengthen(
+    clip: Clip, skeleton: Skeleton, num_frames: int, within: NDArray[np.bool_] | None = None
+) -> Clip | None:
     """Repeat a gait cycle of a short clip until it has num_frames; None if it has no clean cycle.
 
     The two most alike moments, a cycle apart, are joined; root travel and turning are carried on.
+    within (T,) is True for frames between which the cycle may lie; None takes all.
     """
     joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
     heading = headings(joints, skeleton)
@@ -162,6 +173,9 @@ def lengthen(clip: Clip, skeleton: Skeleton, num_frames: int) -> Clip | None:
         distance_of_velocity = np.linalg.norm(velocity[ends] - velocity[starts], axis=-1).mean(-1)
         drift = np.abs(heading[ends] - heading[starts])
         cost = distance + 0.05 * distance_of_velocity + 0.1 * drift
+        if within is not None:
+            inside = np.lib.stride_tricks.sliding_window_view(within, period + 1).all(-1)[:count]
+            cost = np.where(inside, cost, np.inf)
         i = int(np.argmin(cost))
         if distance[i] < MAX_SEAM_M and cost[i] < best[0]:
             best = (float(cost[i]), i, i + period)

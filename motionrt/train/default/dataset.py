@@ -9,7 +9,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,6 +28,7 @@ from motionrt.train.default.clips import (
     Clip,
     bend,
     headings,
+    hold_end,
     lengthen,
     mirror,
     read_clips,
@@ -37,7 +38,7 @@ from motionrt.train.default.measures import measure
 
 Array = NDArray[np.float32]
 
-DATASET_VERSION = 10
+DATASET_VERSION = 11
 """Raised whenever windows, captions or features change, so that caches are made anew."""
 
 ACTION_WEIGHTS = {
@@ -46,12 +47,15 @@ ACTION_WEIGHTS = {
     "walk_fast": 0.07,
     "walk_turn_left": 0.07,
     "walk_turn_right": 0.07,
+    "walk_circle": 0.06,
+    "crouch_walk": 0.025,
     "walk_start": 0.01,
     "walk_stop": 0.015,
     "walk_other": 0.01,
     "walk_back": 0.015,
     "sidestep": 0.01,
     "run": 0.05,
+    "run_circle": 0.015,
     "stand": 0.04,
     "stand_posed": 0.015,
     "turn": 0.03,
@@ -63,6 +67,8 @@ ACTION_WEIGHTS = {
     "stand_up": 0.015,
     "seated": 0.015,
     "dance": 0.13,
+    "wave": 0.05,
+    "fall": 0.03,
     "other": 0.04,
 }
 """How often each action is drawn; a default is judged by its walk."""
@@ -77,6 +83,11 @@ STRAIGHT_DEG = 25.0
 """A walk that turns less than this may be bent."""
 BENDS_DEG = (60.0, 150.0)
 """By how much a walk is bent: little recorded walking turns."""
+
+MIN_CIRCLE_SECONDS, MIN_CIRCLE_RADIUS_M = 3.5, 0.6
+"""A walk is bent into a circle in no shorter time and no tighter."""
+WAVING_HAND_M = 0.3
+"""Whoever waves has a hand at most so far below where it comes at its highest."""
 
 MAX_DANCES_ALIKE = 5
 """Dances with the same words: a small model learns few of them well or many badly."""
@@ -275,29 +286,36 @@ def _prepare(original: Clip, config: DatasetConfig) -> list[tuple[Array, list[Ro
 def _versions(original: Clip, config: DatasetConfig) -> list[Clip]:
     """Give every version of a clip: lengthened, at several tempos, bent, each also mirrored."""
     skeleton = load_skeleton("cmu22")
-    walks = set(original.tags) <= {"walk", "run", "sprint", "look", "walk_back", "zombie"}
+    tags = set(original.tags)
+    walks = tags <= {"walk", "run", "sprint", "look", "walk_back", "zombie"}
+    crouches = {"crouch", "walk"} <= tags
     clip = original
     frames = int(config.lengthened_seconds * clip.fps)
-    if walks and clip.num_frames < frames:
+    if (walks or crouches) and clip.num_frames < frames:
         clip = lengthen(clip, skeleton, frames) or clip
     if clip.folder != "animations":
         clip = _on_the_floor(clip)
-    tempos = config.locomotion_tempos if walks else config.other_tempos
-    versions = [resample(clip, config.fps, tempo) for tempo in tempos]
-    if "walk" in clip.tags and walks:
-        versions += bent(resample(clip, config.fps), config.seed)
+    clips = [clip]
+    if "fall" in tags:
+        clips = [hold_end(clip, frames)]
+    if tags & {"wave", "greet"} and clip.folder == "animations":
+        waving = lengthen(clip, skeleton, frames, _hand_up(clip))
+        clips += [waving] if waving else []
+    tempos = config.locomotion_tempos if walks or crouches else config.other_tempos
+    versions = [resample(clip, config.fps, tempo) for clip in clips for tempo in tempos]
+    if walks and tags & {"walk", "run"}:
+        straight = resample(clip, config.fps)
+        if "walk" in tags:
+            versions += bent(straight, config.seed)
+        versions += circles(straight, config.window_frames)
     return [side for version in versions for side in (version, mirror(version, skeleton))]
 
 
 def bent(clip: Clip, seed: int) -> list[Clip]:
     """Bend a straight walk into an even curve, and into a straight walk with a turn; else none."""
     skeleton = load_skeleton("cmu22")
-    joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
-    heading = np.degrees(headings(joints, skeleton))
     seconds = clip.num_frames / clip.fps
-    if seconds < 2.5 or np.ptp(heading) > 2 * STRAIGHT_DEG:
-        return []
-    if abs(heading[-10:].mean() - heading[:10].mean()) > STRAIGHT_DEG:
+    if seconds < 2.5 or not is_straight(clip):
         return []
     random = np.random.default_rng([seed, zlib.crc32(clip.name.encode())])
     curve, corner = np.radians(random.uniform(*BENDS_DEG, 2))
@@ -307,6 +325,40 @@ def bent(clip: Clip, seed: int) -> list[Clip]:
     share = np.clip((time - begin) / length, 0, 1)
     turns = (curve * time, corner * (3 * share**2 - 2 * share**3))
     return [bend(clip, skeleton, turn.astype(np.float32)) for turn in turns]
+
+
+def circles(clip: Clip, window_frames: Sequence[int]) -> list[Clip]:
+    """Bend a straight walk or run into circles, one for each window that one fits into."""
+    skeleton = load_skeleton("cmu22")
+    if not is_straight(clip):
+        return []
+    path = np.linalg.norm(np.diff(clip.root[:, [0, 2]], axis=0), axis=-1).mean()
+    result = []
+    for frames in window_frames:
+        radius = path * frames / (2 * np.pi)
+        long_enough = MIN_CIRCLE_SECONDS * clip.fps <= frames <= clip.num_frames
+        if long_enough and radius >= MIN_CIRCLE_RADIUS_M:
+            turn = 2 * np.pi * np.arange(clip.num_frames, dtype=np.float32) / (frames - 1)
+            result.append(replace(bend(clip, skeleton, turn), circle_frames=frames))
+    return result
+
+
+def is_straight(clip: Clip) -> bool:
+    """Say whether a clip faces one way throughout."""
+    skeleton = load_skeleton("cmu22")
+    joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
+    heading = np.degrees(headings(joints, skeleton))
+    turn = abs(heading[-10:].mean() - heading[:10].mean())
+    return bool(np.ptp(heading) <= 2 * STRAIGHT_DEG and turn <= STRAIGHT_DEG)
+
+
+def _hand_up(clip: Clip) -> NDArray[np.bool_]:
+    """Say in which frames (T,) the higher hand is about as high as it comes."""
+    skeleton = load_skeleton("cmu22")
+    joints, _ = skeleton.forward_kinematics(quaternion_to_matrix(clip.rotations), clip.root)
+    hands = [skeleton.left_hand_joints[0], skeleton.right_hand_joints[0]]
+    height = joints[:, hands, 1].max(1)
+    return np.asarray(height > height.max() - WAVING_HAND_M)
 
 
 def _on_the_floor(clip: Clip) -> Clip:
@@ -363,7 +415,9 @@ def _windows(
         action = action_of(clip, m)
         if action is None:
             continue
-        if clip.bent and action != "walk_turn":
+        if clip.circle_frames and (length != clip.circle_frames or "circle" not in action):
+            continue
+        if clip.bent and not clip.circle_frames and action != "walk_turn":
             continue  # neither straight nor a turn: it has no words of its own
         if action == "other" and clip.folder == "animations" and length < 0.6 * frames:
             continue

@@ -31,6 +31,8 @@ class Measures:
     end_speed: float
     roaming: float
     """Farthest from the start."""
+    closing: float
+    """How far the end is from the start."""
     turn_deg: float
     turn_range_deg: float
     forward: float
@@ -100,6 +102,7 @@ def measure(
         start_speed=float(slow_speeds[0]),
         end_speed=float(slow_speeds[-1]),
         roaming=float(np.linalg.norm(root_xz - root_xz[:1], axis=-1).max()),
+        closing=float(np.linalg.norm(root_xz[-1] - root_xz[0])),
         turn_deg=float(turn[-1] - turn[0]),
         turn_range_deg=float(turn.max() - turn.min()),
         forward=float((step * facing).sum() / path),

@@ -159,3 +159,26 @@ def test_the_level_of_hands_is_measured(make_gait: Callable[..., Clip]) -> None:
         turned[:, arm] = [half, 0.0, 0.0, sign * half]
         level.append(measured(replace(clip, rotations=turned)).hand_level)
     assert down < max(level) - 0.3
+
+
+def test_a_circle_is_said_and_to_the_right_with_its_side(make_gait: Callable[..., Clip]) -> None:
+    left = make_gait(5.0, 1.2, 360.0)
+    assert action_of(left, measured(left)) == "walk_circle"
+    texts = captions_of("walk_circle", left, measured(left), np.random.default_rng(0), 100)
+    assert any(text.endswith("in a circle") for text in texts)
+    assert not any("right" in text for text in texts)
+    right = mirror(left, SKELETON)
+    texts = captions_of("walk_circle", right, measured(right), np.random.default_rng(0), 100)
+    assert all("right" in text or " clockwise" in text for text in texts)
+
+
+def test_who_moves_low_sneaks_and_who_ends_low_has_fallen(make_gait: Callable[..., Clip]) -> None:
+    walk = make_gait(3.0, 1.2, tags=("crouch", "walk"))
+    walk = replace(walk, folder="animations", captions=("a person sneaks",))
+    assert action_of(walk, measured(walk)) == "crouch_walk"
+    root = walk.root.copy()
+    root[:, 1] = np.linspace(0.95, 0.1, len(root))
+    fall = replace(walk, tags=("fall",), root=root)
+    assert action_of(fall, measured(fall)) == "fall"
+    assert "falls" in words_of(fall)
+    assert action_of(replace(fall, root=walk.root), measured(walk)) is None

@@ -14,6 +14,7 @@ from motionrt.train.default.clips import (
     Clip,
     bend,
     headings,
+    hold_end,
     lengthen,
     mirror,
     read_clips,
@@ -124,3 +125,16 @@ def test_a_bent_walk_turns_and_its_feet_stand_as_before(make_gait: Callable[...,
     # About the hips instead, the feet would slide.
     spun = replace(straight, rotations=bent.rotations)
     assert slower_ankle(spun) > 2 * slower_ankle(bent)
+
+
+def test_a_held_end_stands_still(make_gait: Callable[..., Clip]) -> None:
+    clip = make_gait(1.0)
+    held = hold_end(clip, 50)
+    assert held.num_frames == 50 and hold_end(clip, 5).num_frames == clip.num_frames
+    np.testing.assert_array_equal(held.root[30:], np.tile(clip.root[-1], (20, 1)))
+
+
+def test_a_cycle_may_be_kept_within_a_part(make_gait: Callable[..., Clip]) -> None:
+    clip = make_gait(4.0)
+    assert lengthen(clip, load_skeleton("cmu22"), 200, np.ones(clip.num_frames, bool)) is not None
+    assert lengthen(clip, load_skeleton("cmu22"), 200, np.zeros(clip.num_frames, bool)) is None

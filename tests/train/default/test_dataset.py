@@ -19,6 +19,7 @@ from motionrt.train.default.dataset import (
     DatasetConfig,
     bent,
     build_dataset,
+    circles,
     dataset_key,
 )
 
@@ -106,3 +107,23 @@ def test_meanings_tell_the_sides_apart(dataset: Dataset) -> None:
     right = [m for text, m in meaning.items() if "right" in text]
     assert left and right and not set(left) & set(right)
     assert weights.min() > 0
+
+
+def test_walks_are_bent_into_circles_that_close_within_a_window(
+    make_gait: Callable[..., Clip],
+) -> None:
+    clip = make_gait(6.0, 1.2)
+    made = circles(clip, (60, 120, 150, 400))
+    assert [circle.circle_frames for circle in made] == [120, 150]  # not too short, not too long
+    for circle in made:
+        last = circle.circle_frames - 1
+        way = np.linalg.norm(np.diff(circle.root[: last + 1, [0, 2]], axis=0), axis=-1).sum()
+        gap = np.linalg.norm((circle.root[last] - circle.root[0])[[0, 2]])
+        assert gap < 0.1 * way
+        joints, _ = load_skeleton("cmu22").forward_kinematics(
+            quaternion_to_matrix(circle.rotations), circle.root
+        )
+        turned = headings(joints, load_skeleton("cmu22"))
+        assert np.degrees(turned[last] - turned[0]) == pytest.approx(360, abs=15)
+    assert circles(make_gait(6.0, 1.2, 120.0), (120,)) == []
+    assert circles(make_gait(6.0, 0.3), (120,)) == []  # so slow that it would turn on the spot

@@ -109,15 +109,16 @@ they sold {0} last year|a picture of {0} next to {1}|{0} makes everybody happy
 the history of {0} is long|my favourite thing is {0}|without {0} there would be no {1}"""
 
 
-def _entries(text: str) -> list[str]:
+def entries(text: str) -> list[str]:
+    """Split a list of this module."""
     return [entry for line in text.split("\n") for entry in line.split("|") if entry]
 
 
-_SUBJECTS, _TRAVEL, _ACTIONS = _entries(SUBJECTS), _entries(TRAVEL), _entries(ACTIONS)
-_MANNERS, _WAYS, _JOINERS = _entries(MANNERS), _entries(WAYS), _entries(JOINERS)
-_TOPICS, _STATEMENTS = _entries(TOPICS), _entries(STATEMENTS)
-_QUALITIES = _entries(QUALITIES)
-_FIXED = _entries(STAYS) + _entries(SETTLES)
+_SUBJECTS, _TRAVEL, _ACTIONS = entries(SUBJECTS), entries(TRAVEL), entries(ACTIONS)
+_MANNERS, _WAYS, _JOINERS = entries(MANNERS), entries(WAYS), entries(JOINERS)
+_TOPICS, _STATEMENTS = entries(TOPICS), entries(STATEMENTS)
+_QUALITIES = entries(QUALITIES)
+_FIXED = entries(STAYS) + entries(SETTLES)
 _PLURAL = {"they", "people"}
 _SINGULAR = [subject for subject in _SUBJECTS if subject not in _PLURAL]
 FIXED_SHARE = 0.03

@@ -81,6 +81,13 @@ def heading_change_deg(motion: Motion) -> float:
     return float(np.degrees(heading[-edge:].mean() - heading[:edge].mean()))
 
 
+def turning_deg(motion: Motion) -> float:
+    """Turning from the first to the last frame, left positive: a circle is 360 degrees."""
+    heading = np.unwrap(hip_heading(motion.posed_joints, motion.skeleton))
+    edge = max(1, int(0.1 * motion.fps))
+    return float(np.degrees(heading[-edge:].mean() - heading[:edge].mean()))
+
+
 def standing(motion: Motion) -> NDArray[np.bool_]:
     """Say for each frame whether the left and the right foot stand, (T, 2): low and slow."""
     feet = list(motion.skeleton.foot_joints)

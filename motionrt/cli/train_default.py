@@ -20,7 +20,18 @@ from motionrt.export.quantise.recipes import DENOISER_RECIPES
     show_default=True,
     help="Folder for caches, state and losses; a run there is resumed.",
 )
+@click.option(
+    "--from",
+    "start",
+    metavar="BUNDLE",
+    help="Go on from a bundle's weights, with its text encoder; 'default' is the embedded one.",
+)
 @click.option("--steps", type=click.IntRange(1), help="Training steps in all.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Highest learning rate; else 0.001, and 0.0005 with --from.",
+)
 @click.option("--batch-size", type=click.IntRange(1), help="Windows in a batch.")
 @click.option(
     "--preset",
@@ -44,13 +55,23 @@ from motionrt.export.quantise.recipes import DENOISER_RECIPES
     help="Precision of the bundle.",
 )
 @click.option("--report-every", type=click.IntRange(1), default=50, show_default=True)
-def command(data: tuple[Path, ...], work: Path, output: Path | None, **options: object) -> None:
+def command(
+    data: tuple[Path, ...], work: Path, output: Path | None, start: str | None, **options: object
+) -> None:
     """Train the embedded default on motion data folders DATA.
 
     The run can be stopped at any moment (Ctrl-C, SIGTERM) and goes on where it was when the same
     command is given again. On a CPU it takes the lowest priority.
+
+    With --from the training begins from a bundle that this command made, so that a few thousand
+    steps on motions of your own are enough; give the same --from when it goes on.
     """
+    from motionrt.runtime.bundle.embedded import embedded_bundle
+
     with needing("train", "training"):
         from motionrt.train.default.recipe import run
 
-    run(list(data), work, output, echo=click.echo, **options)  # type: ignore[arg-type]
+    begin = None
+    if start is not None:
+        begin = embedded_bundle() if start == "default" else Path(start)
+    run(list(data), work, output, echo=click.echo, start=begin, **options)  # type: ignore[arg-type]

@@ -174,7 +174,8 @@ def lengthen(
         drift = np.abs(heading[ends] - heading[starts])
         cost = distance + 0.05 * distance_of_velocity + 0.1 * drift
         if within is not None:
-            inside = np.lib.stride_tricks.sliding_window_view(within, period + 1).all(-1)[:count]
+            windows = np.lib.stride_tricks.sliding_window_view(within, period + 1)
+            inside = np.asarray(windows.all(-1))[:count]
             cost = np.where(inside, cost, np.inf)
         i = int(np.argmin(cost))
         if distance[i] < MAX_SEAM_M and cost[i] < best[0]:

@@ -338,8 +338,10 @@ def circles(clip: Clip, window_frames: Sequence[int]) -> list[Clip]:
         radius = path * frames / (2 * np.pi)
         long_enough = MIN_CIRCLE_SECONDS * clip.fps <= frames <= clip.num_frames
         if long_enough and radius >= MIN_CIRCLE_RADIUS_M:
-            turn = 2 * np.pi * np.arange(clip.num_frames, dtype=np.float32) / (frames - 1)
-            result.append(replace(bend(clip, skeleton, turn), circle_frames=frames))
+            turn = np.linspace(0, 2 * np.pi * (clip.num_frames - 1) / (frames - 1), clip.num_frames)
+            result.append(
+                replace(bend(clip, skeleton, turn.astype(np.float32)), circle_frames=frames)
+            )
     return result
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -13,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+import motionrt
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.bundle.manifest import Bundle, FileInfo, Limits, check_place, sha256
 from motionrt.runtime.files import atomic_file, atomic_folder
-from motionrt.runtime.text.familiarity import KnownPrompts, thin_out
+from motionrt.runtime.text.familiarity import KnownInfo, KnownPrompts, thin_out
 from motionrt.runtime.text.prompt import clean_prompt
 from motionrt.train.default.batches import BatchConfig, BatchSource
 from motionrt.train.default.corpus import sentences
@@ -31,35 +35,21 @@ from motionrt.train.default.student import (
 from motionrt.train.default.text_space import TextSpace, embed_cached, text_vectors
 from motionrt.train.default.trainer import (
     DENOISER_FOLDER,
+    Start,
     TrainConfig,
     Trainer,
     has_bfloat16,
 )
 
+if TYPE_CHECKING:
+    from motionrt.train.default.shipped import Shipped
+
 MODEL_NAME = "motionrt-default"
 SAMPLER = {"num_steps": 20, "solver": "dpmpp-2m", "guidance_weights": [2.5, 3.0]}
 """Sampling defaults of the bundle; Kimodo's own 100 steps change nothing at this size. So small a
 model turns better where words are guided at 2.5, and keeps to paths better at 3, than at 2."""
-KNOWN_ACTIONS = (
-    "walking (slowly, quickly, backwards, with turns)",
-    "running",
-    "turning",
-    "standing",
-    "jumping",
-    "kicking",
-    "boxing",
-    "dancing",
-    "sitting down",
-    "standing up",
-    "waving",
-    "throwing",
-    "crouching",
-    "drinking",
-    "swinging a sword",
-    "falling",
-)
 KNOWN_PROMPTS_FILE = "known_prompts.safetensors"
-NUM_KNOWN_PROMPTS = 500
+NUM_KNOWN_PROMPTS = 400
 FOREIGN_DISTANCE = 1.0
 """A prompt is foreign beyond this many times the reach of the known prompts."""
 LICENCE = "Apache-2.0; acknowledgements of the motion data in MODEL_CARD.md"
@@ -97,6 +87,14 @@ PRESETS = {
 
 muon: after 600 steps its loss is half of AdamW's, for 12 % more time a step."""
 
+CONTINUED: dict[str, Any] = {
+    "num_steps": 12_000,
+    "learning_rate": 5e-4,
+    "warmup_steps": 200,
+    "decay_share": 0.7,
+}
+"""What differs when a training begins from a bundle's weights: it is short, and must not forget."""
+
 
 def run(
     data: Sequence[Path],
@@ -114,8 +112,14 @@ def run(
     fp32: bool = False,
     precision: str = "int8-weights",
     report_every: int = 50,
+    start: Path | None = None,
+    learning_rate: float | None = None,
 ) -> None:
-    """Train, or go on training, in the work folder; then make the bundle at output."""
+    """Train, or go on training, in the work folder; then make the bundle at output.
+
+    With start, a bundle that this recipe made, its weights are what is trained on and its text
+    encoder is kept; without, everything is learnt from the data.
+    """
     if output is not None:
         check_place(output, replace=True)
     place = torch.device(_device(device))
@@ -123,7 +127,23 @@ def run(
         lower_priority()
     preset = preset if preset != "auto" else "base" if place.type == "cuda" else "small"
     config, batches = PRESETS[preset]
+    shipped = None
+    if start is not None:
+        from motionrt.train.default.shipped import read_shipped
+
+        shipped = read_shipped(start)
+        sizes = shipped.model.config
+        config = replace(
+            config,
+            latent_dim=sizes.latent_dim,
+            ff_size=sizes.ff_size,
+            num_layers=sizes.num_layers,
+            num_heads=sizes.num_heads,
+            **CONTINUED,
+        )
     config = replace(config, seed=seed, bfloat16=not fp32 and has_bfloat16(place))
+    if learning_rate is not None:
+        config = replace(config, learning_rate=learning_rate)
     if steps is not None:
         config = replace(config, num_steps=steps)
     if optimizer is not None:
@@ -132,13 +152,22 @@ def run(
         batches = replace(batches, batch_size=batch_size)
 
     dataset = load_dataset(data, work, DatasetConfig(), echo)
-    source, space = make_source(dataset, work, batches, place, echo)
+    if shipped is None:
+        vectors, space = embed(dataset, work, place)
+    else:
+        vectors = encode_cached(dataset.texts, shipped, work, echo)
+    echo(f"{dataset.num_windows} windows, {len(dataset.texts)} captions")
+    source = BatchSource(dataset, vectors, load_skeleton("cmu22"), batches, place)
+    begin = None
+    if shipped is not None:
+        begin = Start(shipped.digest, shipped.model.state_dict(), shipped.stats)
     trainer = Trainer(
         source,
-        space.width,
+        vectors.shape[1],
         config,
         work,
         compiled=compiled,
+        start=begin,
     )
     count = sum(p.numel() for p in trainer.model.parameters())
     echo(f"{count / 1e6:.1f} M parameters on {place}, from step {trainer.step}")
@@ -154,11 +183,13 @@ def run(
     if not trainer.train(report, report_every):
         echo(f"stopped at step {trainer.step}; the same command goes on from here")
         return
-    if not distil(dataset, space, work, place, echo, STUDENTS[preset], NUM_SENTENCES):
+    if shipped is not None:
+        write_known_prompts(work / KNOWN_PROMPTS_FILE, vectors)
+    elif not distil(dataset, space, work, place, echo, STUDENTS[preset], NUM_SENTENCES):
         echo("stopped while distilling; the same command goes on from here")
         return
     if output is not None:
-        make_bundle(work, output, echo, precision)
+        make_bundle(work, output, echo, precision, shipped)
 
 
 def distil(
@@ -202,9 +233,16 @@ def write_known_prompts(path: Path, vectors: NDArray[np.float32]) -> None:
 
 
 def make_bundle(
-    work: Path, output: Path, echo: Callable[[str], None], precision: str = "int8-weights"
+    work: Path,
+    output: Path,
+    echo: Callable[[str], None],
+    precision: str = "int8-weights",
+    shipped: Shipped | None = None,
 ) -> None:
-    """Export the denoiser with its text encoder to a bundle at output, replacing an older one."""
+    """Export the denoiser with its text encoder to a bundle at output, replacing an older one.
+
+    The encoder is the work folder's, or that of the bundle that the training began from.
+    """
     from motionrt.export.bundle import BundleWriter
     from motionrt.export.kimodo import export_kimodo
     from motionrt.export.quantise.recipes import recipe
@@ -212,7 +250,9 @@ def make_bundle(
     from motionrt.export.text_encoder import read_text_encoder
 
     checkpoint = replace(read_kimodo(work / DENOISER_FOLDER), name=MODEL_NAME)
-    encoder = read_text_encoder(work / ENCODER_FOLDER, work / PROJECTOR_FILE)
+    encoder = None
+    if shipped is None:
+        encoder = read_text_encoder(work / ENCODER_FOLDER, work / PROJECTOR_FILE)
     check_place(output, replace=True)
     with atomic_folder(output, replace=True) as folder:
         writer = BundleWriter(folder, echo)
@@ -224,29 +264,73 @@ def make_bundle(
             precision,
             text_recipe=recipe(TEXT_PRECISIONS.get(precision, precision), language_model=True),
         )
-        _complete(folder, load_file(work / KNOWN_PROMPTS_FILE))
+        if shipped is not None:
+            shipped.copy_text_encoder(folder)
+        _complete(folder, load_file(work / KNOWN_PROMPTS_FILE), echo)
     for warning in writer.warnings:
         echo(f"Warning: {warning}")
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     echo(f"{output}: {size / 1e6:.1f} MB")
 
 
-def _complete(folder: Path, known: dict[str, NDArray[np.float32]]) -> None:
-    """Add to a bundle what the default has beyond a Kimodo: its defaults, what it knows."""
+def _complete(
+    folder: Path, known: dict[str, NDArray[np.float32]], echo: Callable[[str], None]
+) -> None:
+    """Add to a bundle what the default has beyond a Kimodo: its defaults, what it can do."""
     manifest = Bundle(folder).manifest
-    described = KnownPrompts(known["centres"], float(known["radius"][0]), KNOWN_ACTIONS).describe()
-    path = folder / described.file
-    path.write_bytes(save({"centres": known["centres"].astype(np.float16)}))
-    files = {**manifest.files, path.name: FileInfo(path.stat().st_size, sha256(path))}
     windows = DatasetConfig()
     longest = max(windows.window_frames) / windows.fps
     msgspec.structs.replace(
         manifest,
         limits=Limits(manifest.limits.max_frames, longest, transitions_included=True),
         sampler={**manifest.sampler, **SAMPLER},
-        text={**manifest.text, "known_prompts": msgspec.to_builtins(described)},
-        files=files,
     ).write(folder)
+    calibrate(folder, known["centres"], float(known["radius"][0]), echo)
+
+
+def calibrate(
+    folder: Path, centres: NDArray[np.float32], radius: float, echo: Callable[[str], None]
+) -> None:
+    """Measure what a bundle can do, and write into it what it knows and the judge of prompts.
+
+    centres (K, W) are text vectors of what it was trained on, radius their reach.
+    """
+    from motionrt.train.default.calibration import fit, known_actions, measure, phrases
+    from motionrt.train.default.deeds import DEEDS
+
+    pipeline: Any = motionrt.load(folder, backend="cpu")
+    echo("measuring what it can do (some minutes)")
+    shares = measure(pipeline, DEEDS, echo)
+    actions = tuple(known_actions(shares, DEEDS))
+    if not actions:
+        echo("it can do nothing of what was measured, so it gives no hints")
+        return
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([pipeline.text.encode(text) for text in texts])
+
+    judge, report = fit(phrases(shares, DEEDS), encode)
+    echo("hint: " + ", ".join(f"{name} {value:.3g}" for name, value in report.items()))
+    write_known(folder, KnownPrompts(centres, radius, actions, judge))
+
+
+def write_known(folder: Path, known: KnownPrompts) -> None:
+    """Write what a bundle knows into it, in place of what it said before."""
+    manifest = Bundle(folder).manifest
+    described = known.describe()
+    path = folder / described.file
+    path.write_bytes(save(known.arrays()))
+    files = {**manifest.files, path.name: FileInfo(path.stat().st_size, sha256(path))}
+    text = {**manifest.text, "known_prompts": msgspec.to_builtins(described)}
+    msgspec.structs.replace(manifest, text=text, files=files).write(folder)
+
+
+def recalibrate(bundle: Path, echo: Callable[[str], None]) -> None:
+    """Measure again what a bundle can do, and calibrate its hint: a bundle made by this recipe."""
+    source = Bundle(bundle)
+    told = msgspec.convert(source.manifest.text["known_prompts"], KnownInfo)
+    known = KnownPrompts.from_manifest(told, load_file(source.path(told.file)))
+    calibrate(bundle, known.centres, known.radius, echo)
 
 
 def load_dataset(
@@ -264,15 +348,10 @@ def load_dataset(
     return dataset
 
 
-def make_source(
-    dataset: Dataset,
-    work: Path,
-    config: BatchConfig,
-    device: torch.device,
-    echo: Callable[[str], None],
-) -> tuple[BatchSource, TextSpace]:
-    """Embed the captions and put everything on the device."""
-    echo(f"{dataset.num_windows} windows, {len(dataset.texts)} captions")
+def embed(
+    dataset: Dataset, work: Path, device: torch.device
+) -> tuple[NDArray[np.float32], TextSpace]:
+    """Give every caption its vector (N, TEXT_WIDTH) in a text space fitted to all of them."""
     path = work / TEXT_SPACE_FILE
     if path.is_file():
         space = TextSpace.load(path)
@@ -280,8 +359,24 @@ def make_source(
         embeddings = embed_cached(dataset.texts, work, device)
         space = TextSpace.fit(embeddings, *dataset.meanings(), TEXT_WIDTH)
         space.save(path)
-    vectors = text_vectors(dataset.texts, space, work, device)
-    return BatchSource(dataset, vectors, load_skeleton("cmu22"), config, device), space
+    return text_vectors(dataset.texts, space, work, device), space
+
+
+def encode_cached(
+    texts: Sequence[str], shipped: Shipped, work: Path, echo: Callable[[str], None]
+) -> NDArray[np.float32]:
+    """Encode captions with a shipped bundle's encoder, or read them if that was done before."""
+    key = hashlib.sha256(json.dumps([shipped.digest, *texts]).encode()).hexdigest()
+    path = work / f"encoded-{key[:16]}.npy"
+    if path.is_file():
+        stored: NDArray[np.float32] = np.load(path)
+        return stored
+    echo(f"encoding {len(texts)} captions with the text encoder of {shipped.bundle.folder}")
+    vectors = shipped.encoder()(texts)
+    work.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, vectors)
+    return vectors
 
 
 def _device(name: str) -> str:

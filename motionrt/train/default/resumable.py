@@ -159,7 +159,8 @@ class ResumableTrainer(ABC):
         if state is None:
             return None
         ours, stored = self.settings, state["config"]
-        changed = [name for name in ours if name != MAY_CHANGE and stored.get(name) != ours[name]]
+        names = (name for name in {**ours, **stored} if name != MAY_CHANGE)
+        changed = [name for name in names if stored.get(name) != ours.get(name)]
         if changed:
             raise CheckpointError(
                 f"{self.path}: was trained with another {', '.join(changed)}; give the same "

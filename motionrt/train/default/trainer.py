@@ -66,6 +66,16 @@ class TrainConfig:
     losses: LossWeights = field(default_factory=LossWeights)
 
 
+@dataclass(frozen=True)
+class Start:
+    """Weights to go on from, of a model of the same sizes."""
+
+    name: str
+    """Tells whether a state in the folder began from the same."""
+    weights: Mapping[str, Tensor]
+    stats: MotionStats
+
+
 class Float32Linear(nn.Linear):
     """A linear map that keeps full precision under autocast."""
 
@@ -87,9 +97,14 @@ class Trainer(ResumableTrainer):
         config: TrainConfig,
         folder: Path,
         compiled: bool = False,
+        start: Start | None = None,
     ) -> None:
-        """Start afresh, or from the state in the folder; CheckpointError if it does not fit."""
-        super().__init__(folder / STATE_FILE, asdict(config), source.device, config.gradient_clip)
+        """Start afresh, from given weights, or from the state in the folder.
+
+        CheckpointError if the state does not fit.
+        """
+        settings = {**asdict(config), **({"start": start.name} if start else {})}
+        super().__init__(folder / STATE_FILE, settings, source.device, config.gradient_clip)
         self.source, self.config, self.folder = source, config, folder
         skeleton = source.layout.skeleton
         self.model_config = KimodoConfig(
@@ -104,13 +119,17 @@ class Trainer(ResumableTrainer):
             norm_first=True,
             keep_held_root=True,
         )
-        self.stats = (
-            MotionStats(**self.stored["stats"])
-            if self.stored
-            else measure_stats(source, config.seed)
-        )
+        if self.stored:
+            self.stats = MotionStats(**self.stored["stats"])
+        elif start:
+            self.stats = start.stats
+        else:
+            self.stats = measure_stats(source, config.seed)
         model = Kimodo(self.model_config, self.stats).to(self.device)
-        separate_held_features(model)
+        if start:
+            model.load_state_dict(start.weights)
+        else:
+            separate_held_features(model)
         for stage in (model.root_model, model.body_model):
             # The root's path is differenced at the frame rate: bfloat16 would be noise there.
             stage.output_linear.__class__ = Float32Linear

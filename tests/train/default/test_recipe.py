@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import motionrt
+from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.bundle.manifest import Bundle
-from motionrt.train.default import recipe, text_space
+from motionrt.runtime.errors import CheckpointError
+from motionrt.runtime.verification import verify
+from motionrt.train.default import calibration, deeds, recipe, text_space
 from motionrt.train.default.batches import BatchConfig
 from motionrt.train.default.dataset import DatasetConfig
 from motionrt.train.default.student import StudentConfig
@@ -40,6 +45,11 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = BatchConfig(batch_size=4, bucket_shares=(1.0,))
     monkeypatch.setattr(recipe, "PRESETS", {"small": (train, batches)})
     monkeypatch.setattr(recipe, "lower_priority", lambda: None)
+    known = deeds.Deed("walking", lambda motion: True, ("^walk", "^stroll"))
+    unknown = deeds.Deed("swimming", lambda motion: False, ("^swim", "^dive"))
+    monkeypatch.setattr(deeds, "DEEDS", (known, unknown))
+    for name, value in (("SAYINGS", 1), ("NUM_EPOCHS", 1), ("NUM_FOLDS", 2), ("SECONDS", 1.0)):
+        monkeypatch.setattr(calibration, name, value)
 
 
 @pytest.mark.usefixtures("tiny_recipe")
@@ -53,8 +63,9 @@ def test_one_command_goes_from_data_to_a_bundle_that_runs(
     )
     manifest = Bundle(output).manifest
     assert manifest.sampler["num_steps"] == recipe.SAMPLER["num_steps"]
-    assert manifest.limits.advised_seconds == 6 and manifest.limits.transitions_included
-    assert "walking" in manifest.text["known_prompts"]["actions"][0]
+    assert manifest.limits.advised_seconds == 1.5 and manifest.limits.transitions_included
+    assert manifest.text["known_prompts"]["actions"] == ["walking"]
+    assert any(line.startswith("swimming: swim 0%, dive 0%") for line in said)
     motion = motionrt.load(output, backend="cpu").generate("a person walks", seconds=1.0, seed=0)
     assert motion.num_frames == 20
     assert motion.skeleton.name == "cmu22"
@@ -80,3 +91,46 @@ def test_a_finished_run_goes_on_when_more_steps_are_asked_for(
         )
     assert any("from step 2" in line for line in said)
     assert any("step 4/4" in line for line in said)
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_a_training_goes_on_from_a_bundle_with_its_words(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(work: str, output: Path | None, **options: Any) -> None:
+        recipe.run(
+            [data_folder],
+            tmp_path / work,
+            output,
+            echo=said.append,
+            preset="small",
+            device="cpu",
+            fp32=True,
+            **options,
+        )
+
+    said: list[str] = []
+    first, second = tmp_path / "first", tmp_path / "second"
+    run("a", first)
+    with monkeypatch.context() as patch:  # nothing may ask for the teacher
+        patch.delattr(recipe, "embed_cached")
+        patch.delattr(text_space, "embed_cached")
+        run("b", second, start=first, steps=2, learning_rate=1e-9)
+    old, new = Bundle(first), Bundle(second)
+    for name in ("text_encoder.weights", "text_encoder.onnx", "tokenizer.json"):
+        if name in old.manifest.files:
+            assert new.manifest.files[name] == old.manifest.files[name]
+    assert all(check.passed for check in verify(new, choose_backend("cpu")))
+    # Hardly moved, and rounded once more: the same motion to some centimetres.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", motionrt.MotionWarning)  # three steps teach little
+        motions = [
+            motionrt.load(bundle, backend="cpu").generate("a person walks", seconds=1.0, seed=0)
+            for bundle in (first, second)
+        ]
+    gap = np.linalg.norm(motions[0].posed_joints - motions[1].posed_joints, axis=-1)
+    assert gap.mean() < 0.05
+    with pytest.raises(CheckpointError, match="start"):
+        run("b", None, steps=3)
+    run("b", None, start=first, steps=3, learning_rate=1e-9)
+    assert any("from step 2" in line for line in said)

@@ -1,0 +1,363 @@
+/* motionrt: text to motion in a game, a tool or a robot, without Python.
+ *
+ * A pipeline is loaded from a bundle (what `motionrt export` writes, or the embedded default of the
+ * Python package) and makes motions from prompts. ONNX Runtime is found when the first bundle is
+ * loaded; this library needs none to build and links none.
+ *
+ *     mrt_pipeline *pipeline;
+ *     mrt_motion *motion;
+ *     mrt_generate_options options;
+ *     mrt_generate_options_init(&options);
+ *     options.seed = 1;
+ *     if (mrt_pipeline_load("bundle", NULL, &pipeline) == MRT_OK &&
+ *         mrt_generate(pipeline, "a person walks forward", &options, &motion) == MRT_OK)
+ *       mrt_motion_save(motion, "walk.bvh");
+ *     else
+ *       puts(mrt_last_error());
+ *
+ * Rules that hold everywhere:
+ * - World: metres, y up, +z forward, right-handed; radians; seconds. Quaternions are w x y z.
+ * - Strings are UTF-8, paths too, on every system. Strings that are returned are not to be freed.
+ * - Arrays are contiguous, row by row: (T, J, 3) is T frames of J joints of 3 numbers.
+ * - A function that returns mrt_status returns MRT_OK, or a negative status: then its result is
+ *   NULL and mrt_last_error() has one line that says what is wrong and what to do.
+ * - A struct of options or of information begins with its own size, set by its inline
+ *   ..._init(); fields that this header does not know yet are then left at their defaults.
+ * - Threads: functions may be called from any thread. A pipeline serves one call at a time; a call
+ *   that finds it busy returns MRT_BUSY at once. Motions do not change once made and may be read
+ *   by several threads at once. What is freed must not be in use.
+ * - Same bundle, same seed, same machine: same motion, equal to that of the Python package.
+ *
+ * What is left to the Python package: exporting and verifying bundles; TensorRT engines; text
+ * encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
+ * (continue_from, between); reading motion files; formats other than BVH and GLB; resampling;
+ * judging motions. Bundles of schema 1 are to be exported again.
+ */
+#ifndef MOTIONRT_H
+#define MOTIONRT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef MRT_API
+#if defined(_WIN32) && defined(MRT_BUILD)
+#define MRT_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define MRT_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define MRT_API __attribute__((visibility("default")))
+#else
+#define MRT_API
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MRT_ABI_VERSION 1 /* grows when a function or a field is added; nothing is ever removed */
+
+typedef int32_t mrt_status;
+enum {
+  MRT_OK = 0,
+  MRT_BAD_ARGUMENT = -1, /* a null pointer, a struct without its size, an index out of range */
+  MRT_BAD_INPUT = -2,    /* a prompt, an option or a constraint does not fit the model */
+  MRT_BAD_BUNDLE = -3,   /* no bundle, damaged, or of a kind this library does not know */
+  MRT_NO_BACKEND = -4,   /* ONNX Runtime is missing, too old, or refused the bundle's graphs */
+  MRT_NO_MEMORY = -5,
+  MRT_FILE_ERROR = -6, /* a file cannot be read or written */
+  MRT_CANCELLED = -7,  /* the progress callback asked for it */
+  MRT_BUSY = -8        /* another thread is using this pipeline */
+};
+
+/* ---- The library ---- */
+
+/* MRT_ABI_VERSION of the library that is loaded; at least this header's, or fields are ignored. */
+MRT_API uint32_t mrt_abi_version(void);
+/* "0.1.0": the version of the Python package that it belongs to. */
+MRT_API const char *mrt_version(void);
+/* ONNX Runtime's version, or NULL as long as none is loaded. */
+MRT_API const char *mrt_onnxruntime_version(void);
+/* One line about this thread's last failure; empty if there was none. Valid until the thread's next
+ * call. */
+MRT_API const char *mrt_last_error(void);
+/* "MRT_BAD_INPUT" and so on, for logs. */
+MRT_API const char *mrt_status_name(mrt_status status);
+
+typedef enum mrt_log_level { MRT_LOG_INFO = 1, MRT_LOG_WARNING = 2, MRT_LOG_ERROR = 3 } mrt_log_level;
+typedef void (*mrt_log_fn)(void *user, mrt_log_level level, const char *line);
+/* Where lines of this library and warnings of ONNX Runtime go, from any thread; NULL: nowhere, which
+ * is how it begins. The library prints nothing by itself. Set it before the first bundle is loaded:
+ * what ONNX Runtime has to say follows the function that was set then. */
+MRT_API void mrt_set_log(mrt_log_fn log, void *user);
+
+/* Load ONNX Runtime now, from a file, or with NULL where a pipeline would find it, in this order:
+ * in this process, if it has one loaded already; the path in the environment variable
+ * MOTIONRT_ONNXRUNTIME; beside this library; where the system looks for libraries; in a
+ * Python installation's onnxruntime package that is found by VIRTUAL_ENV or by `python3` in PATH.
+ * Once loaded it stays; asking for another file then is MRT_NO_BACKEND. */
+MRT_API mrt_status mrt_onnxruntime_load(const char *path);
+
+/* ---- Skeletons ---- */
+
+typedef struct mrt_skeleton mrt_skeleton; /* belongs to its pipeline or motion; never freed */
+
+MRT_API const char *mrt_skeleton_name(const mrt_skeleton *skeleton);
+MRT_API int32_t mrt_skeleton_num_joints(const mrt_skeleton *skeleton);
+/* NULL for an index out of range. */
+MRT_API const char *mrt_skeleton_joint_name(const mrt_skeleton *skeleton, int32_t joint);
+/* -1 if there is no such joint. */
+MRT_API int32_t mrt_skeleton_find_joint(const mrt_skeleton *skeleton, const char *name);
+/* (J) the parent of each joint, -1 for the root, which is joint 0; parents come before children. */
+MRT_API const int32_t *mrt_skeleton_parents(const mrt_skeleton *skeleton);
+/* (J, 3) metres from the parent in the rest pose; zero for the root. */
+MRT_API const float *mrt_skeleton_rest_offsets(const mrt_skeleton *skeleton);
+/* (J, 4) local rotations of the rest pose; the identity for every skeleton there is. */
+MRT_API const float *mrt_skeleton_rest_rotations(const mrt_skeleton *skeleton);
+/* (J, 3) world positions of the rest pose. */
+MRT_API const float *mrt_skeleton_rest_positions(const mrt_skeleton *skeleton);
+
+/* ---- Pipelines ---- */
+
+typedef struct mrt_pipeline mrt_pipeline;
+
+typedef struct mrt_load_options {
+  size_t struct_size;
+  int32_t threads;         /* CPU threads; 0: ONNX Runtime chooses */
+  const char *backend;     /* NULL or "cpu"; "cuda", "directml", "coreml": used or refused */
+  const char *onnxruntime; /* its library file; NULL: found as mrt_onnxruntime_load says */
+  bool check_hashes;       /* compare every file with its SHA-256 first (11 MB: 30 ms); init: true */
+} mrt_load_options;
+
+static inline void mrt_load_options_init(mrt_load_options *options) {
+  mrt_load_options fresh = {sizeof(mrt_load_options), 0, NULL, NULL, true};
+  *options = fresh;
+}
+
+/* Load a bundle's folder. options may be NULL. Free *out with mrt_pipeline_free(). */
+MRT_API mrt_status mrt_pipeline_load(const char *folder, const mrt_load_options *options,
+                                     mrt_pipeline **out);
+
+/* Hands out a bundle's files from elsewhere: a pak file, an Android asset, memory. Returns the file's
+ * bytes and their number, or NULL if there is none of this name. They must stay as they are until
+ * the pipeline is freed. Called from the loading thread only. */
+typedef const void *(*mrt_file_fn)(void *user, const char *name, size_t *num_bytes);
+/* Load a bundle whose files the callback hands out by their names in the manifest. Needs ONNX
+ * Runtime 1.18 or newer. options may be NULL. Free *out with mrt_pipeline_free(). */
+MRT_API mrt_status mrt_pipeline_load_files(mrt_file_fn file, void *user,
+                                           const mrt_load_options *options, mrt_pipeline **out);
+/* Free it; NULL does nothing. Motions that it made stay. */
+MRT_API void mrt_pipeline_free(mrt_pipeline *pipeline);
+
+typedef struct mrt_pipeline_info {
+  size_t struct_size;
+  const char *family;  /* "kimodo" or "motiongpt3" */
+  const char *name;    /* the model's */
+  const char *backend; /* what runs it */
+  double fps;
+  int32_t max_frames;       /* of one part, transitions included */
+  double advised_seconds;   /* what the model was trained on; longer parts may lose themselves */
+  int32_t num_features;     /* D of mrt_motion_features() */
+  int32_t text_width;       /* W of an embedding; 0: the family takes none */
+  bool has_text_encoder;    /* takes any prompt */
+  int32_t num_book_prompts; /* prompts whose embeddings it carries */
+  bool takes_sequences;     /* several prompts as one motion */
+  int64_t num_bytes;        /* of the files that it holds in memory when all graphs are loaded */
+} mrt_pipeline_info;
+
+static inline void mrt_pipeline_info_init(mrt_pipeline_info *info) {
+  mrt_pipeline_info fresh = {0};
+  fresh.struct_size = sizeof(mrt_pipeline_info);
+  *info = fresh;
+}
+
+/* Fill info. Strings are the pipeline's. */
+MRT_API mrt_status mrt_pipeline_get_info(const mrt_pipeline *pipeline, mrt_pipeline_info *info);
+/* The skeleton of the motions that it makes; it lives as long as the pipeline. */
+MRT_API const mrt_skeleton *mrt_pipeline_skeleton(const mrt_pipeline *pipeline);
+/* A prompt of the bundle's prompt book; NULL for an index out of range. */
+MRT_API const char *mrt_pipeline_book_prompt(const mrt_pipeline *pipeline, int32_t index);
+/* What the loaded ONNX Runtime offers ("cpu", "cuda" …), by index; NULL past the last one. */
+MRT_API const char *mrt_backend_name(int32_t index);
+
+/* Turn a prompt into the embedding (W floats) that mrt_generate_options.embedding takes: kept in a
+ * game's files, it needs no text encoder later. capacity counts floats. */
+MRT_API mrt_status mrt_embed(mrt_pipeline *pipeline, const char *prompt, float *embedding,
+                             int32_t capacity);
+
+/* ---- Constraints ---- */
+
+typedef enum mrt_constraint_kind {
+  MRT_ROOT_PATH = 0, /* where the smoothed root is on the ground, and where the body faces */
+  MRT_FULL_BODY = 1,
+  MRT_LEFT_HAND = 2,
+  MRT_RIGHT_HAND = 3,
+  MRT_LEFT_FOOT = 4,
+  MRT_RIGHT_FOOT = 5,
+  MRT_END_EFFECTORS = 6 /* the groups that joint_groups names */
+} mrt_constraint_kind;
+
+typedef struct mrt_constraint {
+  size_t struct_size;
+  mrt_constraint_kind kind;
+  int32_t num_frames;         /* K */
+  const int32_t *frames;      /* (K) counted from 0, at the model's fps */
+  const float *root_xz;       /* (K, 2) the smoothed root; required for MRT_ROOT_PATH, else NULL: that of root_positions */
+  const float *headings_rad;  /* (K) MRT_ROOT_PATH alone, or NULL: 0 faces +z, pi/2 faces +x */
+  const float *root_positions;   /* (K, 3) the root joint; all kinds but MRT_ROOT_PATH */
+  const float *local_rotations;  /* (K, J, 4) of num_joints joints; all kinds but MRT_ROOT_PATH */
+  int32_t num_joints;            /* J: the model's skeleton's, or that of its motions */
+  const char *const *joint_groups; /* MRT_END_EFFECTORS alone: LeftHand, RightHand, LeftFoot, RightFoot, Hips */
+  int32_t num_joint_groups;
+} mrt_constraint;
+
+static inline void mrt_constraint_init(mrt_constraint *constraint) {
+  mrt_constraint fresh = {0};
+  fresh.struct_size = sizeof(mrt_constraint);
+  *constraint = fresh;
+}
+
+/* ---- Motions ---- */
+
+typedef struct mrt_motion mrt_motion;
+typedef struct mrt_motions mrt_motions; /* a list that owns its motions */
+
+typedef struct mrt_motion_info {
+  size_t struct_size;
+  int32_t num_frames;   /* T */
+  int32_t num_joints;   /* J */
+  int32_t num_contacts; /* C; 0 where feet are not known */
+  int32_t num_features; /* D */
+  double fps;
+  double seconds;       /* num_frames / fps */
+  uint32_t seed;        /* that it was made with, drawn or given */
+  int32_t sample;       /* which of several */
+  const char *prompt;   /* several prompts are joined by a blank */
+} mrt_motion_info;
+
+static inline void mrt_motion_info_init(mrt_motion_info *info) {
+  mrt_motion_info fresh = {0};
+  fresh.struct_size = sizeof(mrt_motion_info);
+  *info = fresh;
+}
+
+MRT_API void mrt_motion_free(mrt_motion *motion); /* NULL does nothing */
+MRT_API mrt_status mrt_motion_get_info(const mrt_motion *motion, mrt_motion_info *info);
+MRT_API const mrt_skeleton *mrt_motion_skeleton(const mrt_motion *motion);
+
+/* Arrays, valid until the motion is freed. NULL where the family does not tell. */
+MRT_API const float *mrt_motion_root_positions(const mrt_motion *motion);   /* (T, 3) */
+MRT_API const float *mrt_motion_local_rotations(const mrt_motion *motion);  /* (T, J, 4) */
+MRT_API const float *mrt_motion_global_positions(const mrt_motion *motion); /* (T, J, 3) */
+MRT_API const float *mrt_motion_global_rotations(const mrt_motion *motion); /* (T, J, 4) */
+MRT_API const uint8_t *mrt_motion_foot_contacts(const mrt_motion *motion); /* (T, C) 1: on the ground */
+MRT_API const float *mrt_motion_smooth_root(const mrt_motion *motion);     /* (T, 3) */
+MRT_API const float *mrt_motion_heading(const mrt_motion *motion);         /* (T, 2) cosine, sine */
+MRT_API const float *mrt_motion_features(const mrt_motion *motion);        /* (T, D) as the model gave */
+
+MRT_API int32_t mrt_motions_count(const mrt_motions *motions);
+/* A motion of the list, which keeps it; NULL for an index out of range. Not to be freed. */
+MRT_API const mrt_motion *mrt_motions_get(const mrt_motions *motions, int32_t index);
+MRT_API void mrt_motions_free(mrt_motions *motions); /* with its motions; NULL does nothing */
+
+/* ---- Generation ---- */
+
+/* Called between denoising steps, in the calling thread, with what is done ("encoding text",
+ * "denoising", "cleaning up") and how far it is. Return false to stop: the call then ends within one
+ * step, with MRT_CANCELLED. */
+typedef bool (*mrt_progress_fn)(void *user, const char *stage, int32_t done, int32_t total);
+
+typedef struct mrt_generate_options {
+  size_t struct_size;
+  int64_t seed;               /* 0 to 2^32 - 1; negative: one is drawn; init: -1 */
+  double seconds;             /* init: 5 */
+  int32_t num_frames;         /* at the bundle's fps; 0: what seconds say */
+  int32_t num_samples;        /* motions of mrt_generate_many; init: 1 */
+  bool sample_seeds;          /* sample i is the motion of a single run with seed + i */
+  int32_t num_steps;          /* denoising steps; more follow the model more closely and take longer; 0: the model's */
+  const char *solver;         /* NULL: the model's */
+  const char *preset;         /* "fast", "balanced" or "exact": solver and steps where these are not given */
+  const float *guidance_weights; /* unitless; higher follows the text more and varies less */
+  int32_t num_guidance_weights;  /* 0: the model's; 1: text; 2: text, constraints */
+  bool no_guidance;
+  float first_heading_rad;    /* where the body faces at first: 0 is +z, pi/2 is +x */
+  const char *constraints_json;  /* a constraint file's content, or NULL */
+  const mrt_constraint *constraints; /* or NULL; added to those of constraints_json */
+  int32_t num_constraints;
+  int32_t postprocess;        /* 1: meet constraints exactly and keep standing feet still; 0: do not; init: -1, the model's */
+  double root_margin;         /* metres that postprocessing may leave at the root; negative: the default, 0.04 */
+  int32_t num_transition_frames; /* between parts; 0: the default, 5 */
+  const char *compat;         /* "2026-03" or "latest": upstream's revision; NULL: 2026-03 */
+  const mrt_motion *continue_from; /* begin with this motion; Kimodo alone */
+  const float *embedding;     /* instead of the prompt: (W), or (number of prompts, W) */
+  mrt_progress_fn progress;
+  void *progress_user;
+} mrt_generate_options;
+
+static inline void mrt_generate_options_init(mrt_generate_options *options) {
+  mrt_generate_options fresh = {0};
+  fresh.struct_size = sizeof(mrt_generate_options);
+  fresh.seed = -1;
+  fresh.seconds = 5;
+  fresh.num_samples = 1;
+  fresh.postprocess = -1;
+  fresh.root_margin = -1;
+  *options = fresh;
+}
+
+/* Generate one motion of one prompt; an empty one is unconditional. options may be NULL. Free *out
+ * with mrt_motion_free(). */
+MRT_API mrt_status mrt_generate(mrt_pipeline *pipeline, const char *prompt,
+                                const mrt_generate_options *options, mrt_motion **out);
+
+/* Generate num_samples motions of each prompt, prompt by prompt. Free *out with
+ * mrt_motions_free(). */
+MRT_API mrt_status mrt_generate_many(mrt_pipeline *pipeline, const char *const *prompts,
+                                     int32_t num_prompts, const mrt_generate_options *options,
+                                     mrt_motions **out);
+
+/* Generate one motion of several prompts, one after another (num_samples of them). seconds has one
+ * number a prompt; NULL: options->seconds for each. Free *out with mrt_motions_free(). */
+MRT_API mrt_status mrt_generate_sequence(mrt_pipeline *pipeline, const char *const *prompts,
+                                         const double *seconds, int32_t num_prompts,
+                                         const mrt_generate_options *options, mrt_motions **out);
+
+/* Generate what a JSON request asks for: a line of `motionrt gen --batch`, or docs/request.md. Files
+ * that it names are looked up in folder (NULL: the current one). Of options, which may be NULL, only
+ * progress is used. Free *out with mrt_motions_free(). */
+MRT_API mrt_status mrt_generate_json(mrt_pipeline *pipeline, const char *request,
+                                     const char *folder, const mrt_generate_options *options,
+                                     mrt_motions **out);
+
+/* ---- What a game needs each frame ---- */
+
+enum {
+  MRT_LOOP = 1,    /* times beyond the end go on from the start; else they stay at the end */
+  MRT_IN_PLACE = 2 /* the root stays over where it was at the first frame, facing as it does */
+};
+
+/* The pose at a time: root (3) and local rotations (J, 4), between frames by slerp. Either may be
+ * NULL. */
+MRT_API mrt_status mrt_motion_sample(const mrt_motion *motion, double seconds, uint32_t flags,
+                                     float *root_position, float *local_rotations);
+/* The root's way from one time to a later one, as root motion has it: translation (3) on the ground
+ * in the frame of the body at `from` (z is ahead), and the turn about y. With MRT_LOOP `to` may lie
+ * beyond the end: passes are added up. */
+MRT_API mrt_status mrt_motion_root_delta(const mrt_motion *motion, double from, double to,
+                                         uint32_t flags, float *translation, float *turn_rad);
+
+/* ---- Files ---- */
+
+/* Write a .bvh or .glb file, whole or not at all. */
+MRT_API mrt_status mrt_motion_save(const mrt_motion *motion, const char *path);
+/* Receives a file's bytes, in order; returns false to stop (MRT_FILE_ERROR). */
+typedef bool (*mrt_write_fn)(void *user, const void *bytes, size_t num_bytes);
+/* The same into memory or a pak file; format is "bvh" or "glb". */
+MRT_API mrt_status mrt_motion_encode(const mrt_motion *motion, const char *format,
+                                     mrt_write_fn write, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,253 @@
+#include "bundle.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "files.h"
+#include "sha256.h"
+
+#define SCHEMA 2
+#define LARGEST_FILE ((size_t)1 << 40)
+#define LARGEST_MANIFEST ((size_t)64 << 20)
+
+static NO_RETURN void damaged(call *c, const bundle *b, const char *what) {
+  fail(c, MRT_BAD_BUNDLE, "%s: manifest.json: %s; export the bundle again", b->place, what);
+}
+
+static const json *need(call *c, const bundle *b, const json *section, const char *key,
+                        json_kind kind) {
+  const json *found = json_get(section, key);
+  if (!found || found->kind != kind)
+    damaged(c, b, arena_print(c, &c->memory, "%s is missing or of another kind", key));
+  return found;
+}
+
+int32_t need_count(call *c, const bundle *b, const json *section, const char *key) {
+  const json *found = need(c, b, section, key, JSON_NUMBER);
+  if (!found->whole || found->integer < 1 || found->integer > 1 << 30)
+    damaged(c, b, arena_print(c, &c->memory, "%s must be a whole number from 1", key));
+  return (int32_t)found->integer;
+}
+
+double need_number(call *c, const bundle *b, const json *section, const char *key) {
+  return need(c, b, section, key, JSON_NUMBER)->number;
+}
+
+const char *need_text(call *c, arena *from, const bundle *b, const json *section,
+                      const char *key) {
+  const json *found = need(c, b, section, key, JSON_STRING);
+  if (strlen(found->string) != found->length) damaged(c, b, "a text holds a zero");
+  return arena_copy(c, from, found->string, found->length);
+}
+
+bool need_switch(call *c, const bundle *b, const json *section, const char *key) {
+  const json *found = json_get(section, key);
+  if (!found || (found->kind != JSON_TRUE && found->kind != JSON_FALSE))
+    damaged(c, b, arena_print(c, &c->memory, "%s must be true or false", key));
+  return found->kind == JSON_TRUE;
+}
+
+/* A file's name must stay inside the bundle. */
+static bool stays_inside(const char *name) {
+  const char *at = name;
+  if (!*name || *name == '/' || *name == '\\' || strchr(name, ':')) return false;
+  while (at) {
+    size_t length = strcspn(at, "/\\");
+    if (length == 2 && at[0] == '.' && at[1] == '.') return false;
+    at = at[length] ? at + length + 1 : NULL;
+  }
+  return true;
+}
+
+static const char *read_bytes(call *c, arena *from, const bundle *b, const char *name,
+                              size_t limit, size_t *num_bytes) {
+  const char *bytes;
+  if (b->folder) {
+    char *path = path_join(c, &c->memory, b->folder, name);
+    bytes = file_read(c, from, path, limit, num_bytes);
+    if (!bytes) {
+      if (!strcmp(name, "manifest.json") && errno == ENOENT)
+        fail(c, MRT_BAD_BUNDLE, "%s: no manifest.json in it, so it is no bundle", b->place);
+      fail(c, MRT_BAD_BUNDLE, "%s: cannot be read (%s); export or copy the bundle again", path,
+           strerror(errno));
+    }
+  } else {
+    bytes = b->file(b->user, name, num_bytes);
+    if (!bytes) fail(c, MRT_BAD_BUNDLE, "%s: there is no file %s", b->place, name);
+  }
+  return bytes;
+}
+
+static const json *file_entry(call *c, const bundle *b, const char *name) {
+  const json *entry = json_get(b->files, name);
+  if (!entry || entry->kind != JSON_OBJECT)
+    fail(c, MRT_BAD_BUNDLE, "%s: the manifest lists no file %s", b->place, name);
+  return entry;
+}
+
+static void check_bytes(call *c, const bundle *b, const char *name, const void *bytes,
+                        size_t num_bytes) {
+  static const char pointer[] = "version https://git-lfs.github.com/spec/";
+  const json *entry = file_entry(c, b, name);
+  const json *size = need(c, b, entry, "size", JSON_NUMBER);
+  if ((int64_t)num_bytes != size->integer) {
+    if (num_bytes >= sizeof pointer - 1 && !memcmp(bytes, pointer, sizeof pointer - 1))
+      fail(c, MRT_BAD_BUNDLE, "%s: %s is a Git LFS pointer, not the file itself; run git lfs pull",
+           b->place, name);
+    fail(c, MRT_BAD_BUNDLE, "%s: %s has %zu bytes, should have %lld; copy the bundle again",
+         b->place, name, num_bytes, (long long)size->integer);
+  }
+  if (b->check_hashes) {
+    char found[65];
+    sha256_hex(bytes, num_bytes, found);
+    if (!json_is(json_get(entry, "sha256"), found))
+      fail(c, MRT_BAD_BUNDLE,
+           "%s: %s was altered since export (SHA-256 differs); export or copy the bundle again",
+           b->place, name);
+  }
+}
+
+named_bytes bundle_read(call *c, arena *from, const bundle *b, const char *name) {
+  named_bytes file = {name, NULL, 0};
+  file_entry(c, b, name); /* what is not listed is not read */
+  file.bytes = read_bytes(c, from, b, name, LARGEST_FILE, &file.num_bytes);
+  check_bytes(c, b, name, file.bytes, file.num_bytes);
+  return file;
+}
+
+void bundle_open(call *c, arena *from, bundle *b) {
+  size_t length;
+  const char *text;
+  const json *item, *limits, *schema;
+  b->place = b->folder ? b->folder : "the bundle";
+  text = read_bytes(c, &c->memory, b, "manifest.json", LARGEST_MANIFEST, &length);
+  b->manifest = json_parse(c, from, text, length, MRT_BAD_BUNDLE, b->place);
+  schema = json_get(b->manifest, "schema");
+  if (!schema || schema->kind != JSON_NUMBER || schema->integer != SCHEMA)
+    fail(c, MRT_BAD_BUNDLE, "%s: this library reads bundles of schema %d; export it again",
+         b->place, SCHEMA);
+  b->family = need_text(c, from, b, b->manifest, "family");
+  b->name = need_text(c, from, b, b->manifest, "name");
+  b->fps = need_number(c, b, b->manifest, "fps");
+  if (!(b->fps > 0 && b->fps <= 1000)) damaged(c, b, "fps must be above 0");
+  b->graphs = need(c, b, b->manifest, "graphs", JSON_OBJECT);
+  b->files = need(c, b, b->manifest, "files", JSON_OBJECT);
+  b->sampler = need(c, b, b->manifest, "sampler", JSON_OBJECT);
+  b->text = need(c, b, b->manifest, "text", JSON_OBJECT);
+  limits = need(c, b, b->manifest, "limits", JSON_OBJECT);
+  b->max_frames = need_count(c, b, limits, "max_frames");
+  b->advised_seconds = need_number(c, b, limits, "advised_seconds");
+  for (item = b->files->first; item; item = item->next)
+    if (strlen(item->key) != item->key_length || !stays_inside(item->key))
+      fail(c, MRT_BAD_BUNDLE, "%s: %s leaves the bundle; do not trust this bundle", b->place,
+           item->key);
+  b->skeleton =
+      skeleton_parse(c, from, need(c, b, b->manifest, "skeleton", JSON_OBJECT), b->place);
+  b->output_skeleton =
+      skeleton_parse(c, from, need(c, b, b->manifest, "output_skeleton", JSON_OBJECT), b->place);
+}
+
+bool bundle_has_graph(const bundle *b, const char *name) {
+  return json_get(b->graphs, name) != NULL;
+}
+
+/* Call visit for the graph's own file and each of its data files. */
+static const char *graph_file(call *c, arena *from, const bundle *b, const char *graph) {
+  const json *entry = json_get(b->graphs, graph);
+  if (!entry || entry->kind != JSON_OBJECT)
+    fail(c, MRT_BAD_BUNDLE, "%s: has no graph %s", b->place, graph);
+  return need_text(c, from, b, need(c, b, entry, "files", JSON_OBJECT), "onnx");
+}
+
+ort_session *bundle_session(call *c, arena *from, const bundle *b, const char *graph,
+                            const session_options *options) {
+  const char *file = graph_file(c, from, b, graph);
+  const json *data = json_get(json_get(b->graphs, graph), "data"), *item;
+  size_t num_data = 0, room = data && data->kind == JSON_ARRAY ? (size_t)data->num_items : 0;
+  named_bytes *parts = TEMP(c, named_bytes, room), whole;
+  arena *hold = b->folder ? &c->memory : from;
+  for (item = room ? data->first : NULL; item; item = item->next) {
+    if (item->kind != JSON_STRING) damaged(c, b, "a graph's data is no list of files");
+    if (b->folder && !b->check_hashes) {
+      file_entry(c, b, item->string); /* ONNX Runtime reads it; it must be one of the bundle's */
+      continue;
+    }
+    parts[num_data++] = bundle_read(c, hold, b, item->string);
+  }
+  if (b->folder) {
+    bundle_read(c, hold, b, file);
+    return session_open(c, from, path_join(c, &c->memory, b->folder, file), options);
+  }
+  whole = bundle_read(c, hold, b, file);
+  return session_open_bytes(c, from, whole, parts, num_data, options);
+}
+
+int64_t bundle_graph_bytes(const bundle *b, const char *graph) {
+  const json *entry = json_get(b->graphs, graph), *data = json_get(entry, "data"), *item;
+  const json *file = json_get(json_get(entry, "files"), "onnx");
+  int64_t total = 0;
+  if (file && file->kind == JSON_STRING) {
+    const json *size = json_get(json_get(b->files, file->string), "size");
+    total += size ? size->integer : 0;
+  }
+  for (item = data && data->kind == JSON_ARRAY ? data->first : NULL; item; item = item->next) {
+    const json *size =
+        item->kind == JSON_STRING ? json_get(json_get(b->files, item->string), "size") : NULL;
+    total += size ? size->integer : 0;
+  }
+  return total;
+}
+
+int64_t bundle_axis(const bundle *b, const char *graph, const char *tensor, int axis) {
+  const json *entry = json_get(b->graphs, graph);
+  const char *const lists[] = {"inputs", "outputs"};
+  int kind;
+  for (kind = 0; kind < 2; kind++) {
+    const json *list = json_get(entry, lists[kind]), *item;
+    for (item = list && list->kind == JSON_ARRAY ? list->first : NULL; item; item = item->next) {
+      const json *axes = json_get(item, "axes"), *size;
+      int i = axis;
+      if (!json_is(json_get(item, "name"), tensor) || !axes || axes->kind != JSON_ARRAY) continue;
+      for (size = axes->first; size && i; size = size->next) i--;
+      return size && size->kind == JSON_NUMBER && size->whole ? size->integer : -1;
+    }
+  }
+  return -1;
+}
+
+array safetensors_find(call *c, arena *from, named_bytes file, const char *name) {
+  const unsigned char *bytes = file.bytes;
+  array found = {0};
+  uint64_t header = 0, begin, end, count = 1;
+  const json *document, *entry, *shape, *offsets, *item;
+  int i;
+  if (file.num_bytes < 8) fail(c, MRT_BAD_BUNDLE, "%s: no safetensors file", file.name);
+  for (i = 7; i >= 0; i--) header = header << 8 | bytes[i];
+  if (header > file.num_bytes - 8) fail(c, MRT_BAD_BUNDLE, "%s: no safetensors file", file.name);
+  document = json_parse(c, &c->memory, (const char *)bytes + 8, (size_t)header, MRT_BAD_BUNDLE,
+                        file.name);
+  entry = json_get(document, name);
+  if (!entry) return found;
+  shape = json_get(entry, "shape");
+  offsets = json_get(entry, "data_offsets");
+  if (!json_is(json_get(entry, "dtype"), "F32") || !shape || shape->kind != JSON_ARRAY ||
+      shape->num_items > MAX_RANK || !offsets || offsets->kind != JSON_ARRAY ||
+      offsets->num_items != 2 || !offsets->first->whole || !offsets->first->next->whole)
+    fail(c, MRT_BAD_BUNDLE, "%s: %s is no array of float32", file.name, name);
+  begin = (uint64_t)offsets->first->integer;
+  end = (uint64_t)offsets->first->next->integer;
+  for (item = shape->first; item; item = item->next) {
+    if (!item->whole || item->integer < 0 || item->integer > 1 << 30 ||
+        (count *= (uint64_t)item->integer) > (uint64_t)1 << 40)
+      fail(c, MRT_BAD_BUNDLE, "%s: %s has no sound shape", file.name, name);
+    found.dims[found.rank++] = item->integer;
+  }
+  if (begin > end || end > file.num_bytes - 8 - header || end - begin != count * 4)
+    fail(c, MRT_BAD_BUNDLE, "%s: %s is not where its header says", file.name, name);
+  {
+    float *values = TAKE(c, from, float, count ? count : 1);
+    memcpy(values, bytes + 8 + header + begin, (size_t)count * 4);
+    found.values = values;
+  }
+  return found;
+}

@@ -1,0 +1,309 @@
+#include "request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "files.h"
+#include "prompt.h"
+
+#define DEFAULT_SECONDS 5.0
+#define MAX_SEED 4294967295.0
+#define MAX_SAMPLES 65536
+#define MAX_PROMPTS 65536
+#define LARGEST_FILE ((size_t)64 << 20)
+
+void report(call *c, const request *r, const char *stage, int32_t done, int32_t total) {
+  if (r->progress && !r->progress(r->progress_user, stage, done, total))
+    fail(c, MRT_CANCELLED, "cancelled while %s (%d of %d)", stage, done, total);
+}
+
+static request fresh_request(void) {
+  request r = {0};
+  r.num_samples = 1;
+  r.num_weights = -1;
+  r.guidance_scale = NAN;
+  r.temperature = NAN;
+  r.postprocess = -1;
+  r.root_margin = -1;
+  r.compat = find_compat("2026-03");
+  return r;
+}
+
+static const compat *need_compat(call *c, const char *name) {
+  const compat *found = find_compat(name);
+  if (!found) fail(c, MRT_BAD_INPUT, "compat \"%s\": there are 2026-03, latest", name);
+  return found;
+}
+
+static void check(call *c, const request *r) {
+  int32_t i;
+  if (r->num_samples < 1 || r->num_samples > MAX_SAMPLES)
+    fail(c, MRT_BAD_INPUT, "%d samples: must be from 1 to %d", r->num_samples, MAX_SAMPLES);
+  if (r->num_steps < 0)
+    fail(c, MRT_BAD_INPUT, "%d diffusion steps: must be 1 or more", r->num_steps);
+  for (i = 0; i < r->num_weights; i++)
+    if (!isfinite(r->weights[i])) fail(c, MRT_BAD_INPUT, "a guidance weight is not finite");
+  if (!isfinite(r->first_heading)) fail(c, MRT_BAD_INPUT, "first heading: must be finite");
+  if (isinf(r->root_margin) || isnan(r->root_margin))
+    fail(c, MRT_BAD_INPUT, "root margin: must be 0 or more metres");
+}
+
+request request_make(call *c, const mrt_generate_options *given) {
+  request r = fresh_request();
+  mrt_generate_options o;
+  mrt_generate_options_init(&o);
+  if (given) {
+    size_t size = given->struct_size;
+    if (size < sizeof size || size > 4096)
+      fail(c, MRT_BAD_ARGUMENT, "options: call mrt_generate_options_init first");
+    memcpy(&o, given, size < sizeof o ? size : sizeof o);
+  }
+  if (o.seed > (int64_t)MAX_SEED)
+    fail(c, MRT_BAD_INPUT, "seed %lld: must be from 0 to 4294967295", (long long)o.seed);
+  r.has_seed = o.seed >= 0;
+  r.seed = r.has_seed ? (uint32_t)o.seed : 0;
+  r.num_samples = o.num_samples;
+  r.sample_seeds = o.sample_seeds;
+  r.num_steps = o.num_steps;
+  r.solver = o.solver;
+  r.preset = o.preset;
+  if (o.no_guidance) {
+    if (o.num_guidance_weights)
+      fail(c, MRT_BAD_INPUT, "no_guidance takes no weights, %d given", o.num_guidance_weights);
+    r.num_weights = 0;
+  } else if (o.num_guidance_weights) {
+    int32_t i;
+    if (o.num_guidance_weights < 0 || o.num_guidance_weights > 2 || !o.guidance_weights)
+      fail(c, MRT_BAD_INPUT, "give one guidance weight, or two (text, constraint)");
+    r.num_weights = o.num_guidance_weights;
+    for (i = 0; i < r.num_weights; i++) r.weights[i] = o.guidance_weights[i];
+    if (r.num_weights == 1) r.guidance_scale = r.weights[0];
+  }
+  r.first_heading = o.first_heading_rad;
+  if (o.constraints_json) {
+    r.constraints_document = json_parse(c, &c->memory, o.constraints_json,
+                                        strlen(o.constraints_json), MRT_BAD_INPUT, "constraints");
+    r.constraints_place = "constraints";
+  }
+  r.constraints = o.constraints;
+  r.num_constraints = o.num_constraints;
+  r.postprocess = o.postprocess;
+  r.root_margin = o.root_margin;
+  r.num_transition_frames = o.num_transition_frames;
+  if (r.num_transition_frames < 0)
+    fail(c, MRT_BAD_INPUT, "%d transition frames: must be 1 or more", r.num_transition_frames);
+  if (o.compat) r.compat = need_compat(c, o.compat);
+  r.continue_from = o.continue_from;
+  r.embeddings = o.embedding;
+  r.progress = o.progress;
+  r.progress_user = o.progress_user;
+  check(c, &r);
+  return r;
+}
+
+/* ---- JSON ---- */
+
+static NO_RETURN void wrong(call *c, const char *key, const char *expected) {
+  fail(c, MRT_BAD_INPUT, "request: %s: expected %s", key, expected);
+}
+
+static int64_t whole(call *c, const json *value, const char *key, int64_t least, int64_t most) {
+  if (value->kind != JSON_NUMBER || !value->whole || value->integer < least ||
+      value->integer > most)
+    wrong(c, key, arena_print(c, &c->memory, "a whole number from %lld to %lld", (long long)least,
+                              (long long)most));
+  return value->integer;
+}
+
+static double number(call *c, const json *value, const char *key) {
+  if (value->kind != JSON_NUMBER || !isfinite(value->number)) wrong(c, key, "a number");
+  return value->number;
+}
+
+static bool yes(call *c, const json *value, const char *key) {
+  if (value->kind != JSON_TRUE && value->kind != JSON_FALSE) wrong(c, key, "true or false");
+  return value->kind == JSON_TRUE;
+}
+
+static const char *text(call *c, const json *value, const char *key) {
+  if (value->kind != JSON_STRING || strlen(value->string) != value->length)
+    wrong(c, key, "a text");
+  return value->string;
+}
+
+static bool is_file_option(const char *key) {
+  return !strcmp(key, "continue_from") || !strcmp(key, "between");
+}
+
+/* Lengths: one number, or one a prompt, as a list or as a text with blanks between. */
+static void read_seconds(call *c, request *r, const json *value) {
+  int32_t count = 0, i;
+  double *found = TEMP(c, double, MAX_PROMPTS);
+  if (!value) {
+    found[count++] = DEFAULT_SECONDS;
+  } else if (value->kind == JSON_NUMBER) {
+    found[count++] = number(c, value, "seconds");
+  } else if (value->kind == JSON_ARRAY) {
+    const json *item;
+    if (value->num_items > MAX_PROMPTS) wrong(c, "seconds", "fewer numbers");
+    for (item = value->first; item; item = item->next) found[count++] = number(c, item, "seconds");
+  } else if (value->kind == JSON_STRING) {
+    const char *at = value->string, *end = at + value->length;
+    while (at < end) {
+      bool w;
+      int64_t n;
+      if (*at == ' ') {
+        at++;
+        continue;
+      }
+      if (count == MAX_PROMPTS || !(at = parse_number(at, end, &found[count], &w, &n)) ||
+          (at < end && *at != ' '))
+        wrong(c, "seconds", "numbers with blanks between");
+      count++;
+    }
+  } else {
+    wrong(c, "seconds", "numbers");
+  }
+  if (count != 1 && count != r->num_prompts)
+    fail(c, MRT_BAD_INPUT, "%d durations for %d prompts; give one, or one for each", count,
+         r->num_prompts);
+  r->seconds = TEMP(c, double, r->num_prompts);
+  for (i = 0; i < r->num_prompts; i++) r->seconds[i] = found[count == 1 ? 0 : i];
+}
+
+static void read_guidance(call *c, request *r, const json *type, const json *weights) {
+  const json *item;
+  if (weights) {
+    int32_t count = 0;
+    if (weights->kind != JSON_ARRAY || weights->num_items < 1 || weights->num_items > 2)
+      wrong(c, "guidance_weights", "one number, or two (text, constraint)");
+    for (item = weights->first; item; item = item->next)
+      r->weights[count++] = (float)number(c, item, "guidance_weights");
+    r->num_weights = count;
+    if (count == 1) r->guidance_scale = r->weights[0];
+  }
+  if (!type) return;
+  if (json_is(type, "nocfg")) {
+    if (weights) fail(c, MRT_BAD_INPUT, "guidance nocfg takes no weights");
+    r->num_weights = 0;
+  } else {
+    int32_t needed = json_is(type, "regular") ? 1 : json_is(type, "separated") ? 2 : 0;
+    if (!needed) wrong(c, "guidance_type", "nocfg, regular or separated");
+    if (!weights || r->num_weights != needed)
+      fail(c, MRT_BAD_INPUT, "guidance %s takes %d weight(s)", type->string, needed);
+  }
+}
+
+static void read_constraints(call *c, request *r, const json *value, const char *folder) {
+  if (value->kind == JSON_STRING) {
+    const char *name = text(c, value, "constraints"), *content;
+    const char *path = folder && name[0] != '/' ? path_join(c, &c->memory, folder, name) : name;
+    size_t length;
+    content = file_read(c, &c->memory, path, LARGEST_FILE, &length);
+    if (!content) fail(c, MRT_BAD_INPUT, "%s: cannot be read", path);
+    r->constraints_document = json_parse(c, &c->memory, content, length, MRT_BAD_INPUT, path);
+    r->constraints_place = path;
+  } else {
+    r->constraints_document = value;
+    r->constraints_place = "request";
+  }
+}
+
+request request_parse(call *c, const char *document, const char *folder,
+                      const mrt_generate_options *options, const char *family,
+                      bool takes_sequences) {
+  static const char *const known[] = {
+      "prompt",        "prompts",           "seconds",     "num_frames",
+      "seed",          "num_samples",       "sample_seeds", "multi_prompt",
+      "num_steps",     "solver",            "preset",      "guidance_type",
+      "guidance_weights", "constraints",    "first_heading_rad", "num_transition_frames",
+      "continue_from", "between",           "postprocess", "root_margin",
+      "compat",        "temperature",       "template",    "name"};
+  request r = fresh_request(), progress = request_make(c, options);
+  const json *root = json_parse(c, &c->memory, document, strlen(document), MRT_BAD_INPUT, "request");
+  const json *item, *prompt, *prompts, *value;
+  bool kimodo = !strcmp(family, "kimodo");
+  size_t i;
+  r.progress = progress.progress;
+  r.progress_user = progress.progress_user;
+  if (root->kind == JSON_STRING) {
+    prompt = root;
+    prompts = NULL;
+  } else {
+    if (root->kind != JSON_OBJECT) wrong(c, "document", "an object with prompt, or prompts");
+    for (item = root->first; item; item = item->next) {
+      for (i = 0; i < sizeof known / sizeof *known && strcmp(known[i], item->key); i++) continue;
+      if (i == sizeof known / sizeof *known)
+        fail(c, MRT_BAD_INPUT, "request: unknown key %s", item->key);
+      if (item->kind != JSON_NULL && is_file_option(item->key))
+        fail(c, MRT_BAD_INPUT, "request: %s takes motion files, which this library does not read",
+             item->key);
+    }
+    prompt = json_get(root, "prompt");
+    prompts = json_get(root, "prompts");
+  }
+  if (!prompt == !prompts) fail(c, MRT_BAD_INPUT, "request: give prompt, or prompts");
+  if (prompt && takes_sequences) {
+    r.prompts = (const char **)split_prompt(c, &c->memory, text(c, prompt, "prompt"),
+                                            &r.num_prompts);
+  } else if (prompt) {
+    r.prompts = TEMP(c, const char *, 1);
+    r.prompts[r.num_prompts++] = text(c, prompt, "prompt");
+  } else {
+    if (prompts->kind != JSON_ARRAY || !prompts->num_items || prompts->num_items > MAX_PROMPTS)
+      wrong(c, "prompts", "a list of texts");
+    r.prompts = TEMP(c, const char *, prompts->num_items);
+    for (item = prompts->first; item; item = item->next)
+      r.prompts[r.num_prompts++] = text(c, item, "prompts");
+  }
+  if (r.num_prompts > MAX_PROMPTS) wrong(c, "prompt", "fewer sentences");
+  read_seconds(c, &r, json_get(root, "seconds"));
+  if ((value = json_get(root, "num_frames"))) {
+    r.num_frames = TEMP(c, int32_t, r.num_prompts);
+    if (value->kind == JSON_ARRAY && value->num_items != r.num_prompts)
+      wrong(c, "num_frames", "one number, or one a prompt");
+    item = value->kind == JSON_ARRAY ? value->first : value;
+    for (i = 0; i < (size_t)r.num_prompts; i++) {
+      r.num_frames[i] = (int32_t)whole(c, item, "num_frames", 1, 1 << 30);
+      if (value->kind == JSON_ARRAY) item = item->next;
+    }
+  }
+  if ((value = json_get(root, "seed"))) {
+    r.has_seed = true;
+    r.seed = (uint32_t)whole(c, value, "seed", 0, (int64_t)MAX_SEED);
+  }
+  if ((value = json_get(root, "num_samples")))
+    r.num_samples = (int32_t)whole(c, value, "num_samples", 1, MAX_SAMPLES);
+  if ((value = json_get(root, "sample_seeds"))) r.sample_seeds = yes(c, value, "sample_seeds");
+  r.sequence = takes_sequences;
+  if ((value = json_get(root, "multi_prompt")))
+    r.sequence = yes(c, value, "multi_prompt") && takes_sequences;
+  if ((value = json_get(root, "num_steps")))
+    r.num_steps = (int32_t)whole(c, value, "num_steps", 1, 1 << 30);
+  if ((value = json_get(root, "solver"))) r.solver = text(c, value, "solver");
+  if ((value = json_get(root, "preset"))) r.preset = text(c, value, "preset");
+  read_guidance(c, &r, json_get(root, "guidance_type"), json_get(root, "guidance_weights"));
+  for (i = 13; i < 23; i++) { /* options of one family alone */
+    bool of_kimodo = i < 21 && !is_file_option(known[i]);
+    if (i == 16 || i == 17) continue;
+    if (json_get(root, known[i]) && of_kimodo != kimodo)
+      fail(c, MRT_BAD_INPUT, "request: %s has no option %s", family, known[i]);
+  }
+  if ((value = json_get(root, "constraints"))) read_constraints(c, &r, value, folder);
+  if ((value = json_get(root, "first_heading_rad")))
+    r.first_heading = number(c, value, "first_heading_rad");
+  if ((value = json_get(root, "num_transition_frames")))
+    r.num_transition_frames =
+        (int32_t)whole(c, value, "num_transition_frames", 1, 1 << 20);
+  if ((value = json_get(root, "postprocess"))) r.postprocess = yes(c, value, "postprocess");
+  if ((value = json_get(root, "root_margin"))) {
+    r.root_margin = number(c, value, "root_margin");
+    if (r.root_margin < 0) wrong(c, "root_margin", "0 or more metres");
+  }
+  if ((value = json_get(root, "compat"))) r.compat = need_compat(c, text(c, value, "compat"));
+  if ((value = json_get(root, "temperature"))) r.temperature = number(c, value, "temperature");
+  if ((value = json_get(root, "template")) && !json_is(value, "caption"))
+    fail(c, MRT_BAD_INPUT, "request: template: this library words prompts as caption alone");
+  check(c, &r);
+  return r;
+}

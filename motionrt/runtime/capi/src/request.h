@@ -1,0 +1,48 @@
+/* What is asked for: validated once; the public functions and JSON requests both become it. */
+#ifndef MRT_REQUEST_H
+#define MRT_REQUEST_H
+
+#include "constraints.h"
+
+typedef struct request {
+  int32_t num_prompts;
+  const char **prompts;
+  double *seconds;      /* (num_prompts) */
+  int32_t *num_frames;  /* (num_prompts), resolved */
+  bool sequence;        /* the prompts are one motion */
+  bool has_seed;
+  uint32_t seed;
+  int32_t num_samples;
+  bool sample_seeds;
+  int32_t num_steps;    /* 0: the model's */
+  const char *solver;   /* NULL: the model's */
+  const char *preset;   /* or NULL */
+  int32_t num_weights;  /* -1: the model's guidance; 0: none; 1: text; 2: text, constraints */
+  float weights[2];
+  double guidance_scale; /* MotionGPT3's; NaN: the model's */
+  double temperature;    /* MotionGPT3's */
+  double first_heading;
+  const json *constraints_document; /* parsed, or NULL */
+  const char *constraints_place;    /* where it is from */
+  const mrt_constraint *constraints;
+  int32_t num_constraints;
+  int32_t postprocess;  /* -1: the model's */
+  double root_margin;
+  int32_t num_transition_frames;
+  const compat *compat;
+  const mrt_motion *continue_from;
+  const float *embeddings; /* (num_prompts, W), or NULL */
+  mrt_progress_fn progress;
+  void *progress_user;
+} request;
+
+/* The public options as a request, checked; prompts are to be set. options may be NULL. */
+request request_make(call *c, const mrt_generate_options *options);
+/* Read a JSON request; files in it are relative to folder. */
+request request_parse(call *c, const char *text, const char *folder,
+                      const mrt_generate_options *options, const char *family,
+                      bool takes_sequences);
+/* Tell how far it is; leaves the call when it is to stop. */
+void report(call *c, const request *r, const char *stage, int32_t done, int32_t total);
+
+#endif

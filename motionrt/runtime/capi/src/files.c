@@ -107,7 +107,7 @@ void new_file_begin(call *c, new_file *made, const char *path) {
 #endif
   made->file = file_open(made->temporary, "wb");
   if (!made->file) fail(c, MRT_FILE_ERROR, "%s: cannot write here (%s)", path, strerror(errno));
-  arena_defer(c, &c->memory, drop_new_file, made);
+  made->guard = arena_defer(c, &c->memory, drop_new_file, made);
 }
 
 void new_file_write(call *c, new_file *made, const void *bytes, size_t num_bytes) {
@@ -132,6 +132,7 @@ void new_file_end(call *c, new_file *made) {
   moved = !rename(made->temporary, made->path);
 #endif
   if (!moved) fail(c, MRT_FILE_ERROR, "%s: cannot write here (%s)", made->path, strerror(errno));
+  cleanup_disarm(made->guard);
 }
 
 char *path_join(call *c, arena *from, const char *folder, const char *name) {

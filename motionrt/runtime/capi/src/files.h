@@ -15,6 +15,7 @@ char *file_read(call *c, arena *from, const char *path, size_t limit, size_t *nu
 typedef struct new_file {
   FILE *file;
   char *path, *temporary;
+  struct arena_cleanup *guard;
 } new_file;
 void new_file_begin(call *c, new_file *made, const char *path);
 void new_file_write(call *c, new_file *made, const void *bytes, size_t num_bytes);

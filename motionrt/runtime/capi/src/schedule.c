@@ -29,7 +29,7 @@ static float *alphas_cumprod(call *c, int32_t num_base_steps) {
 /* Whole numbers to the even one at halves, as numpy does. */
 static double round_even(double x) { return nearbyint(x); }
 
-static void respaced_timesteps(int64_t *steps, int32_t num_base_steps, int32_t num_steps) {
+void respaced_timesteps(int64_t *steps, int32_t num_base_steps, int32_t num_steps) {
   float stride = (float)((double)(num_base_steps - 1) / (num_steps > 1 ? num_steps - 1 : 1));
   int32_t i;
   for (i = 0; i < num_steps; i++) {
@@ -41,7 +41,7 @@ static void respaced_timesteps(int64_t *steps, int32_t num_base_steps, int32_t n
 static double half_log_snr(double signal) { return 0.5 * (log(signal) - log1p(-signal)); }
 
 /* count base steps, rising, evenly spaced in the log of signal over noise. */
-static void spaced_in_log_snr(call *c, const float *alphas, int32_t num_base_steps, int64_t *steps,
+void spaced_in_log_snr(call *c, const double *alphas, int32_t num_base_steps, int64_t *steps,
                               int32_t count) {
   double *snr = TEMP(c, double, num_base_steps), lowest, first;
   int64_t highest = INT64_MIN;
@@ -73,11 +73,14 @@ static void spaced_in_log_snr(call *c, const float *alphas, int32_t num_base_ste
 
 static void log_snr_timesteps(call *c, const float *alphas, int64_t *steps, int32_t num_base_steps,
                               int32_t num_steps) {
+  double *shares = TEMP(c, double, num_base_steps);
+  int32_t i;
+  for (i = 0; i < num_base_steps; i++) shares[i] = alphas[i];
   if (num_steps < 3 || num_steps >= num_base_steps) {
-    spaced_in_log_snr(c, alphas, num_base_steps, steps, num_steps);
+    spaced_in_log_snr(c, shares, num_base_steps, steps, num_steps);
     return;
   }
-  spaced_in_log_snr(c, alphas, num_base_steps - 1, steps, num_steps - 1);
+  spaced_in_log_snr(c, shares, num_base_steps - 1, steps, num_steps - 1);
   steps[num_steps - 1] = num_base_steps - 1;
 }
 
@@ -122,6 +125,17 @@ static void dpmpp_rows(const float *alphas, int32_t count, double *rows) {
   }
 }
 
+bool solver_rows(const char *solver, const float *alphas, int32_t count, double *rows) {
+  int32_t i;
+  if (!strcmp(solver, "dpmpp-2m")) {
+    dpmpp_rows(alphas, count, rows);
+    return true;
+  }
+  if (strcmp(solver, "ddim")) return false;
+  for (i = 0; i < count; i++) ddim_row(alphas[i], i ? (double)alphas[i - 1] : 1, rows + 3 * i);
+  return true;
+}
+
 schedule cosine_schedule(call *c, arena *from, int32_t num_base_steps, int32_t num_steps,
                          const char *solver) {
   schedule result;
@@ -143,10 +157,7 @@ schedule cosine_schedule(call *c, arena *from, int32_t num_base_steps, int32_t n
   else
     respaced_timesteps(steps, num_base_steps, num_steps);
   respaced(base, steps, alphas, num_steps);
-  if (second_order)
-    dpmpp_rows(alphas, num_steps, rows);
-  else
-    for (i = 0; i < num_steps; i++) ddim_row(alphas[i], i ? (double)alphas[i - 1] : 1, rows + 3 * i);
+  solver_rows(solver, alphas, num_steps, rows);
   result.num_steps = num_steps;
   result.timesteps = TAKE(c, from, int64_t, num_steps);
   result.coefficients = TAKE(c, from, float, 3 * num_steps);

@@ -3,7 +3,9 @@
     python make_tables.py [FOLDER]
 
 The files are committed, so that a C compiler alone builds the library; a test compares them with
-what this script writes. Unicode's are those of the running Python.
+what this script writes. Properties are asked of those whose results the library has to give: of
+Python, by whose strings prompts are cleaned, and of the tokenizers package, whose tables are of
+several versions of Unicode.
 """
 
 from __future__ import annotations
@@ -14,31 +16,86 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tokenizers import Regex, normalizers, pre_tokenizers
+
 HERE = Path(__file__).parent
 SKELETONS = HERE.parents[2] / "assets" / "skeletons"
 EXPANDED = (("soma77", "soma30"),)
 LAST = 0x110000
-SPACE, WHITE, ALNUM, CASED, IGNORABLE, NONSPACING = 32, 64, 128, 256, 512, 1024
-"""Flags beside a character's group (0 to 7) in the table of runs."""
-GROUPS = {"L": 1, "N": 2, "M": 3, "P": 4, "C": 5, "S": 6, "Z": 7}
-WHITE_SPACE = {*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029}
-WHITE_SPACE |= {0x202F, 0x205F, 0x3000}
+NFD = normalizers.NFD()
+FLAGS = (
+    "space",  # of Python's strings, by which prompts are cleaned
+    "alnum",
+    "cased",
+    "ignorable",
+    "letter",  # of the tokenizers' patterns
+    "number",
+    "white",
+    "sign",  # of BERT's tokenizers
+    "control",
+    "nonspacing",
+)
+"""Bits of the table of runs, the first the lowest."""
+EVERYTHING = "".join(chr(code) for code in range(1, LAST) if not 0xD800 <= code < 0xE000)
 
 
-def properties(code: int) -> int:
-    """Group and flags of a character."""
-    char = chr(code)
-    group = GROUPS[unicodedata.category(char)[0]]
-    flags = SPACE * char.isspace() | ALNUM * char.isalnum()
-    flags |= WHITE * (code in WHITE_SPACE) | NONSPACING * (unicodedata.category(char) == "Mn")
-    # A final sigma is one that a cased character comes before, what is ignorable left out.
-    if not 0xD800 <= code < 0xE000:
-        cased = ("a" + char + "Σ").lower().endswith("ς"), (char + "Σ").lower().endswith("ς")
-        if cased[1]:
-            flags |= CASED
-        elif cased[0]:
-            flags |= IGNORABLE
-    return group | flags
+def of_pattern(pattern: str) -> set[str]:
+    """Characters that a pattern of the tokenizers takes."""
+    cut = pre_tokenizers.Split(Regex(f"[^{pattern}]"), "removed")
+    return {char for piece, _ in cut.pre_tokenize_str(EVERYTHING) for char in piece}
+
+
+def of_bert() -> tuple[set[str], set[str], set[str]]:
+    """Signs, characters that are cleaned away, and accents, as BERT's tokenizers see them."""
+    signs, controls, accents = set(), set(), set()
+    cut = pre_tokenizers.BertPreTokenizer()
+    off = {"handle_chinese_chars": False, "lowercase": False}
+    clean = normalizers.BertNormalizer(clean_text=True, strip_accents=False, **off)
+    strip = normalizers.BertNormalizer(clean_text=False, strip_accents=True, **off)
+    for char in EVERYTHING:
+        if len(cut.pre_tokenize_str(f"a{char}b")) == 3:
+            signs.add(char)
+        if clean.normalize_str(char) == "":
+            controls.add(char)
+        if unicodedata.normalize("NFD", char) == char and strip.normalize_str(char) == "":
+            accents.add(char)
+    return signs, controls, accents
+
+
+def properties() -> list[int]:
+    """Flags of every character."""
+    letters, numbers, white = (of_pattern(name) for name in (r"\p{L}", r"\p{N}", r"\s"))
+    signs, controls, accents = of_bert()
+    found = [0] * LAST
+    for char in EVERYTHING:
+        # A final sigma is one that a cased character comes before, what is ignorable left out.
+        cased = (char + "Σ").lower().endswith("ς")
+        ignorable = not cased and ("a" + char + "Σ").lower().endswith("ς")
+        flags = (
+            char.isspace(),
+            char.isalnum(),
+            cased,
+            ignorable,
+            char in letters,
+            char in numbers,
+            char in white,
+            char in signs,
+            char in controls,
+            char in accents,
+        )
+        found[ord(char)] = sum(flag << bit for bit, flag in enumerate(flags))
+    return found
+
+
+def combining_class(code: int) -> int:
+    """A mark's class, 0 where the tokenizers' tables are too old to know it."""
+    own = unicodedata.combining(chr(code))
+    if not own:
+        return 0
+    # Behind a mark of class 240, the highest, every other one moves in front of it.
+    if own < 240:
+        return own if NFD.normalize_str(f"a\u0345{chr(code)}") != f"a\u0345{chr(code)}" else 0
+    return own
 
 
 def runs(values: Iterable[int]) -> list[tuple[int, int]]:
@@ -77,21 +134,23 @@ def mapping(name: str, change: str) -> str:
 
 def unicode_tables() -> str:
     """unicode_tables.h."""
-    found = runs(properties(code) for code in range(LAST))
-    classes = runs(unicodedata.combining(chr(code)) for code in range(LAST))
+    found = runs(properties())
+    classes = runs(combining_class(code) for code in range(LAST))
     decompositions, pairs = [], []
     for code in range(LAST):
         parts = unicodedata.decomposition(chr(code))
         if not parts or parts.startswith("<") or 0xAC00 <= code < 0xD7A4:
             continue
         codes = [int(part, 16) for part in parts.split()]
+        if NFD.normalize_str(chr(code)) == chr(code):
+            continue  # newer than the tokenizers' tables
         decompositions.append("{%#x, {%#x, %#x}}" % (code, codes[0], codes[1] if codes[1:] else 0))
         if unicodedata.normalize("NFC", parts and "".join(map(chr, codes))) == chr(code):
             pairs.append((codes[0], codes[1], code))
     composed = ["{%#x, %#x, %#x}" % row for row in sorted(pairs)]
     return "\n".join(
         [
-            f"/* Unicode {unicodedata.unidata_version}, written by make_tables.py. */",
+            "/* Written by make_tables.py. */",
             table("property_starts", "uint32_t", [f"{start:#x}" for start, _ in found]),
             table("property_values", "uint16_t", [value for _, value in found], 16),
             table("combining_starts", "uint32_t", [f"{start:#x}" for start, _ in classes]),

@@ -555,7 +555,7 @@ static uint32_t peek(const reader *r, size_t *size) {
 }
 
 static bool is_line_break(uint32_t code) { return code == '\n' || code == '\r'; }
-static bool is_sign(uint32_t code) {
+static bool is_other(uint32_t code) {
   return !is_white(code) && !is_letter(code) && !is_number(code);
 }
 
@@ -605,9 +605,9 @@ static void cut_gpt2(reader *r) {
     return;
   }
   code = peek(&after, &size);
-  if (size && (is_letter(code) || is_number(code) || is_sign(code))) {
+  if (size && (is_letter(code) || is_number(code) || is_other(code))) {
     r->at = after.at;
-    skip_while(r, is_letter(code) ? is_letter : is_number(code) ? is_number : is_sign, SIZE_MAX);
+    skip_while(r, is_letter(code) ? is_letter : is_number(code) ? is_number : is_other, SIZE_MAX);
     return;
   }
   blanks(r);
@@ -636,9 +636,9 @@ static void cut_modern(reader *r, size_t digits) {
     return;
   }
   /* " ?[^\s\p{L}\p{N}]+[\r\n]*" */
-  if (is_sign(code) || (code == ' ' && after_size && is_sign(next))) {
+  if (is_other(code) || (code == ' ' && after_size && is_other(next))) {
     if (code == ' ') r->at = after.at;
-    skip_while(r, is_sign, SIZE_MAX);
+    skip_while(r, is_other, SIZE_MAX);
     skip_while(r, is_line_break, SIZE_MAX);
     return;
   }
@@ -659,17 +659,12 @@ static void cut_modern(reader *r, size_t digits) {
   blanks(r);
 }
 
-static bool is_bert_sign(uint32_t code) {
-  return is_punctuation(code) || (code >= 33 && code <= 47) || (code >= 58 && code <= 64) ||
-         (code >= 91 && code <= 96) || (code >= 123 && code <= 126);
-}
-
 static void encode_bert(row *r, const char *text, size_t length) {
   const char *at = text, *end = text + length, *start = text;
   size_t size;
   for (; at < end; at += size) {
     uint32_t code = utf8_read(at, end, &size);
-    bool blank = is_white(code), sign = is_bert_sign(code);
+    bool blank = is_white(code), sign = is_sign(code);
     if (!blank && !sign) continue;
     if (at > start) encode_pieces(r, start, (size_t)(at - start));
     if (sign) encode_pieces(r, at, size);
@@ -723,10 +718,9 @@ static const char *bert_normalized(row *r, const char *text, size_t length, size
   size_t size, i, count;
   for (; at < end; at += size) {
     uint32_t code = utf8_read(at, end, &size);
-    bool blank = code == '\t' || code == '\n' || code == '\r' || is_white(code);
     if (t->clean_text) {
-      if (code == 0 || code == 0xFFFD || (!blank && is_control(code))) continue;
-      if (blank) code = ' ';
+      if (!code || is_control(code)) continue;
+      if (is_white(code)) code = ' ';
     }
     if (t->chinese_chars && is_chinese(code)) {
       buffer_add(r->c, &out, " ", 1);
@@ -760,7 +754,7 @@ static const char *bert_normalized(row *r, const char *text, size_t length, size
 }
 
 static bool is_word(uint32_t code) {
-  return is_letter(code) || is_number(code) || is_mark(code) || code == '_';
+  return is_letter(code) || is_number(code) || is_nonspacing(code) || code == '_';
 }
 
 /* The first added token at or behind `at`; of several that begin there the longest. */

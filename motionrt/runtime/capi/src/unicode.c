@@ -21,9 +21,19 @@ typedef struct composition {
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define LAST_CHARACTER 0x10FFFFu
 
-enum { GROUP = 31, SPACE = 32, WHITE = 64, ALNUM = 128, CASED = 256, IGNORABLE = 512,
-       NONSPACING = 1024 };
-enum { LETTER = 1, NUMBER, MARK, PUNCTUATION, OTHER, SYMBOL, SEPARATOR };
+/* Bits of property_values, in the order of make_tables.py. */
+enum {
+  SPACE = 1 << 0,
+  ALNUM = 1 << 1,
+  CASED = 1 << 2,
+  IGNORABLE = 1 << 3,
+  LETTER = 1 << 4,
+  NUMBER = 1 << 5,
+  WHITE = 1 << 6,
+  SIGN = 1 << 7,
+  CONTROL = 1 << 8,
+  NONSPACING = 1 << 9
+};
 
 uint32_t utf8_read(const char *at, const char *end, size_t *length) {
   const unsigned char *b = (const unsigned char *)at;
@@ -81,22 +91,21 @@ static size_t run_of(const uint32_t *starts, size_t count, uint32_t code) {
   return low;
 }
 
-static unsigned properties(uint32_t code) {
-  if (code > LAST_CHARACTER) return OTHER;
-  return property_values[run_of(property_starts, COUNT(property_starts), code)];
+static bool has(uint32_t code, unsigned flag) {
+  return code <= LAST_CHARACTER &&
+         (property_values[run_of(property_starts, COUNT(property_starts), code)] & flag);
 }
 
-bool is_space(uint32_t code) { return properties(code) & SPACE; }
-bool is_white(uint32_t code) { return properties(code) & WHITE; }
-bool is_letter(uint32_t code) { return (properties(code) & GROUP) == LETTER; }
-bool is_number(uint32_t code) { return (properties(code) & GROUP) == NUMBER; }
-bool is_mark(uint32_t code) { return (properties(code) & GROUP) == MARK; }
-bool is_nonspacing(uint32_t code) { return properties(code) & NONSPACING; }
-bool is_punctuation(uint32_t code) { return (properties(code) & GROUP) == PUNCTUATION; }
-bool is_control(uint32_t code) { return (properties(code) & GROUP) == OTHER; }
-bool is_alnum(uint32_t code) { return properties(code) & ALNUM; }
-bool is_cased(uint32_t code) { return properties(code) & CASED; }
-bool is_case_ignorable(uint32_t code) { return properties(code) & IGNORABLE; }
+bool is_space(uint32_t code) { return has(code, SPACE); }
+bool is_alnum(uint32_t code) { return has(code, ALNUM); }
+bool is_cased(uint32_t code) { return has(code, CASED); }
+bool is_case_ignorable(uint32_t code) { return has(code, IGNORABLE); }
+bool is_letter(uint32_t code) { return has(code, LETTER); }
+bool is_number(uint32_t code) { return has(code, NUMBER); }
+bool is_white(uint32_t code) { return has(code, WHITE); }
+bool is_sign(uint32_t code) { return has(code, SIGN); }
+bool is_control(uint32_t code) { return has(code, CONTROL); }
+bool is_nonspacing(uint32_t code) { return has(code, NONSPACING); }
 
 static int compare_first(const void *key, const void *entry) {
   uint32_t a = *(const uint32_t *)key, b = *(const uint32_t *)entry;

@@ -9,22 +9,24 @@ uint32_t utf8_read(const char *at, const char *end, size_t *length);
 /* Write a character; returns the number of bytes, at most 4. */
 size_t utf8_write(char *out, uint32_t character);
 
-bool is_space(uint32_t character);  /* as Python's str.isspace */
-bool is_white(uint32_t character);  /* White_Space: \s of the tokenizers' patterns */
-bool is_letter(uint32_t character); /* \p{L} */
-bool is_number(uint32_t character); /* \p{N} */
-bool is_mark(uint32_t character);   /* \p{M} */
-bool is_nonspacing(uint32_t character); /* \p{Mn}: accents that stand over or under */
-bool is_alnum(uint32_t character);  /* as Python's str.isalnum */
-bool is_control(uint32_t character); /* \p{C}: control, format, unassigned, private use */
-bool is_punctuation(uint32_t character); /* \p{P} */
+/* As Python's strings have it. */
+bool is_space(uint32_t character);
+bool is_alnum(uint32_t character);
+bool is_cased(uint32_t character);
+bool is_case_ignorable(uint32_t character);
+/* As the tokenizers package has it: \p{L}, \p{N} and \s of patterns; BERT's signs, characters that
+ * are cleaned away, and accents that are stripped. */
+bool is_letter(uint32_t character);
+bool is_number(uint32_t character);
+bool is_white(uint32_t character);
+bool is_sign(uint32_t character);
+bool is_control(uint32_t character);
+bool is_nonspacing(uint32_t character);
 
 /* Mappings to lower, upper and title case, of up to three characters; returns how many. */
 size_t to_lower(uint32_t character, uint32_t out[3]);
 size_t to_upper(uint32_t character, uint32_t out[3]);
 size_t to_title(uint32_t character, uint32_t out[3]);
-bool is_cased(uint32_t character);
-bool is_case_ignorable(uint32_t character);
 
 /* The canonical form of a text: composed (NFC) or decomposed (NFD). */
 char *normalized(call *c, arena *from, const char *text, size_t length, bool composed,

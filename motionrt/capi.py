@@ -175,6 +175,9 @@ class GenerateOptions(ctypes.Structure):
         ("embedding", POINTER(c_float)),
         ("progress", PROGRESS_FN),
         ("progress_user", ctypes.c_void_p),
+        ("first_headings_rad", POINTER(c_float)),
+        ("noise", POINTER(c_float)),
+        ("num_noise", c_int64),
     )
 
 
@@ -610,10 +613,13 @@ class Pipeline:
         self,
         request: str,
         folder: str | os.PathLike[str] | None = None,
-        progress: Progress | None = None,
+        **options: Any,
     ) -> list[Motion]:
-        """Generate what a JSON request asks for; files in it are relative to folder."""
-        made, given = ctypes.c_void_p(), _Options({"progress": progress})
+        """Generate what a JSON request asks for; files in it are relative to folder.
+
+        Of the options progress, embedding, first_headings_rad and noise are used.
+        """
+        made, given = ctypes.c_void_p(), _Options(options)
         given.check(
             library().mrt_generate_json(
                 self._handle,
@@ -648,7 +654,7 @@ class _Options:
             root_margin=-1,
         )
         known = {name for name, _ in GenerateOptions._fields_} - {"struct_size", "progress_user"}
-        known -= {"num_guidance_weights", "num_constraints"}
+        known -= {"num_guidance_weights", "num_constraints", "num_noise"}
         for name, value in given.items():
             if name not in known:
                 raise InputError(f"option {name!r} is unknown; there are {', '.join(sorted(known))}")
@@ -675,8 +681,10 @@ class _Options:
         elif name == "continue_from":
             self.kept.append(value)
             value = value._handle
-        elif name == "embedding":
+        elif name in ("embedding", "first_headings_rad", "noise"):
             value = _floats(value, self.kept)
+            if name == "noise":
+                self.struct.num_noise = len(self.kept[-1])
         elif name == "progress":
             value = PROGRESS_FN(self._listener(value))
         elif name == "postprocess":

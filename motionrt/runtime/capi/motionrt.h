@@ -293,6 +293,9 @@ typedef struct mrt_generate_options {
   const float *embedding;     /* instead of the prompt: (W), or (number of prompts, W) */
   mrt_progress_fn progress;
   void *progress_user;
+  const float *first_headings_rad; /* of each motion, instead of first_heading_rad; or NULL */
+  const float *noise;       /* standard normal, instead of a seed's: what one run draws, in order */
+  int64_t num_noise;        /* how many there are */
 } mrt_generate_options;
 
 static inline void mrt_generate_options_init(mrt_generate_options *options) {
@@ -325,7 +328,7 @@ MRT_API mrt_status mrt_generate_sequence(mrt_pipeline *pipeline, const char *con
 
 /* Generate what a JSON request asks for: a line of `motionrt gen --batch`, or docs/request.md. Files
  * that it names are looked up in folder (NULL: the current one). Of options, which may be NULL, only
- * progress is used. Free *out with mrt_motions_free(). */
+ * progress, embedding, first_headings_rad and noise are used. Free *out with mrt_motions_free(). */
 MRT_API mrt_status mrt_generate_json(mrt_pipeline *pipeline, const char *request,
                                      const char *folder, const mrt_generate_options *options,
                                      mrt_motions **out);

@@ -430,7 +430,7 @@ static mrt_motions *generate_batch(generation *g) {
   s.text = TEMP(c, float, (size_t)rows * text_width);
   s.text_mask = TEMP(c, bool, rows);
   s.headings = TEMP(c, float, rows);
-  noise_normal(&g->noise, s.x, (size_t)rows * most * width);
+  draw(c, r, &g->noise, s.x, (size_t)rows * most * width);
   if (held.count) {
     s.observed = TEMP(c, float, (size_t)rows * most * width);
     s.mask = TEMP(c, float, (size_t)rows * most * width);
@@ -442,7 +442,8 @@ static mrt_motions *generate_batch(generation *g) {
     memcpy(s.text + (size_t)row * text_width, text + (size_t)i * text_width,
            (size_t)text_width * sizeof(float));
     s.text_mask[row] = mask[i];
-    s.headings[row] = (float)r->first_heading;
+    s.headings[row] = r->headings ? r->headings[row] : (float)r->first_heading;
+    if (!isfinite(s.headings[row])) fail(c, MRT_BAD_INPUT, "first heading: must be finite");
     if (!held.count) continue;
     constraints_fill(c, held, g->features, most, g->compat, s.observed + at, s.mask + at);
     features_normalize(g->features, s.observed + at, (size_t)most);
@@ -617,7 +618,7 @@ static void add_part(generation *g, track *made, int32_t part, int32_t own, int3
     for (k = 0; k < (int32_t)cells; k++) observed[k] *= held_mask[k];
     features_normalize(f, observed, (size_t)length);
   }
-  noise_normal(&g->noise, s.x, samples * cells);
+  draw(c, g->request, &g->noise, s.x, samples * cells);
   denoise(g, &s);
   for (b = 0; b < samples; b++) {
     float *fresh = s.x + b * cells, *old = track_row(g, made, b, made->length - extra);
@@ -678,7 +679,8 @@ static mrt_motions *generate_sequence(generation *g) {
   made.length = before;
   made.values = TEMP(c, float, (size_t)samples * total * f->width);
   for (b = 0; b < samples; b++) {
-    heading[b] = (float)r->first_heading;
+    heading[b] = r->headings ? r->headings[b] : (float)r->first_heading;
+    if (!isfinite(heading[b])) fail(c, MRT_BAD_INPUT, "first heading: must be finite");
     if (earlier)
       memcpy(track_row(g, &made, b, 0), earlier, (size_t)before * f->width * sizeof(float));
   }

@@ -502,10 +502,10 @@ static mrt_motions *motiongpt3_generate(call *c, mrt_pipeline *p, const request 
   steps = TEMP(c, float, s.num_steps *batch *D);
   drawn = TEMP(c, float, 2 * batch * D);
   noise_seed(&n, seed);
-  noise_normal(&n, x, (size_t)(batch * D));
+  draw(c, r, &n, x, (size_t)(batch * D));
   for (i = 0; ancestral && i < s.num_steps; i++) {
     /* Drawn for both branches of guidance, of which the first is used. */
-    noise_normal(&n, drawn, (size_t)((s.guided ? 2 : 1) * batch * D));
+    draw(c, r, &n, drawn, (size_t)((s.guided ? 2 : 1) * batch * D));
     memcpy(steps + i * batch * D, drawn, (size_t)(batch * D) * sizeof(float));
   }
   denoise(c, p, r, &s, x, steps, hidden, batch, width);

@@ -14,6 +14,7 @@ void noise_seed(noise *n, uint32_t seed) {
         1812433253u * (n->words[i - 1] ^ n->words[i - 1] >> 30) + (uint32_t)i;
   n->next = MT_WORDS;
   n->has_spare = false;
+  n->num_given = 0;
 }
 
 /* Source: Matsumoto and Nishimura 1998, MT19937. */

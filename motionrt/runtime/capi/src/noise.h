@@ -13,6 +13,7 @@ typedef struct noise {
   int next;
   bool has_spare;
   double spare;
+  size_t num_given; /* of noise that was given instead */
 } noise;
 
 void noise_seed(noise *n, uint32_t seed);

@@ -17,6 +17,18 @@ void report(call *c, const request *r, const char *stage, int32_t done, int32_t 
     fail(c, MRT_CANCELLED, "cancelled while %s (%d of %d)", stage, done, total);
 }
 
+void draw(call *c, const request *r, noise *stream, float *values, size_t count) {
+  if (!r->noise) {
+    noise_normal(stream, values, count);
+    return;
+  }
+  if ((size_t)r->num_noise - stream->num_given < count)
+    fail(c, MRT_BAD_INPUT, "noise has %lld numbers, %zu or more are drawn",
+         (long long)r->num_noise, stream->num_given + count);
+  memcpy(values, r->noise + stream->num_given, count * sizeof *values);
+  stream->num_given += count;
+}
+
 static request fresh_request(void) {
   request r = {0};
   r.num_samples = 1;
@@ -97,6 +109,10 @@ request request_make(call *c, const mrt_generate_options *given) {
   r.embeddings = o.embedding;
   r.progress = o.progress;
   r.progress_user = o.progress_user;
+  r.headings = o.first_headings_rad;
+  r.noise = o.noise;
+  r.num_noise = o.num_noise;
+  if (r.num_noise < 0) fail(c, MRT_BAD_ARGUMENT, "num_noise is negative");
   check(c, &r);
   return r;
 }
@@ -219,13 +235,17 @@ request request_parse(call *c, const char *document, const char *folder,
       "guidance_weights", "constraints",    "first_heading_rad", "num_transition_frames",
       "continue_from", "between",           "postprocess", "root_margin",
       "compat",        "temperature",       "template",    "name"};
-  request r = fresh_request(), progress = request_make(c, options);
+  request r = fresh_request(), given = request_make(c, options);
   const json *root = json_parse(c, &c->memory, document, strlen(document), MRT_BAD_INPUT, "request");
   const json *item, *prompt, *prompts, *value;
   bool kimodo = !strcmp(family, "kimodo");
   size_t i;
-  r.progress = progress.progress;
-  r.progress_user = progress.progress_user;
+  r.progress = given.progress;
+  r.progress_user = given.progress_user;
+  r.embeddings = given.embeddings;
+  r.headings = given.headings;
+  r.noise = given.noise;
+  r.num_noise = given.num_noise;
   if (root->kind == JSON_STRING) {
     prompt = root;
     prompts = NULL;

@@ -3,6 +3,7 @@
 #define MRT_REQUEST_H
 
 #include "constraints.h"
+#include "noise.h"
 
 typedef struct request {
   int32_t num_prompts;
@@ -32,6 +33,9 @@ typedef struct request {
   const compat *compat;
   const mrt_motion *continue_from;
   const float *embeddings; /* (num_prompts, W), or NULL */
+  const float *headings;   /* (number of motions), or NULL */
+  const float *noise;      /* or NULL */
+  int64_t num_noise;
   mrt_progress_fn progress;
   void *progress_user;
 } request;
@@ -42,6 +46,8 @@ request request_make(call *c, const mrt_generate_options *options);
 request request_parse(call *c, const char *text, const char *folder,
                       const mrt_generate_options *options, const char *family,
                       bool takes_sequences);
+/* Draw standard normal values, of the seed's stream or of those that were given. */
+void draw(call *c, const request *r, noise *stream, float *values, size_t count);
 /* Tell how far it is; leaves the call when it is to stop. */
 void report(call *c, const request *r, const char *stage, int32_t done, int32_t total);
 

@@ -657,7 +657,9 @@ class _Options:
         known -= {"num_guidance_weights", "num_constraints", "num_noise"}
         for name, value in given.items():
             if name not in known:
-                raise InputError(f"option {name!r} is unknown; there are {', '.join(sorted(known))}")
+                raise InputError(
+                    f"option {name!r} is unknown; there are {', '.join(sorted(known))}"
+                )
             if value is not None:
                 self._set(name, value)
 
@@ -742,7 +744,6 @@ def _flattened(values: Any) -> list[Any]:
     if not isinstance(values, (list, tuple)):
         return [values]
     return [number for value in values for number in _flattened(value)]
-
 
 
 def _view(

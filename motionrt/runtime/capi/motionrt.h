@@ -56,6 +56,12 @@
 extern "C" {
 #endif
 
+#ifdef __cplusplus
+#define MRT_ZERO {}
+#else
+#define MRT_ZERO {0}
+#endif
+
 #define MRT_ABI_VERSION 1 /* grows when a function or a field is added; nothing is ever removed */
 
 typedef int32_t mrt_status;
@@ -167,7 +173,7 @@ typedef struct mrt_pipeline_info {
 } mrt_pipeline_info;
 
 static inline void mrt_pipeline_info_init(mrt_pipeline_info *info) {
-  mrt_pipeline_info fresh = {0};
+  mrt_pipeline_info fresh = MRT_ZERO;
   fresh.struct_size = sizeof(mrt_pipeline_info);
   *info = fresh;
 }
@@ -213,7 +219,7 @@ typedef struct mrt_constraint {
 } mrt_constraint;
 
 static inline void mrt_constraint_init(mrt_constraint *constraint) {
-  mrt_constraint fresh = {0};
+  mrt_constraint fresh = MRT_ZERO;
   fresh.struct_size = sizeof(mrt_constraint);
   *constraint = fresh;
 }
@@ -237,7 +243,7 @@ typedef struct mrt_motion_info {
 } mrt_motion_info;
 
 static inline void mrt_motion_info_init(mrt_motion_info *info) {
-  mrt_motion_info fresh = {0};
+  mrt_motion_info fresh = MRT_ZERO;
   fresh.struct_size = sizeof(mrt_motion_info);
   *info = fresh;
 }
@@ -299,7 +305,7 @@ typedef struct mrt_generate_options {
 } mrt_generate_options;
 
 static inline void mrt_generate_options_init(mrt_generate_options *options) {
-  mrt_generate_options fresh = {0};
+  mrt_generate_options fresh = MRT_ZERO;
   fresh.struct_size = sizeof(mrt_generate_options);
   fresh.seed = -1;
   fresh.seconds = 5;

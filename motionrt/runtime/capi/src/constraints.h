@@ -3,7 +3,7 @@
 #define MRT_CONSTRAINTS_H
 
 #include "compat.h"
-#include "features.h"
+#include "motion_features.h"
 
 typedef struct constraint {
   mrt_constraint_kind kind;

@@ -127,7 +127,7 @@ def mapping(name: str, change: str) -> str:
             single.append(f"{{{code:#x}, {ord(new):#x}}}")
         elif len(new) > 1:
             three = [*map(ord, new), 0][:3]
-            several.append("{%#x, {%#x, %#x, %#x}}" % (code, *three))
+            several.append("{{{:#x}, {{{:#x}, {:#x}, {:#x}}}}}".format(code, *three))
     text = table(f"{name}_single", "case_pair", single, 5)
     return text + table(f"{name}_several", "case_several", several, 2) if several else text
 
@@ -144,10 +144,11 @@ def unicode_tables() -> str:
         codes = [int(part, 16) for part in parts.split()]
         if NFD.normalize_str(chr(code)) == chr(code):
             continue  # newer than the tokenizers' tables
-        decompositions.append("{%#x, {%#x, %#x}}" % (code, codes[0], codes[1] if codes[1:] else 0))
+        second = codes[1] if codes[1:] else 0
+        decompositions.append(f"{{{code:#x}, {{{codes[0]:#x}, {second:#x}}}}}")
         if unicodedata.normalize("NFC", parts and "".join(map(chr, codes))) == chr(code):
             pairs.append((codes[0], codes[1], code))
-    composed = ["{%#x, %#x, %#x}" % row for row in sorted(pairs)]
+    composed = ["{{{:#x}, {:#x}, {:#x}}}".format(*row) for row in sorted(pairs)]
     return "\n".join(
         [
             "/* Written by make_tables.py. */",

@@ -683,14 +683,11 @@ static void encode_plain(row *r, const char *text, size_t length) {
     return;
   }
   if (t->add_prefix_space && *text != ' ') {
-    size_t size;
-    if (!is_white(utf8_read(text, cut.end, &size))) {
-      char *longer = TEMP(r->c, char, length + 2);
-      longer[0] = ' ';
-      memcpy(longer + 1, text, length);
-      cut.at = longer;
-      cut.end = longer + length + 1;
-    }
+    char *longer = TEMP(r->c, char, length + 2);
+    longer[0] = ' ';
+    memcpy(longer + 1, text, length);
+    cut.at = longer;
+    cut.end = longer + length + 1;
   }
   while (cut.at < cut.end) {
     const char *start = cut.at;

@@ -4,8 +4,8 @@
  * (cosine, sine), joint positions relative to the smooth root's x and z (3 J), world rotations (6 J),
  * velocities (3 J) and foot contacts (4).
  */
-#ifndef MRT_FEATURES_H
-#define MRT_FEATURES_H
+#ifndef MRT_MOTION_FEATURES_H
+#define MRT_MOTION_FEATURES_H
 
 #include "skeleton.h"
 

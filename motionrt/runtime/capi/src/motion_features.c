@@ -1,4 +1,4 @@
-#include "features.h"
+#include "motion_features.h"
 
 #include "root_smoother.h"
 

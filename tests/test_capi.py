@@ -1,0 +1,558 @@
+"""The C library through its mirror: the same motions as Python, and nothing that breaks it."""
+
+import json
+import re
+import threading
+from ctypes import byref, c_void_p
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import motionrt
+from motionrt import capi
+from motionrt.runtime.body.rotation import axis_angle_to_matrix, matrix_to_quaternion
+from motionrt.runtime.bundle.embedded import embedded_bundle
+from motionrt.runtime.errors import BackendError, BundleError, InputError
+
+HEADER = Path(motionrt.__file__).parent / "runtime" / "capi" / "motionrt.h"
+FRAMES, STEPS = 40, 4
+POSITIONS, ROTATIONS = 3e-4, 1e-3
+"""Metres and quaternions: what the runtimes may differ by. Sampling magnifies what rounding does to
+noise and constraints, a few units in the last place of float32; most motions are within 1e-5."""
+
+
+@pytest.fixture(scope="module")
+def c_pipeline() -> capi.Pipeline:
+    return capi.Pipeline()
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Any:
+    return motionrt.load()
+
+
+def array(view: memoryview | None) -> NDArray[Any]:
+    assert view is not None
+    return np.asarray(view)
+
+
+def same(found: capi.Motion, expected: motionrt.Motion) -> None:
+    pairs = {
+        "root_positions": found.root_positions,
+        "posed_joints": found.global_positions,
+        "smooth_root_pos": found.smooth_root,
+        "global_root_heading": found.heading,
+    }
+    for name, view in pairs.items():
+        np.testing.assert_allclose(
+            array(view), getattr(expected, name), rtol=0, atol=POSITIONS, err_msg=name
+        )
+    turns, wanted = array(found.local_rotations), expected.local_rotations
+    apart = np.minimum(np.abs(turns - wanted), np.abs(turns + wanted)).max()
+    assert apart < ROTATIONS
+    assert expected.foot_contacts is not None
+    np.testing.assert_array_equal(array(found.foot_contacts), expected.foot_contacts)
+
+
+def poses(skeleton: motionrt.Skeleton, count: int) -> list[list[list[float]]]:
+    generator = np.random.default_rng(count)
+    turns: list[list[list[float]]] = (
+        generator.normal(size=(count, skeleton.num_joints, 3)) * 0.2
+    ).tolist()
+    return turns
+
+
+def constraint_file(skeleton: motionrt.Skeleton) -> list[dict[str, Any]]:
+    def of(kind: str, frames: list[int], **more: Any) -> dict[str, Any]:
+        roots = [[0.02 * frame, 0.9, 0.05 * frame] for frame in frames]
+        turns = poses(skeleton, len(frames))
+        held = {"local_joints_rot": turns, "root_positions": roots}
+        return {"type": kind, "frame_indices": frames, **held, **more}
+
+    path = [0, 10, 20]
+    return [
+        {
+            "type": "root2d",
+            "frame_indices": path,
+            "smooth_root_2d": [[0.02 * frame, 0.05 * frame] for frame in path],
+            "global_root_heading": [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]],
+        },
+        of("fullbody", [25]),
+        of("left-hand", [5, 6]),
+        of("right-foot", [12], smooth_root_2d=[[0.3, 0.6]]),
+        of("end-effector", [30], joint_names=["LeftFoot", "Hips"]),
+    ]
+
+
+# What the header says, and what the mirror says
+
+
+def test_every_function_of_the_header_is_mirrored() -> None:
+    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
+    declared = set(re.findall(r"MRT_API[^;(]*?\b(mrt_\w+)\(", text))
+    assert declared == set(capi._SIGNATURES)
+
+
+@pytest.mark.parametrize(
+    ("name", "mirror"),
+    [
+        ("mrt_load_options", capi.LoadOptions),
+        ("mrt_pipeline_info", capi.PipelineInfo),
+        ("mrt_constraint", capi.ConstraintStruct),
+        ("mrt_motion_info", capi.MotionInfo),
+        ("mrt_generate_options", capi.GenerateOptions),
+    ],
+)
+def test_fields_are_those_of_the_header(name: str, mirror: Any) -> None:
+    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
+    body = re.search(rf"typedef struct {name} \{{(.*?)\}} {name};", text, re.S)
+    assert body is not None
+    fields = re.findall(r"(\w+);", body[1])
+    assert fields == [field for field, *_ in mirror._fields_]
+
+
+def test_it_is_of_this_version() -> None:
+    assert capi.version() == motionrt.__version__
+    abi = re.search(r"MRT_ABI_VERSION (\d+)", HEADER.read_text())
+    assert abi is not None and int(abi[1]) == capi.ABI_VERSION == capi.library().mrt_abi_version()
+
+
+# The same motions
+
+
+def test_one_prompt_one_seed_one_motion(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    expected = pipeline.generate("a person walks forward", 3, seed=1)
+    found = c_pipeline.generate("a person walks forward", seconds=3, seed=1)
+    same(found, expected)
+    assert (found.seed, found.prompt, found.fps) == (1, "a person walks forward", expected.fps)
+    assert found.skeleton.joint_names == expected.skeleton.joint_names
+    np.testing.assert_array_equal(found.skeleton.parents, expected.skeleton.parents)
+    np.testing.assert_array_equal(found.skeleton.rest_positions, expected.skeleton.rest_positions)
+    np.testing.assert_array_equal(found.skeleton.rest_offsets, expected.skeleton.offsets)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"solver": "ddim", "num_steps": STEPS},
+        {"preset": "fast"},
+        {"num_steps": STEPS, "guidance_weights": [1.5]},
+        {"num_steps": STEPS, "guidance_weights": [2.0, 1.0], "first_heading_rad": 1.2},
+        {"num_steps": STEPS, "postprocess": False},
+        {"num_steps": 1},
+    ],
+    ids=lambda options: "-".join(options),
+)
+def test_options_do_what_they_do_in_python(
+    c_pipeline: capi.Pipeline, pipeline: Any, options: dict[str, Any]
+) -> None:
+    given = {"num_frames": FRAMES, "seed": 7, **options}
+    same(c_pipeline.generate("she runs!", **given), pipeline.generate("she runs!", **given))
+
+
+def test_without_guidance(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    given = {"num_frames": FRAMES, "seed": 7, "num_steps": STEPS}
+    same(
+        c_pipeline.generate("", no_guidance=True, **given),
+        pipeline.generate("", guidance_type="nocfg", **given),
+    )
+
+
+@pytest.mark.parametrize("sample_seeds", [False, True])
+def test_prompts_and_samples(c_pipeline: capi.Pipeline, pipeline: Any, sample_seeds: bool) -> None:
+    given = {"num_frames": FRAMES, "seed": 3, "num_samples": 2, "num_steps": STEPS}
+    given["sample_seeds"] = sample_seeds
+    found = c_pipeline.generate_many(["a man jumps", "someone dances"], **given)
+    expected = pipeline.generate_many(["a man jumps", "someone dances"], **given)
+    for ours, theirs in zip(found, expected, strict=True):
+        same(ours, theirs)
+        assert ours.sample_index == theirs.info["sample"]
+
+
+@pytest.mark.parametrize("compat", ["2026-03", "latest"])
+def test_sequences(c_pipeline: capi.Pipeline, pipeline: Any, compat: str) -> None:
+    prompts, seconds = ["a person walks", "a person jumps", "a man sits down"], [2, 1.5, 2]
+    given = {"seed": 5, "num_steps": STEPS, "compat": compat}
+    (found,) = c_pipeline.generate_sequence(prompts, seconds, **given)
+    same(found, pipeline.generate(prompts, seconds, **given))
+
+
+@pytest.mark.parametrize("compat", ["2026-03", "latest"])
+def test_constraints(c_pipeline: capi.Pipeline, pipeline: Any, compat: str) -> None:
+    held = constraint_file(pipeline.native_skeleton)
+    given = {"num_frames": FRAMES, "seed": 2, "num_steps": STEPS, "compat": compat}
+    found = c_pipeline.generate("a person walks", constraints_json=json.dumps(held), **given)
+    same(found, pipeline.generate("a person walks", constraints=held, **given))
+
+
+def test_constraints_as_arrays(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    held = constraint_file(pipeline.native_skeleton)
+    rows = []
+    for item in held:
+        row = {"kind": item["type"], "frames": item["frame_indices"]}
+        if "smooth_root_2d" in item:
+            row["root_xz"] = np.array(item["smooth_root_2d"], np.float32)
+        if "global_root_heading" in item:
+            row["headings_rad"] = [np.arctan2(s, c) for c, s in item["global_root_heading"]]
+        if "local_joints_rot" in item:
+            turns = axis_angle_to_matrix(np.array(item["local_joints_rot"], np.float32))
+            row["local_rotations"] = matrix_to_quaternion(turns)
+            row["num_joints"] = pipeline.native_skeleton.num_joints
+            row["root_positions"] = item["root_positions"]
+        row["joint_groups"] = item.get("joint_names")
+        rows.append(row)
+    given = {"num_frames": FRAMES, "seed": 2, "num_steps": STEPS}
+    found = c_pipeline.generate("a person walks", constraints=rows, **given)
+    same(found, pipeline.generate("a person walks", constraints=held, **given))
+
+
+def test_a_motion_goes_on(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    given = {"num_frames": FRAMES, "seed": 4, "num_steps": STEPS}
+    first, before = c_pipeline.generate("walks", **given), pipeline.generate("walks", **given)
+    found = c_pipeline.generate("jumps", continue_from=first, **given)
+    same(found, pipeline.generate("jumps", continue_from=before, **given))
+
+
+def test_embeddings_stand_for_prompts(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    row = c_pipeline.embed("a person walks")
+    expected, _ = pipeline.encode_text(["a person walks"])
+    np.testing.assert_allclose(row, expected[0, 0], atol=1e-5)
+    given = {"num_frames": FRAMES, "seed": 4, "num_steps": STEPS}
+    found = c_pipeline.generate("of no meaning", embedding=row, **given)
+    same(found, pipeline.generate("a person walks", **given))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"prompt": "A person walks. Then jumps.", "seconds": [2, 1.5], "preset": "fast"},
+        {"prompts": ["walks"], "num_frames": 30, "num_samples": 2, "num_steps": STEPS},
+        {"prompts": ["walks", "jumps"], "multi_prompt": False, "seconds": "1 2", "num_steps": 2},
+        {"prompt": "", "seconds": 1, "guidance_type": "nocfg", "postprocess": False},
+        {"prompt": "turns", "guidance_weights": [2, 2], "root_margin": 0, "num_steps": STEPS},
+    ],
+    ids=str,
+)
+def test_requests(c_pipeline: capi.Pipeline, pipeline: Any, document: dict[str, Any]) -> None:
+    given = {"seed": 9, **document}
+    request = motionrt.Request.from_json(given, pipeline.family)
+    expected = pipeline.run(request)
+    found = c_pipeline.generate_json(json.dumps(given))
+    for ours, theirs in zip(found, expected, strict=True):
+        same(ours, theirs)
+
+
+def test_a_request_reads_its_constraints(
+    c_pipeline: capi.Pipeline, pipeline: Any, tmp_path: Path
+) -> None:
+    held = constraint_file(pipeline.native_skeleton)
+    (tmp_path / "held.json").write_text(json.dumps(held))
+    given = {"prompt": "walks", "num_frames": FRAMES, "seed": 1, "num_steps": STEPS}
+    request = json.dumps({**given, "constraints": "held.json"})
+    (found,) = c_pipeline.generate_json(request, tmp_path)
+    del given["prompt"]
+    same(found, pipeline.generate("walks", constraints=held, **given))
+
+
+def test_a_bundle_in_memory(c_pipeline: capi.Pipeline) -> None:
+    files = {path.name: path.read_bytes() for path in Path(embedded_bundle()).iterdir()}
+    held = capi.Pipeline(files)
+    given = {"num_frames": FRAMES, "seed": 1, "num_steps": STEPS}
+    np.testing.assert_array_equal(
+        held.generate("walks", **given).root_positions,
+        c_pipeline.generate("walks", **given).root_positions,
+    )
+
+
+def test_noise_stands_for_a_seed(c_pipeline: capi.Pipeline) -> None:
+    from motionrt.runtime.sampling.noise import TorchGenerator
+
+    noise = TorchGenerator(11).randn((1, FRAMES, c_pipeline.num_features))
+    given = {"num_frames": FRAMES, "num_steps": STEPS}
+    np.testing.assert_allclose(
+        c_pipeline.generate("walks", noise=noise, **given).root_positions,
+        c_pipeline.generate("walks", seed=11, **given).root_positions,
+        atol=POSITIONS,
+    )
+    with pytest.raises(InputError, match="noise has 10 numbers"):
+        c_pipeline.generate("walks", noise=noise.reshape(-1)[:10], **given)
+
+
+# Files, and what a game needs each frame
+
+
+def test_files_are_those_of_python(
+    c_pipeline: capi.Pipeline, pipeline: Any, tmp_path: Path
+) -> None:
+    given = {"num_frames": FRAMES, "seed": 1, "num_steps": STEPS}
+    found, expected = c_pipeline.generate("walks", **given), pipeline.generate("walks", **given)
+    for suffix in ("bvh", "glb"):
+        found.save(tmp_path / f"c.{suffix}")
+        expected.save(tmp_path / f"python.{suffix}")
+        ours, theirs = (
+            motionrt.Motion.load(tmp_path / f"{name}.{suffix}") for name in ("c", "python")
+        )
+        assert ours.skeleton.joint_names == theirs.skeleton.joint_names
+        np.testing.assert_allclose(ours.posed_joints, theirs.posed_joints, atol=POSITIONS)
+        assert found.encode(suffix) == (tmp_path / f"c.{suffix}").read_bytes()
+    words = [(tmp_path / f"{name}.bvh").read_text().split() for name in ("c", "python")]
+    assert len(words[0]) == len(words[1])
+    assert [w for w in words[0] if w.isalpha()] == [w for w in words[1] if w.isalpha()]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "c.bvh",
+        "c.glb",
+        "python.bvh",
+        "python.glb",
+    ]
+
+
+def test_a_file_that_cannot_be_written(c_pipeline: capi.Pipeline, tmp_path: Path) -> None:
+    motion = c_pipeline.generate("walks", num_frames=10, seed=1, num_steps=1)
+    with pytest.raises(InputError, match=r"walk\.fbx: this library writes \.bvh and \.glb"):
+        motion.save(tmp_path / "walk.fbx")
+    with pytest.raises(InputError, match="cannot write here"):
+        motion.save(tmp_path / "nowhere" / "walk.bvh")
+    assert not list(tmp_path.iterdir())
+
+
+def test_poses_between_frames(c_pipeline: capi.Pipeline) -> None:
+    motion = c_pipeline.generate("walks", num_frames=FRAMES, seed=1, num_steps=STEPS)
+    root, turns = array(motion.root_positions), array(motion.local_rotations)
+    at, rotations = motion.sample(7 / motion.fps)
+    np.testing.assert_allclose(at, root[7], atol=1e-6)
+    np.testing.assert_allclose(np.abs(np.sum(rotations * turns[7], -1)), 1, atol=1e-6)
+    at, _ = motion.sample(7.5 / motion.fps)
+    np.testing.assert_allclose(at, (root[7] + root[8]) / 2, atol=1e-6)
+    assert motion.sample(1e9)[0] == motion.sample((FRAMES - 1) / motion.fps)[0]
+    length = (FRAMES - 1) / motion.fps
+    looped, _ = motion.sample(length + 3 / motion.fps, capi.LOOP)
+    np.testing.assert_allclose(looped, root[3], atol=1e-4)
+    still, _ = motion.sample(length, capi.IN_PLACE)
+    np.testing.assert_allclose(np.array(still)[[0, 2]], root[0, [0, 2]], atol=1e-6)
+
+
+def test_root_motion_adds_up(c_pipeline: capi.Pipeline) -> None:
+    motion = c_pipeline.generate("walks and turns left", num_frames=FRAMES, seed=1, preset="fast")
+    length = (FRAMES - 1) / motion.fps
+    place, facing = np.zeros(2), 0.0
+    for step in range(8):
+        way, turn = motion.root_delta(length * step / 8, length * (step + 1) / 8)
+        c, s = np.cos(facing), np.sin(facing)
+        place += [c * way[0] + s * way[2], -s * way[0] + c * way[2]]
+        facing += turn
+    way, turn = motion.root_delta(0, length)
+    np.testing.assert_allclose(place, [way[0], way[2]], atol=1e-5)
+    np.testing.assert_allclose(np.remainder(facing - turn + np.pi, 2 * np.pi), np.pi, atol=1e-5)
+    root = array(motion.root_positions)
+    travelled = np.linalg.norm((root[-1] - root[0])[[0, 2]])
+    np.testing.assert_allclose(np.linalg.norm(place), travelled, atol=1e-5)
+    twice, _ = motion.root_delta(0, 2 * length, capi.LOOP)
+    assert np.isfinite(twice).all()
+
+
+# Progress, threads and wrong calls
+
+
+def test_progress_and_cancelling(c_pipeline: capi.Pipeline) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def listen(stage: str, done: int, total: int) -> bool:
+        told.append((stage, done, total))
+        return not (stage == "denoising" and done == 2)
+
+    with pytest.raises(capi.Cancelled, match="cancelled while denoising"):
+        c_pipeline.generate("walks", num_frames=10, num_steps=STEPS, progress=listen)
+    assert told == [
+        ("encoding text", 0, 1),
+        ("denoising", 0, STEPS),
+        ("denoising", 1, STEPS),
+        ("denoising", 2, STEPS),
+    ]
+    c_pipeline.generate("walks", num_frames=10, num_steps=STEPS)
+
+
+def test_what_progress_raises_comes_back(c_pipeline: capi.Pipeline) -> None:
+    def listen(stage: str, done: int, total: int) -> None:
+        raise RuntimeError("of the caller")
+
+    with pytest.raises(RuntimeError, match="of the caller"):
+        c_pipeline.generate("walks", num_frames=10, num_steps=1, progress=listen)
+
+
+def test_a_busy_pipeline_says_so(c_pipeline: capi.Pipeline) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait(stage: str, done: int, total: int) -> bool:
+        inside.set()
+        return go_on.wait(30)
+
+    worker = threading.Thread(
+        target=lambda: c_pipeline.generate("walks", num_frames=10, num_steps=1, progress=wait)
+    )
+    worker.start()
+    try:
+        assert inside.wait(30)
+        with pytest.raises(capi.Busy, match="another thread"):
+            c_pipeline.generate("walks", num_frames=10, num_steps=1)
+    finally:
+        go_on.set()
+        worker.join()
+
+
+def test_pipelines_run_side_by_side(c_pipeline: capi.Pipeline) -> None:
+    others = [capi.Pipeline(threads=1) for _ in range(2)]
+    found: list[Any] = [None, None]
+
+    def run(index: int) -> None:
+        motion = others[index].generate("walks", num_frames=20, seed=1, num_steps=STEPS)
+        found[index] = array(motion.root_positions).copy()
+
+    workers = [threading.Thread(target=run, args=(i,)) for i in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_views_keep_their_motion(c_pipeline: capi.Pipeline) -> None:
+    view = c_pipeline.generate("walks", num_frames=10, seed=1, num_steps=1).global_positions
+    copy = np.array(view)
+    for _ in range(20):
+        c_pipeline.generate("walks", num_frames=10, num_steps=1)
+    np.testing.assert_array_equal(view, copy)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"num_frames": 10**8}, "this model allows"),
+        ({"seconds": 0.001, "num_frames": 0}, "no whole frame"),
+        ({"seconds": float("nan"), "num_frames": 0}, "finite number above 0"),
+        ({"seed": 2**33}, "from 0 to 4294967295"),
+        ({"num_steps": 10**6}, "must be from 1 to"),
+        ({"num_steps": -1}, "must be 1 or more"),
+        ({"solver": "euler"}, "choose ddim or dpmpp-2m"),
+        ({"preset": "slow"}, "fast, balanced, exact"),
+        ({"compat": "2020"}, "2026-03, latest"),
+        ({"num_samples": 0}, "must be from 1"),
+        ({"guidance_weights": [1, 2, 3]}, "give one guidance weight, or two"),
+        ({"guidance_weights": [float("inf")]}, "not finite"),
+        ({"guidance_weights": [1.0], "no_guidance": True}, "takes no weights"),
+        ({"constraints_json": "{"}, "not JSON"),
+        ({"constraints_json": "[" * 1000}, "nested too deeply"),
+        ({"constraints_json": '[{"type": "root3d"}]'}, "type must be root2d"),
+        (
+            {
+                "constraints_json": '[{"type":"root2d","frame_indices":[99],'
+                '"smooth_root_2d":[[0,0]]}]'
+            },
+            "frame 99 is beyond the clip's 10 frames",
+        ),
+        ({"root_margin": float("inf")}, "root margin"),
+        ({"first_heading_rad": float("nan")}, "must be finite"),
+    ],
+    ids=str,
+)
+def test_wrong_values_get_a_line(
+    c_pipeline: capi.Pipeline, options: dict[str, Any], line: str
+) -> None:
+    given = {"num_frames": 10, "num_steps": 1, **options}
+    with pytest.raises(InputError, match=re.escape(line)) as caught:
+        c_pipeline.generate("walks", **given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "line"),
+    [
+        ("", "not JSON"),
+        ("[]", "an object with prompt"),
+        ('{"prompt": 3}', "prompt: expected a text"),
+        ('{"prompt": "a", "prompts": ["a"]}', "give prompt, or prompts"),
+        ('{"prompt": "a", "duration": 3}', "unknown key duration"),
+        ('{"prompt": "a", "continue_from": "x.bvh"}', "does not read"),
+        ('{"prompt": "a", "temperature": 1}', "has no option temperature"),
+        ('{"prompt": "a. b.", "seconds": [1, 2, 3]}', "3 durations for 2 prompts"),
+        ('{"prompt": "a", "seed": -1}', "a whole number from 0"),
+        ('{"prompt": "a", "constraints": "none.json"}', "none.json: cannot be read"),
+        ('{"prompt": "\\ud800"}', "half a character"),
+    ],
+)
+def test_wrong_requests_get_a_line(c_pipeline: capi.Pipeline, request_text: str, line: str) -> None:
+    with pytest.raises(InputError, match=re.escape(line)):
+        c_pipeline.generate_json(request_text)
+
+
+def test_null_and_short_structs() -> None:
+    library = capi.library()
+    made = c_void_p()
+    assert library.mrt_pipeline_load(None, None, byref(made)) == capi.BAD_ARGUMENT
+    assert library.mrt_pipeline_load(b"x", None, None) == capi.BAD_ARGUMENT
+    assert library.mrt_generate(None, b"x", None, byref(made)) == capi.BAD_ARGUMENT
+    assert library.mrt_generate_many(None, None, 0, None, None) == capi.BAD_ARGUMENT
+    assert library.mrt_embed(None, None, None, 0) == capi.BAD_ARGUMENT
+    assert library.mrt_motion_save(None, None) == capi.BAD_ARGUMENT
+    assert library.mrt_motion_sample(None, 0.0, 0, None, None) == capi.BAD_ARGUMENT
+    assert library.mrt_motion_root_delta(None, 0.0, 0.0, 0, None, None) == capi.BAD_ARGUMENT
+    assert library.mrt_pipeline_get_info(None, None) == capi.BAD_ARGUMENT
+    assert library.mrt_motion_get_info(None, None) == capi.BAD_ARGUMENT
+    options = capi.LoadOptions(struct_size=3)
+    assert library.mrt_pipeline_load(b"x", byref(options), byref(made)) == capi.BAD_ARGUMENT
+    assert b"mrt_load_options_init" in library.mrt_last_error()
+    for name in ("mrt_motion_free", "mrt_motions_free", "mrt_pipeline_free"):
+        getattr(library, name)(None)
+    for name, (result, _) in capi._SIGNATURES.items():
+        if name.startswith("mrt_motion_") and result is c_void_p:
+            assert not getattr(library, name)(None)
+    assert library.mrt_motions_count(None) == 0 and not library.mrt_motions_get(None, 0)
+    assert library.mrt_skeleton_find_joint(None, b"x") == -1
+
+
+def test_an_older_caller_has_shorter_structs(c_pipeline: capi.Pipeline) -> None:
+
+    options = capi.GenerateOptions(struct_size=capi.GenerateOptions.num_steps.offset, seed=1)
+    options.seconds, options.num_frames, options.num_samples = 5, 10, 1
+    options.num_steps = 10**6  # beyond what the caller is said to know: not looked at
+    made = c_void_p()
+    status = capi.library().mrt_generate(c_pipeline._handle, b"walks", byref(options), byref(made))
+    assert status == capi.OK
+    capi.library().mrt_motion_free(made)
+
+
+def test_bundles_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"no manifest\.json in it"):
+        capi.Pipeline(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(BundleError, match="reads bundles of schema 2"):
+        capi.Pipeline(tmp_path)
+    with pytest.raises(BundleError, match=r"there is no file manifest\.json"):
+        capi.Pipeline({})
+
+
+def test_an_altered_bundle_is_refused(tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in Path(embedded_bundle()).iterdir()}
+    files["step.weights"] = files["step.weights"][:-1] + b"x"
+    held = capi.Pipeline(files)  # graphs are loaded when they are needed
+    with pytest.raises(BundleError, match=r"step\.weights was altered since export"):
+        held.generate("walks", num_frames=10, num_steps=1)
+
+
+def test_backends(c_pipeline: capi.Pipeline) -> None:
+    assert "cpu" in capi.backends()
+    assert c_pipeline.backend == "cpu"
+    with pytest.raises(InputError, match="there are cpu, cuda"):
+        capi.Pipeline(backend="magic")
+    if "cuda" not in capi.backends():
+        with pytest.raises(BackendError, match="backend cuda"):
+            capi.Pipeline(backend="cuda")
+
+
+def test_the_log(c_pipeline: capi.Pipeline) -> None:
+    lines: list[tuple[int, str]] = []
+    capi.set_log(lambda level, line: lines.append((level, line)))
+    capi.set_log(None)
+    assert lines == []

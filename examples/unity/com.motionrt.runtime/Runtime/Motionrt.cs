@@ -1,0 +1,306 @@
+// motionrt for C# and Unity: this one file and the native library. C# 7, no other package.
+//
+//   using (var pipeline = new Motionrt.Pipeline("bundle"))
+//   using (var motion = pipeline.Generate("a person walks forward", new Motionrt.Options { Seed = 1 }))
+//     motion.Save("walk.bvh");
+using System;
+using System.Collections.Generic;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Motionrt {
+
+public enum Status {
+  Ok = 0, BadArgument = -1, BadInput = -2, BadBundle = -3, NoBackend = -4, NoMemory = -5,
+  FileError = -6, Cancelled = -7, Busy = -8
+}
+
+public sealed class MotionrtException : Exception {
+  public readonly Status Status;
+  internal MotionrtException(Status status) : base(Native.Text(Native.mrt_last_error())) {
+    Status = status;
+  }
+}
+
+/// The functions of motionrt.h that this wrapper uses, as they are.
+internal static class Native {
+#if UNITY_IOS && !UNITY_EDITOR
+  const string Library = "__Internal";
+#else
+  const string Library = "motionrt";
+#endif
+
+  [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+  [return: MarshalAs(UnmanagedType.I1)]
+  internal delegate bool ProgressFn(IntPtr user, IntPtr stage, int done, int total);
+
+  [StructLayout(LayoutKind.Sequential)]
+  internal struct LoadOptions {
+    internal UIntPtr structSize;
+    internal int threads;
+    internal IntPtr backend, onnxruntime;
+    [MarshalAs(UnmanagedType.I1)] internal bool checkHashes;
+  }
+
+  [StructLayout(LayoutKind.Sequential)]
+  internal struct GenerateOptions {
+    internal UIntPtr structSize;
+    internal long seed;
+    internal double seconds;
+    internal int numFrames, numSamples;
+    [MarshalAs(UnmanagedType.I1)] internal bool sampleSeeds;
+    internal int numSteps;
+    internal IntPtr solver, preset, guidanceWeights;
+    internal int numGuidanceWeights;
+    [MarshalAs(UnmanagedType.I1)] internal bool noGuidance;
+    internal float firstHeadingRad;
+    internal IntPtr constraintsJson, constraints;
+    internal int numConstraints, postprocess;
+    internal double rootMargin;
+    internal int numTransitionFrames;
+    internal IntPtr compat, continueFrom, embedding;
+    internal ProgressFn progress;
+    internal IntPtr progressUser, firstHeadingsRad, noise;
+    internal long numNoise;
+  }
+
+  [StructLayout(LayoutKind.Sequential)]
+  internal struct MotionInfo {
+    internal UIntPtr structSize;
+    internal int numFrames, numJoints, numContacts, numFeatures;
+    internal double fps, seconds;
+    internal uint seed;
+    internal int sample;
+    internal IntPtr prompt;
+  }
+
+  [DllImport(Library)] internal static extern IntPtr mrt_last_error();
+  [DllImport(Library)] internal static extern IntPtr mrt_version();
+  [DllImport(Library)] internal static extern IntPtr mrt_onnxruntime_version();
+  [DllImport(Library)] internal static extern Status mrt_pipeline_load(byte[] folder, ref LoadOptions options, out IntPtr pipeline);
+  [DllImport(Library)] internal static extern void mrt_pipeline_free(IntPtr pipeline);
+  [DllImport(Library)] internal static extern Status mrt_generate(IntPtr pipeline, byte[] prompt, ref GenerateOptions options, out IntPtr motion);
+  [DllImport(Library)] internal static extern void mrt_motion_free(IntPtr motion);
+  [DllImport(Library)] internal static extern Status mrt_motion_get_info(IntPtr motion, ref MotionInfo info);
+  [DllImport(Library)] internal static extern IntPtr mrt_motion_skeleton(IntPtr motion);
+  [DllImport(Library)] internal static extern IntPtr mrt_motion_root_positions(IntPtr motion);
+  [DllImport(Library)] internal static extern IntPtr mrt_motion_local_rotations(IntPtr motion);
+  [DllImport(Library)] internal static extern IntPtr mrt_motion_global_positions(IntPtr motion);
+  [DllImport(Library)] internal static extern Status mrt_motion_sample(IntPtr motion, double seconds, uint flags, float[] root, float[] rotations);
+  [DllImport(Library)] internal static extern Status mrt_motion_root_delta(IntPtr motion, double from, double to, uint flags, float[] translation, out float turn);
+  [DllImport(Library)] internal static extern Status mrt_motion_save(IntPtr motion, byte[] path);
+  [DllImport(Library)] internal static extern int mrt_skeleton_num_joints(IntPtr skeleton);
+  [DllImport(Library)] internal static extern IntPtr mrt_skeleton_joint_name(IntPtr skeleton, int joint);
+  [DllImport(Library)] internal static extern IntPtr mrt_skeleton_parents(IntPtr skeleton);
+  [DllImport(Library)] internal static extern IntPtr mrt_skeleton_rest_offsets(IntPtr skeleton);
+
+  internal static void Check(Status status) {
+    if (status != Status.Ok) throw new MotionrtException(status);
+  }
+
+  /// UTF-8 with a zero behind it; null stays null.
+  internal static byte[] Bytes(string text) {
+    return text == null ? null : Encoding.UTF8.GetBytes(text + "\0");
+  }
+
+  internal static string Text(IntPtr utf8) {
+    if (utf8 == IntPtr.Zero) return null;
+    int length = 0;
+    while (Marshal.ReadByte(utf8, length) != 0) length++;
+    var bytes = new byte[length];
+    Marshal.Copy(utf8, bytes, 0, length);
+    return Encoding.UTF8.GetString(bytes);
+  }
+
+  internal static float[] Floats(IntPtr from, int count) {
+    if (from == IntPtr.Zero) return null;
+    var values = new float[count];
+    Marshal.Copy(from, values, 0, count);
+    return values;
+  }
+}
+
+/// Texts that C reads during one call.
+internal sealed class Kept : IDisposable {
+  readonly List<IntPtr> blocks = new List<IntPtr>();
+
+  internal IntPtr Text(string text) {
+    if (string.IsNullOrEmpty(text)) return IntPtr.Zero;
+    byte[] bytes = Native.Bytes(text);
+    IntPtr block = Marshal.AllocHGlobal(bytes.Length);
+    blocks.Add(block);
+    Marshal.Copy(bytes, 0, block, bytes.Length);
+    return block;
+  }
+
+  internal IntPtr Floats(float[] values) {
+    if (values == null || values.Length == 0) return IntPtr.Zero;
+    IntPtr block = Marshal.AllocHGlobal(4 * values.Length);
+    blocks.Add(block);
+    Marshal.Copy(values, 0, block, values.Length);
+    return block;
+  }
+
+  public void Dispose() {
+    foreach (IntPtr block in blocks) Marshal.FreeHGlobal(block);
+    blocks.Clear();
+  }
+}
+
+public sealed class Options {
+  /// 0 to 2^32 - 1; negative: one is drawn.
+  public long Seed = -1;
+  public double Seconds = 5;
+  /// Denoising steps; 0: the model's.
+  public int NumSteps;
+  /// fast, balanced or exact.
+  public string Preset;
+  /// A constraint file's content.
+  public string ConstraintsJson;
+  /// One, or two (text, constraints); null: the model's.
+  public float[] GuidanceWeights;
+  /// Where the body faces at first: 0 is +z, pi/2 is +x.
+  public float FirstHeadingRad;
+  /// Called in the generating thread as (stage, done, total); false stops.
+  public Func<string, int, int, bool> Progress;
+}
+
+/// A bundle, loaded. One call at a time; from any thread.
+public sealed class Pipeline : IDisposable {
+  IntPtr handle;
+
+  public static string Version { get { return Native.Text(Native.mrt_version()); } }
+
+  /// onnxruntime: its library file; null: it is looked for.
+  public Pipeline(string folder, int threads = 0, string onnxruntime = null) {
+    using (var kept = new Kept()) {
+      var options = new Native.LoadOptions {
+        structSize = (UIntPtr)Marshal.SizeOf(typeof(Native.LoadOptions)),
+        threads = threads,
+        onnxruntime = kept.Text(onnxruntime),
+        checkHashes = true
+      };
+      Native.Check(Native.mrt_pipeline_load(Native.Bytes(folder), ref options, out handle));
+    }
+  }
+
+  public Motion Generate(string prompt, Options options = null) {
+    if (options == null) options = new Options();
+    Exception raised = null;
+    Native.ProgressFn listen = null;
+    if (options.Progress != null)
+      listen = (user, stage, done, total) => {
+        try {
+          return options.Progress(Native.Text(stage), done, total);
+        } catch (Exception error) { // C cannot carry it: it is thrown after the call
+          raised = error;
+          return false;
+        }
+      };
+    using (var kept = new Kept()) {
+      IntPtr motion;
+      var given = new Native.GenerateOptions {
+        structSize = (UIntPtr)Marshal.SizeOf(typeof(Native.GenerateOptions)),
+        seed = options.Seed,
+        seconds = options.Seconds,
+        numSamples = 1,
+        numSteps = options.NumSteps,
+        preset = kept.Text(options.Preset),
+        guidanceWeights = kept.Floats(options.GuidanceWeights),
+        numGuidanceWeights = options.GuidanceWeights == null ? 0 : options.GuidanceWeights.Length,
+        firstHeadingRad = options.FirstHeadingRad,
+        constraintsJson = kept.Text(options.ConstraintsJson),
+        postprocess = -1,
+        rootMargin = -1,
+        progress = listen
+      };
+      Status status = Native.mrt_generate(handle, Native.Bytes(prompt), ref given, out motion);
+      GC.KeepAlive(listen);
+      if (raised != null) throw raised;
+      Native.Check(status);
+      return new Motion(motion);
+    }
+  }
+
+  public void Dispose() {
+    Native.mrt_pipeline_free(handle);
+    handle = IntPtr.Zero;
+    GC.SuppressFinalize(this);
+  }
+
+  ~Pipeline() { Native.mrt_pipeline_free(handle); }
+}
+
+/// One clip. Metres, y up, +z forward, right-handed; quaternions are w x y z.
+public sealed class Motion : IDisposable {
+  public const uint Loop = 1, InPlace = 2;
+
+  IntPtr handle;
+  public readonly int NumFrames, NumJoints;
+  public readonly double Fps, Seconds;
+  public readonly uint Seed;
+  public readonly string[] JointNames;
+  public readonly int[] Parents;
+  /// (J, 3) metres from the parent in the rest pose.
+  public readonly float[] RestOffsets;
+
+  internal Motion(IntPtr handle) {
+    this.handle = handle;
+    var info = new Native.MotionInfo {
+      structSize = (UIntPtr)Marshal.SizeOf(typeof(Native.MotionInfo))
+    };
+    Native.Check(Native.mrt_motion_get_info(handle, ref info));
+    NumFrames = info.numFrames;
+    NumJoints = info.numJoints;
+    Fps = info.fps;
+    Seconds = info.seconds;
+    Seed = info.seed;
+    IntPtr skeleton = Native.mrt_motion_skeleton(handle);
+    JointNames = new string[NumJoints];
+    for (int joint = 0; joint < NumJoints; joint++)
+      JointNames[joint] = Native.Text(Native.mrt_skeleton_joint_name(skeleton, joint));
+    Parents = new int[NumJoints];
+    Marshal.Copy(Native.mrt_skeleton_parents(skeleton), Parents, 0, NumJoints);
+    RestOffsets = Native.Floats(Native.mrt_skeleton_rest_offsets(skeleton), 3 * NumJoints);
+  }
+
+  /// (T, 3), (T, J, 4) and (T, J, 3), copied.
+  public float[] RootPositions() {
+    return Native.Floats(Native.mrt_motion_root_positions(handle), 3 * NumFrames);
+  }
+  public float[] LocalRotations() {
+    return Native.Floats(Native.mrt_motion_local_rotations(handle), 4 * NumFrames * NumJoints);
+  }
+  public float[] GlobalPositions() {
+    return Native.Floats(Native.mrt_motion_global_positions(handle), 3 * NumFrames * NumJoints);
+  }
+
+  /// The pose at a time: root (3) and rotations (J, 4) are filled.
+  public void Sample(double seconds, uint flags, float[] root, float[] rotations) {
+    if (root != null && root.Length < 3) throw new ArgumentException("root has 3 numbers");
+    if (rotations != null && rotations.Length < 4 * NumJoints)
+      throw new ArgumentException("rotations have 4 numbers a joint");
+    Native.Check(Native.mrt_motion_sample(handle, seconds, flags, root, rotations));
+  }
+
+  /// The root's way (3), z ahead, and its turn about y from one time to a later one.
+  public float RootDelta(double from, double to, uint flags, float[] translation) {
+    float turn;
+    if (translation != null && translation.Length < 3)
+      throw new ArgumentException("translation has 3 numbers");
+    Native.Check(Native.mrt_motion_root_delta(handle, from, to, flags, translation, out turn));
+    return turn;
+  }
+
+  public void Save(string path) { Native.Check(Native.mrt_motion_save(handle, Native.Bytes(path))); }
+
+  public void Dispose() {
+    Native.mrt_motion_free(handle);
+    handle = IntPtr.Zero;
+    GC.SuppressFinalize(this);
+  }
+
+  ~Motion() { Native.mrt_motion_free(handle); }
+}
+
+}

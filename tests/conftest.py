@@ -22,6 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="Directory of golden cases to run, instead of the ones that come with the tests.",
     )
+    parser.addoption(
+        "--runtime",
+        choices=("python", "c"),
+        default="python",
+        help="What runs golden cases: the package's own runtime, or the C library as far as it goes.",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 A case is a folder inside a family's folder. What runs it is every function ``run_<kind>`` of the
 modules beside this one that name the family in ``FAMILIES``, where kind is the case's own ("kind"
 in case.json) or what its folder's name begins with. A case that nothing runs is a failure: it is
-listed with no runners.
+listed with no runners. A module that says ``RUNTIME = "c"`` runs cases through the C library, when
+that is asked for.
 
 ``python tests/parity/cases.py DIR`` lists the families' folders below DIR that are run.
 """
@@ -60,34 +61,36 @@ class Case:
 
 
 @cache
-def modules() -> dict[str, tuple[ModuleType, ...]]:
-    """Return the modules that run cases, by the families that they name."""
+def modules(runtime: str = "python") -> dict[str, tuple[ModuleType, ...]]:
+    """Return the modules that run cases by a runtime, by the families that they name."""
     found: dict[str, list[ModuleType]] = {}
     for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if info.name.startswith("test_") or info.name == "cases":
             continue
         module = importlib.import_module(f"parity.{info.name}")
+        if getattr(module, "RUNTIME", "python") != runtime:
+            continue
         for family in getattr(module, "FAMILIES", ()):
             found.setdefault(family, []).append(module)
     return {family: tuple(found[family]) for family in sorted(found)}
 
 
-def find_cases(root: Path) -> Iterator[Case]:
+def find_cases(root: Path, runtime: str = "python") -> Iterator[Case]:
     """Yield every case under a folder that holds families, or is one, or is a case."""
     if not root.is_dir():
         raise FileNotFoundError(f"--golden {root}: no such directory")
     if (family := family_of(root)) is not None:
         for folder in sorted(root.iterdir()):
             if folder.is_dir() and folder.name not in NO_CASES:
-                yield Case(family, folder, runners(family, folder))
+                yield Case(family, folder, runners(family, folder, runtime))
     elif (family := family_of(root.parent)) is not None:
-        yield Case(family, root, runners(family, root))
+        yield Case(family, root, runners(family, root, runtime))
     else:
         for folder in sorted(root.iterdir()):
             if not folder.is_dir() or folder.name in NO_CASES:
                 continue
             if family_of(folder) is not None:
-                yield from find_cases(folder)
+                yield from find_cases(folder, runtime)
             else:
                 yield Case("unknown", folder, ())
 
@@ -121,11 +124,11 @@ def kinds_of(module: ModuleType) -> dict[str, Runner]:
     }
 
 
-def runners(family: str, case: Path) -> tuple[Runner, ...]:
+def runners(family: str, case: Path, runtime: str = "python") -> tuple[Runner, ...]:
     """Return what runs a case: of all kinds that fit, the most specific in each module."""
     folder_name = case.name.replace("-", "_")
     found: list[Runner] = []
-    for module in modules()[family]:
+    for module in modules(runtime).get(family, ()):
         kinds = kinds_of(module)
         by_name = [kind for kind in kinds if f"{folder_name}_".startswith(f"{kind}_")]
         if by_name:

@@ -8,7 +8,8 @@ from parity.cases import OWN, Case, find_cases
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     roots = metafunc.config.getoption("golden") or [OWN]
-    cases = [case for root in roots for case in find_cases(root.resolve())]
+    runtime = metafunc.config.getoption("runtime")
+    cases = [case for root in roots for case in find_cases(root.resolve(), runtime)]
     metafunc.parametrize(
         "case",
         [

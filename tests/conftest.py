@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--runtime",
         choices=("python", "c"),
         default="python",
-        help="What runs golden cases: the package's own runtime, or the C library as far as it goes.",
+        help="What runs golden cases: the package itself, or the C library as far as it goes.",
     )
 
 

@@ -154,7 +154,10 @@ static bool is_file_option(const char *key) {
 /* Lengths: one number, or one a prompt, as a list or as a text with blanks between. */
 static void read_seconds(call *c, request *r, const json *value) {
   int32_t count = 0, i;
-  double *found = TEMP(c, double, MAX_PROMPTS);
+  size_t most = !value ? 1 : value->kind == JSON_STRING ? value->length : (size_t)value->num_items;
+  double *found;
+  if (most > MAX_PROMPTS) most = MAX_PROMPTS;
+  found = TEMP(c, double, most + 1);
   if (!value) {
     found[count++] = DEFAULT_SECONDS;
   } else if (value->kind == JSON_NUMBER) {
@@ -172,7 +175,7 @@ static void read_seconds(call *c, request *r, const json *value) {
         at++;
         continue;
       }
-      if (count == MAX_PROMPTS || !(at = parse_number(at, end, &found[count], &w, &n)) ||
+      if (count == (int32_t)most || !(at = parse_number(at, end, &found[count], &w, &n)) ||
           (at < end && *at != ' '))
         wrong(c, "seconds", "numbers with blanks between");
       count++;

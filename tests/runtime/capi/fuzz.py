@@ -1,0 +1,78 @@
+"""Fuzz what the C library reads: ``python tests/runtime/capi/fuzz.py --seconds 60``.
+
+The driver (fuzz.c) runs under AddressSanitizer and UndefinedBehaviorSanitizer. A finding ends it:
+the input is left in the folder of findings, and this prints how to run it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2])]
+
+from c_builds import CAPI, LIBRARIES, compile_c  # noqa: E402  # tests are no package
+
+from motionrt.runtime.bundle.embedded import embedded_bundle  # noqa: E402
+
+TARGETS = ("manifest", "statistics", "tokenizer", "request", "constraints", "prompt")
+FLAGS = (
+    *("-std=c11", "-g", "-O1", "-no-pie", "-fsanitize=address,undefined"),
+    *("-fno-sanitize-recover=all", "-fsanitize-coverage=trace-pc"),
+)
+
+
+def build() -> Path:
+    """Build the driver."""
+    return compile_c(
+        "fuzz", *FLAGS, HERE / "fuzz.c", *sorted((CAPI / "src").glob("*.c")), *LIBRARIES
+    )
+
+
+def commit() -> int:
+    """Return a seed of the commit's own: each has new inputs, and the same ones every time."""
+    command = ["git", "rev-parse", "HEAD"]
+    told = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    return int(told.stdout.strip()[:8] or "0", 16)
+
+
+def run(
+    driver: Path, target: str, seconds: float, seed: int, findings: Path
+) -> subprocess.CompletedProcess[str]:
+    """Fuzz one target."""
+    corpus = HERE / "corpus" / target
+    command = [driver, target, embedded_bundle(), corpus, seconds, seed, findings]
+    return subprocess.run(map(str, command), capture_output=True, text=True, check=False)
+
+
+def main() -> int:
+    """Run the command; the exit code is 1 if something was found."""
+    parser = argparse.ArgumentParser(
+        description="Give the C library inputs that nobody means well."
+    )
+    parser.add_argument("--seconds", type=float, default=60, help="over all targets")
+    parser.add_argument("--target", action="append", choices=TARGETS, help="may be repeated")
+    parser.add_argument("--seed", type=int, default=commit(), help="default: the commit")
+    parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"), help="a folder")
+    given = parser.parse_args()
+    given.findings.mkdir(parents=True, exist_ok=True)
+    targets, driver, found = given.target or TARGETS, build(), 0
+    for target in targets:
+        seconds = given.seconds / len(targets)
+        done = run(driver, target, seconds, given.seed, given.findings)
+        print(done.stdout + done.stderr, end="", flush=True)
+        left = given.findings / f"{target}.input"
+        if done.returncode:
+            found = 1
+            kept = left.rename(given.findings / f"{target}-{given.seed}.input")
+            print(f"{target}: found something; {driver} {target} {embedded_bundle()} {kept}")
+        else:
+            left.unlink()
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

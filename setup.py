@@ -4,8 +4,8 @@ It is a shared library that programs load, not a module of Python's: it has no s
 interpreter, and one wheel serves them all. Without a compiler the package installs without it.
 
 A Python that is too old is refused here, at once: the pip that comes with Python 3.10 reads
-requires-python of a local folder only after it has tried older and older versions of what the folder
-depends on, for minutes.
+requires-python of a local folder only after it has tried older and older versions of what the
+folder depends on, for minutes.
 """
 
 from __future__ import annotations

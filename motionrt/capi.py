@@ -241,6 +241,11 @@ _SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
 """Every function of the header: what it returns and takes."""
 
 
+def library_folder() -> Path:
+    """Return the folder of the package that holds ``motionrt.h`` and the library."""
+    return Path(__file__).parent / "runtime" / "capi"
+
+
 def library_path() -> Path:
     """Return where the C library is: ``MOTIONRT_LIBRARY``, or in the package.
 
@@ -249,8 +254,7 @@ def library_path() -> Path:
     named = os.environ.get("MOTIONRT_LIBRARY")
     if named:
         return Path(named)
-    name = LIBRARY_NAMES.get(sys.platform, "libmotionrt.so")
-    path = Path(__file__).parent / "runtime" / "capi" / name
+    path = library_folder() / LIBRARY_NAMES.get(sys.platform, "libmotionrt.so")
     if not path.is_file():
         raise BackendError(
             f"{path}: the C library was not built, for want of a C compiler; install one and "

@@ -24,7 +24,8 @@ MODERN = (
 )
 WORDS = (
     "a person walks forward then turns left slowly she's don't I'LL we've They're 'S it's K'\u017f "
-    "Running jumps 3 12 345 6789 <|endoftext|> [CLS] ## un##able naïve Straße \u039f\u0394\u039f\u03a3 \ufb01ne"
+    "Running jumps 3 12 345 6789 <|endoftext|> [CLS] ## un##able naïve Straße "
+    "\u039f\u0394\u039f\u03a3 \ufb01ne"
 ).split()
 RANGES = (
     (0x20, 0x7F),

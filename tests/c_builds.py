@@ -9,10 +9,11 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-import motionrt
+from places import ROOT
+from places import TESTS as ALL_TESTS
 
-CAPI = Path(motionrt.__file__).parent / "runtime" / "capi"
-TESTS = Path(__file__).parent / "runtime" / "capi"
+CAPI = ROOT / "motionrt" / "runtime" / "capi"
+TESTS = ALL_TESTS / "runtime" / "capi"
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wno-sign-conversion", "-pedantic", "-Werror")
 LIBRARIES = ("-lm", "-ldl", "-lpthread")
 INTERNALS = ("internals.c", "parity.c")

@@ -122,7 +122,7 @@ def test_an_edited_constraint_file_is_run_again(
         ('"a"\n{"prompt": "a", "name": "0000"}', "prompts.jsonl:2: name '0000' is taken"),
         ('{"prompt": "a", "seed": -1}', "seed: Expected `int` >= 0"),
         ('{"prompt": "a", "seconds": -1}', "duration"),
-        ('{"prompt": "a", "seconds": 1e308}', "duration 1e+308 s: this model allows 249.8 s"),
+        ('{"prompt": "a", "seconds": 1e308}', "duration 1e+308 s: this model allows 600.0 s"),
         ('{"prompt": "a", "name": {"x": 1}}', "is no file name"),
         ('{"prompt": "a", "name": true}', "name True is no file name"),
         (r'{"prompt": "a", "name": "a\u0000b"}', r"name 'a\x00b' is no file name"),

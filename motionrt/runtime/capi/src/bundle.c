@@ -159,26 +159,37 @@ static const char *graph_file(call *c, arena *from, const bundle *b, const char 
   return need_text(c, from, b, need(c, b, entry, "files", JSON_OBJECT), "onnx");
 }
 
+static void free_arena(void *what) { arena_free(what); }
+
+/* Compare a file with what the manifest says; its bytes do not stay in memory. */
+static void check_file(call *c, const bundle *b, const char *name) {
+  arena *bytes = TEMP(c, arena, 1);
+  struct arena_cleanup *release = arena_defer(c, &c->memory, free_arena, bytes);
+  bundle_read(c, bytes, b, name);
+  cleanup_disarm(release);
+  arena_free(bytes);
+}
+
 ort_session *bundle_session(call *c, arena *from, const bundle *b, const char *graph,
                             const session_options *options) {
   const char *file = graph_file(c, from, b, graph);
   const json *data = json_get(json_get(b->graphs, graph), "data"), *item;
   size_t num_data = 0, room = data && data->kind == JSON_ARRAY ? (size_t)data->num_items : 0;
   named_bytes *parts = TEMP(c, named_bytes, room), whole;
-  arena *hold = b->folder ? &c->memory : from;
   for (item = room ? data->first : NULL; item; item = item->next) {
     if (item->kind != JSON_STRING) damaged(c, b, "a graph's data is no list of files");
-    if (b->folder && !b->check_hashes) {
+    if (!b->folder)
+      parts[num_data++] = bundle_read(c, from, b, item->string);
+    else if (b->check_hashes)
+      check_file(c, b, item->string);
+    else
       file_entry(c, b, item->string); /* ONNX Runtime reads it; it must be one of the bundle's */
-      continue;
-    }
-    parts[num_data++] = bundle_read(c, hold, b, item->string);
   }
   if (b->folder) {
-    bundle_read(c, hold, b, file);
+    check_file(c, b, file);
     return session_open(c, from, path_join(c, &c->memory, b->folder, file), options);
   }
-  whole = bundle_read(c, hold, b, file);
+  whole = bundle_read(c, from, b, file);
   return session_open_bytes(c, from, whole, parts, num_data, options);
 }
 

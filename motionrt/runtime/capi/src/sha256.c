@@ -16,27 +16,28 @@ static const uint32_t round_words[64] = {
 static uint32_t turn(uint32_t x, int by) { return x >> by | x << (32 - by); }
 
 static void block(uint32_t state[8], const unsigned char *bytes) {
-  uint32_t w[64], s[8];
+  uint32_t w[64], a, b, c, d, e, f, g, h;
   int i;
   for (i = 0; i < 16; i++)
     w[i] = (uint32_t)bytes[4 * i] << 24 | (uint32_t)bytes[4 * i + 1] << 16 |
            (uint32_t)bytes[4 * i + 2] << 8 | bytes[4 * i + 3];
   for (; i < 64; i++) {
-    uint32_t a = w[i - 15], b = w[i - 2];
+    a = w[i - 15], b = w[i - 2];
     w[i] = w[i - 16] + (turn(a, 7) ^ turn(a, 18) ^ a >> 3) + w[i - 7] +
            (turn(b, 17) ^ turn(b, 19) ^ b >> 10);
   }
-  memcpy(s, state, sizeof s);
+  /* Eight variables stay in registers, an array would not. */
+  a = state[0], b = state[1], c = state[2], d = state[3];
+  e = state[4], f = state[5], g = state[6], h = state[7];
   for (i = 0; i < 64; i++) {
-    uint32_t first = s[7] + (turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25)) +
-                     ((s[4] & s[5]) ^ (~s[4] & s[6])) + round_words[i] + w[i];
-    uint32_t second = (turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22)) +
-                      ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-    memmove(s + 1, s, 7 * sizeof *s);
-    s[4] += first;
-    s[0] = first + second;
+    uint32_t first =
+        h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & f) ^ (~e & g)) + round_words[i] + w[i];
+    uint32_t second = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+    h = g, g = f, f = e, e = d + first;
+    d = c, c = b, b = a, a = first + second;
   }
-  for (i = 0; i < 8; i++) state[i] += s[i];
+  state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+  state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
 void sha256_hex(const void *data, size_t num_bytes, char *hex) {

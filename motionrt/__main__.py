@@ -8,6 +8,8 @@ def main() -> None:
     try:
         from motionrt.cli.main import main as command_line
     except KeyboardInterrupt:
+        if sys.stderr is not None:
+            print("Stopped.", file=sys.stderr)
         sys.exit(130)
     command_line()
 

@@ -35,7 +35,7 @@ from motionrt.runtime.sampling.noise import MAX_SEED
 from motionrt.runtime.text.prompt import split_prompt
 
 DEFAULT_SECONDS = 5.0
-MAX_PROMPT_LETTERS = 10_000
+MAX_PROMPT_LETTERS = 100_000
 """Of each part of a prompt; text encoders see a few hundred words at most."""
 
 _JSON_TYPES: dict[Kind, Any] = {

@@ -53,7 +53,10 @@ def test_a_preset_stands_for_what_is_not_given() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_step": 4}, r"kimodo has no option num_step; did you mean num_steps\? \(it has comp"),
+        (
+            {"num_step": 4},
+            r"kimodo has no option num_step; did you mean num_steps\? \(it has chain, comp",
+        ),
         ({"duration": 4}, r"no option duration; did you mean seconds\?"),
         ({"steps": 4}, r"no option steps; did you mean num_steps\?"),
         ({"sed": 4}, r"no option sed; did you mean seed\?"),

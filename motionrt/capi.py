@@ -51,6 +51,8 @@ KINDS = {
 Progress: TypeAlias = Callable[[str, int, int], object]
 """Called as (stage, done, total); the call is cancelled when it returns False."""
 Log: TypeAlias = Callable[[int, str], object]
+View: TypeAlias = "memoryview[Any]"
+"""A memoryview of numbers."""
 Floats: TypeAlias = Any
 """Anything that holds float32 one behind the other: bytes, array.array, a numpy array."""
 
@@ -311,7 +313,7 @@ def packaged_onnxruntime() -> str | None:
 
 def backends() -> list[str]:
     """Return what the loaded ONNX Runtime offers."""
-    names = []
+    names: list[str] = []
     while (name := library().mrt_backend_name(len(names))) is not None:
         names.append(_text(name))
     return names
@@ -344,22 +346,22 @@ class Skeleton:
         return tuple(_text(name(self._handle, joint)) for joint in range(self.num_joints))
 
     @property
-    def parents(self) -> memoryview:
+    def parents(self) -> View:
         """(J,) int32, -1 for the root."""
         return self._view("parents", (), c_int32, "i")
 
     @property
-    def rest_offsets(self) -> memoryview:
+    def rest_offsets(self) -> View:
         """(J, 3) metres from the parent."""
         return self._view("rest_offsets", (3,))
 
     @property
-    def rest_rotations(self) -> memoryview:
+    def rest_rotations(self) -> View:
         """(J, 4) w x y z."""
         return self._view("rest_rotations", (4,))
 
     @property
-    def rest_positions(self) -> memoryview:
+    def rest_positions(self) -> View:
         """(J, 3) metres."""
         return self._view("rest_positions", (3,))
 
@@ -372,7 +374,7 @@ class Skeleton:
 
     def _view(
         self, name: str, shape: tuple[int, ...], kind: Any = c_float, letter: str = "f"
-    ) -> memoryview:
+    ) -> View:
         address = getattr(library(), f"mrt_skeleton_{name}")(self._handle)
         found = _view(address, (self.num_joints, *shape), kind, letter, self)
         assert found is not None
@@ -399,42 +401,42 @@ class Motion:
             library().mrt_motion_free(self._handle)
 
     @property
-    def root_positions(self) -> memoryview:
+    def root_positions(self) -> View:
         """(T, 3)."""
         return self._need("root_positions", (3,))
 
     @property
-    def local_rotations(self) -> memoryview:
+    def local_rotations(self) -> View:
         """(T, J, 4) w x y z."""
         return self._need("local_rotations", (self.num_joints, 4))
 
     @property
-    def global_positions(self) -> memoryview:
+    def global_positions(self) -> View:
         """(T, J, 3)."""
         return self._need("global_positions", (self.num_joints, 3))
 
     @property
-    def global_rotations(self) -> memoryview:
+    def global_rotations(self) -> View:
         """(T, J, 4) w x y z."""
         return self._need("global_rotations", (self.num_joints, 4))
 
     @property
-    def foot_contacts(self) -> memoryview | None:
+    def foot_contacts(self) -> View | None:
         """(T, C) uint8, 1 on the ground."""
         return self._view("foot_contacts", (self.num_contacts,), ctypes.c_uint8, "B")
 
     @property
-    def smooth_root(self) -> memoryview | None:
+    def smooth_root(self) -> View | None:
         """(T, 3)."""
         return self._view("smooth_root", (3,))
 
     @property
-    def heading(self) -> memoryview | None:
+    def heading(self) -> View | None:
         """(T, 2) cosine and sine."""
         return self._view("heading", (2,))
 
     @property
-    def features(self) -> memoryview | None:
+    def features(self) -> View | None:
         """(T, D) as the model gave them."""
         return self._view("features", (self.num_features,))
 
@@ -470,14 +472,14 @@ class Motion:
         _check(library().mrt_motion_encode(self._handle, _bytes(format), WRITE_FN(take), None))
         return b"".join(parts)
 
-    def _need(self, name: str, shape: tuple[int, ...]) -> memoryview:
+    def _need(self, name: str, shape: tuple[int, ...]) -> View:
         found = self._view(name, shape)
         assert found is not None
         return found
 
     def _view(
         self, name: str, shape: tuple[int, ...], kind: Any = c_float, letter: str = "f"
-    ) -> memoryview | None:
+    ) -> View | None:
         address = getattr(library(), f"mrt_motion_{name}")(self._handle)
         return _view(address, (self.num_frames, *shape), kind, letter, self)
 
@@ -564,11 +566,12 @@ class Pipeline:
         prompt = library().mrt_pipeline_book_prompt
         return [_text(prompt(self._handle, i)) for i in range(self._num_book_prompts)]
 
-    def embed(self, prompt: str) -> memoryview:
+    def embed(self, prompt: str) -> View:
         """Return a prompt's embedding (W,), which ``embedding`` takes."""
         row = (c_float * max(self.text_width, 1))()
         _check(library().mrt_embed(self._handle, _bytes(prompt), row, self.text_width))
-        return memoryview(row).cast("B").cast("f")
+        view: View = memoryview(row).cast("B").cast("f")
+        return view
 
     def generate(self, prompt: str, **options: Any) -> Motion:
         """Generate one motion; options are the fields of ``mrt_generate_options``."""
@@ -752,7 +755,7 @@ def _flattened(values: Any) -> list[Any]:
 
 def _view(
     address: int | None, shape: tuple[int, ...], kind: Any, letter: str, owner: object
-) -> memoryview | None:
+) -> View | None:
     if not address:
         return None
     count = 1
@@ -764,7 +767,9 @@ def _view(
 
     memory = Memory.from_address(address)
     memory.owner = owner
-    return memoryview(memory).cast("B").cast(letter, shape)
+    flat: Any = memoryview(memory).cast("B")
+    shaped: View = flat.cast(letter, shape)
+    return shaped
 
 
 def _listed(made: Any) -> list[Motion]:

@@ -87,6 +87,5 @@ def command(
         sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
         document = {"target": target, "bundle": place, "bytes": sum(sizes.values()), "files": sizes}
         (folder / SIZES).write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    click.echo(
-        f"{output}  {document['bytes'] / 1e6:.1f} MB for {target}: {own}, {runtime}, {place}"
-    )
+    megabytes = sum(sizes.values()) / 1e6
+    click.echo(f"{output}  {megabytes:.1f} MB for {target}: {own}, {runtime}, {place}")

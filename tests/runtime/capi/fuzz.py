@@ -44,8 +44,9 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Fuzz one target."""
     corpus = HERE / "corpus" / target
-    command = [driver, target, embedded_bundle(), corpus, seconds, seed, findings]
-    return subprocess.run(map(str, command), capture_output=True, text=True, check=False)
+    words = (driver, target, embedded_bundle(), corpus, seconds, seed, findings)
+    command = [str(word) for word in words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def main() -> int:

@@ -159,7 +159,7 @@ def main() -> None:
         folder, library = Path(scratch), capi.library_path()
         program = build(folder, "start", PROGRAM, library, f"-Wl,-rpath,{library.parent}")
         clip = f"{options.seconds:g}"
-        commands = {
+        commands: dict[str, list[object]] = {
             "the C library": [program, embedded_bundle(), capi.packaged_onnxruntime(), clip],
             "Python": [sys.executable, "-m", "motionrt", "gen", PROMPT, "--duration", clip],
         }

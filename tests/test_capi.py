@@ -219,7 +219,7 @@ def test_a_motion_goes_on(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
 def test_embeddings_stand_for_prompts(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
     row = c_pipeline.embed("a person walks")
     expected, _ = pipeline.encode_text(["a person walks"])
-    np.testing.assert_allclose(row, expected[0, 0], atol=1e-5)
+    np.testing.assert_allclose(array(row), expected[0, 0], atol=1e-5)
     given = {"num_frames": FRAMES, "seed": 4, "num_steps": STEPS}
     found = c_pipeline.generate("of no meaning", embedding=row, **given)
     same(found, pipeline.generate("a person walks", **given))
@@ -273,8 +273,8 @@ def test_noise_stands_for_a_seed(c_pipeline: capi.Pipeline) -> None:
     noise = TorchGenerator(11).randn((1, FRAMES, c_pipeline.num_features))
     given = {"num_frames": FRAMES, "num_steps": STEPS}
     np.testing.assert_allclose(
-        c_pipeline.generate("walks", noise=noise, **given).root_positions,
-        c_pipeline.generate("walks", seed=11, **given).root_positions,
+        array(c_pipeline.generate("walks", noise=noise, **given).root_positions),
+        array(c_pipeline.generate("walks", seed=11, **given).root_positions),
         atol=POSITIONS,
     )
     with pytest.raises(InputError, match="noise has 10 numbers"):

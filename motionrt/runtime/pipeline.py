@@ -21,7 +21,7 @@ from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.bundle.embedded import bundle_folder
 from motionrt.runtime.bundle.manifest import Bundle
-from motionrt.runtime.errors import BundleError, InputError, MotionWarning
+from motionrt.runtime.errors import BundleError, InputError, MotionWarning, one_line
 from motionrt.runtime.families import Family, all_families, find_family
 from motionrt.runtime.memory import FLOAT, room
 from motionrt.runtime.request import DEFAULT_SECONDS, Request, num_frames
@@ -103,7 +103,7 @@ class Pipeline(ABC):
 
     def __repr__(self) -> str:
         manifest = self.manifest
-        return (
+        return one_line(
             f"<{type(self).__name__} {manifest.name}: {self.family.name}, "
             f"{self.skeleton.name} at {self.fps:g} fps, on {self.backend.name}>"
         )

@@ -112,7 +112,7 @@ class Limits(_Part, frozen=True):
     """What the runtime refuses to exceed, and what the model was trained on."""
 
     max_frames: Count
-    advised_seconds: Annotated[float, msgspec.Meta(gt=0)]
+    advised_seconds: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
     """The longest motion that it was trained on, or that its authors advise."""
     transitions_included: bool = False
     """advised_seconds is of all that is sampled at once, the frames of a transition too; otherwise

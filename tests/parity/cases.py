@@ -125,10 +125,17 @@ def kinds_of(module: ModuleType) -> dict[str, Runner]:
 
 
 def runners(family: str, case: Path, runtime: str = "python") -> tuple[Runner, ...]:
-    """Return what runs a case: of all kinds that fit, the most specific in each module."""
+    """Return what runs a case: of all kinds that fit, the most specific in each module.
+
+    Another runtime runs what Python runs, where it has a function of the same name.
+    """
+    if runtime != "python":
+        names = [run.__name__ for run in runners(family, case)]
+        known = [kinds_of(module) for module in modules(runtime).get(family, ())]
+        return tuple(run for kinds in known for run in kinds.values() if run.__name__ in names)
     folder_name = case.name.replace("-", "_")
     found: list[Runner] = []
-    for module in modules(runtime).get(family, ()):
+    for module in modules()[family]:
         kinds = kinds_of(module)
         by_name = [kind for kind in kinds if f"{folder_name}_".startswith(f"{kind}_")]
         if by_name:

@@ -1,0 +1,35 @@
+/* Loads a bundle, generates and frees all of it, again and again; prints the resident kilobytes. The
+ * last argument leaks a motion each time, for the tests of the tests. */
+#include "motionrt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(int count, char **arguments) {
+  int i, cycles = atoi(arguments[3]);
+  for (i = 0; i < cycles; i++) {
+    mrt_pipeline *pipeline;
+    mrt_motion *motion;
+    mrt_load_options load;
+    mrt_generate_options options;
+    long size, resident;
+    FILE *file;
+    mrt_load_options_init(&load);
+    load.onnxruntime = arguments[2];
+    load.threads = 1;
+    mrt_generate_options_init(&options);
+    options.num_frames = 2 + i % 4;
+    options.num_steps = 1;
+    options.seed = i;
+    if (mrt_pipeline_load(arguments[1], &load, &pipeline) ||
+        mrt_generate(pipeline, i % 2 ? "walks" : "jumps and runs", &options, &motion))
+      return fprintf(stderr, "%s\n", mrt_last_error()), 1;
+    if (count < 5) mrt_motion_free(motion);
+    mrt_pipeline_free(pipeline);
+    file = fopen("/proc/self/statm", "r");
+    if (!file || fscanf(file, "%ld %ld", &size, &resident) != 2) return 1;
+    fclose(file);
+    printf("%ld\n", resident * 4);
+  }
+  return 0;
+}

@@ -1,0 +1,72 @@
+"""What the C library holds after it has freed all: nothing, by valgrind and by what is resident."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from c_builds import LIBRARIES, TESTS, build_library, compile_c
+
+from motionrt import capi
+from motionrt.runtime.bundle.embedded import embedded_bundle
+
+CYCLES = int(os.environ.get("MOTIONRT_CYCLES", "200"))
+VALGRIND_CYCLES = int(os.environ.get("MOTIONRT_VALGRIND_CYCLES", "5"))
+GROWTH_KB = 8_000
+
+
+def command(cycles: int, *leak: str) -> list[str]:
+    library = build_library("-g")
+    program = compile_c(
+        "cycles", "-g", TESTS / "cycles.c", library, f"-Wl,-rpath,{library.parent}", *LIBRARIES
+    )
+    return [
+        str(program),
+        str(embedded_bundle()),
+        str(capi.packaged_onnxruntime()),
+        str(cycles),
+        *leak,
+    ]
+
+
+@pytest.mark.slow
+def test_what_is_resident_stays_flat() -> None:
+    done = subprocess.run(command(CYCLES), capture_output=True, text=True, check=True)
+    resident = [int(line) for line in done.stdout.split()]
+    quarter = CYCLES // 4
+    early = statistics.median(resident[quarter : 2 * quarter])
+    assert statistics.median(resident[-quarter:]) < early + GROWTH_KB
+
+
+def lost_in(folder: Path, cycles: int, *leak: str) -> int:
+    """Count the blocks that are lost for good where the library is among the callers."""
+    report = folder / f"valgrind{cycles}.xml"
+    tool = ["valgrind", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=60"]
+    tool += ["--errors-for-leak-kinds=definite", "--undef-value-errors=no"]
+    tool += ["--xml=yes", f"--xml-file={report}", *command(cycles, *leak)]
+    subprocess.run(tool, capture_output=True, check=True)
+    lost = 0
+    for error in ElementTree.parse(report).iter("error"):
+        kind = error.findtext("kind") or ""
+        ours = any("libmotionrt" in (frame.text or "") for frame in error.iter("obj"))
+        if ours and not kind.startswith("Leak_"):
+            raise AssertionError(ElementTree.tostring(error, encoding="unicode"))
+        if ours and kind == "Leak_DefinitelyLost":
+            lost += int(error.findtext("xwhat/leakedblocks") or 0)
+    return lost
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
+def test_valgrind_finds_nothing_that_grows(tmp_path: Path) -> None:
+    # What ONNX Runtime loses once, at its start, is its own; what is lost each time is ours.
+    assert lost_in(tmp_path, VALGRIND_CYCLES) == lost_in(tmp_path, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
+def test_valgrind_finds_a_leak(tmp_path: Path) -> None:
+    assert lost_in(tmp_path, 3, "leak") >= lost_in(tmp_path, 1) + 2

@@ -27,7 +27,7 @@ from motionrt.runtime.bundle.embedded import embedded_bundle
 
 HEADING = "The C library: from start to BVH"
 PROMPT = "a person walks forward"
-CALLS = 30
+CALLS = 15
 PROGRAM = r"""
 #include "motionrt.h"
 #include <stdio.h>

@@ -174,7 +174,8 @@ static void denoise(generation *g, sampling *s) {
   size_t cells = (size_t)s->batch * s->num_frames * width, i;
   schedule plan = cosine_schedule(c, &c->memory, g->model->num_base_steps, g->num_steps, g->solver);
   float branch_text[3], branch_held[3], branch_weight[3];
-  float *x0 = TEMP(c, float, cells), *nothing = NULL;
+  float *x = s->x, *x0 = TEMP(c, float, cells), *nothing = NULL;
+  arena *last = NULL; /* what the step before gave: the next one reads it in place */
   bool *frame_mask = TEMP(c, bool, (size_t)s->batch * s->num_frames);
   bool has_text = false, constrained = false;
   ort_session *session;
@@ -190,9 +191,8 @@ static void denoise(generation *g, sampling *s) {
   for (step = 0; step < plan.num_steps; step++) {
     int64_t B = s->batch, T = s->num_frames, W = g->model->text_width;
     arena *results = TEMP(c, arena, 1);
-    struct arena_cleanup *release = arena_defer(c, &c->memory, free_arena, results);
     tensor inputs[] = {
-        {"x", TENSOR_FLOAT, 3, {B, T, width}, s->x},
+        {"x", TENSOR_FLOAT, 3, {B, T, width}, x},
         {"x0_previous", TENSOR_FLOAT, 3, {B, T, width}, x0},
         {"timestep", TENSOR_INT64, 1, {1}, plan.timesteps + step},
         {"coefficients", TENSOR_FLOAT, 1, {3}, plan.coefficients + 3 * step},
@@ -207,17 +207,20 @@ static void denoise(generation *g, sampling *s) {
         {"branch_weights", TENSOR_FLOAT, 1, {num_branches}, branch_weight},
     };
     tensor outputs[] = {{.name = "x_next"}, {.name = "x0"}};
+    arena_defer(c, &c->memory, free_arena, results);
     report(c, g->request, "denoising", step, plan.num_steps);
     session_run(c, results, session, inputs, sizeof inputs / sizeof *inputs, outputs, 2);
     if (tensor_count(&outputs[0]) != cells || tensor_count(&outputs[1]) != cells ||
         outputs[0].type != TENSOR_FLOAT || outputs[1].type != TENSOR_FLOAT)
       fail(c, MRT_BAD_BUNDLE, "%s: its step graph gives another shape than it takes",
            g->pipeline->bundle.place);
-    memcpy(s->x, outputs[0].data, cells * sizeof(float));
-    memcpy(x0, outputs[1].data, cells * sizeof(float));
-    cleanup_disarm(release);
-    arena_free(results);
+    x = outputs[0].data;
+    x0 = outputs[1].data;
+    if (last) arena_free(last);
+    last = results;
   }
+  memcpy(s->x, x, cells * sizeof(float));
+  if (last) arena_free(last);
   report(c, g->request, "denoising", plan.num_steps, plan.num_steps);
 }
 

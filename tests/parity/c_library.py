@@ -328,7 +328,9 @@ def run_kimodo_cli(case: Path) -> None:
         if str(bvh) in content["output_files"]:
             with tempfile.TemporaryDirectory() as folder:
                 motion.save(Path(folder) / "motion.bvh")
-                kimodo_controls._check_file(Path(folder) / "motion.bvh", case / bvh)
+                got = (Path(folder) / "motion.bvh").read_text()
+            recorded = (case / bvh).read_text()
+            kimodo_controls._check_bvh(with_head_of(recorded, got), recorded)
 
 
 def run_schedule(case: Path) -> None:
@@ -392,13 +394,25 @@ def run_export_bvh(case: Path) -> None:
         got = (Path(folder) / "motion.bvh").read_text()
     head, table = kimodo_controls.split_bvh(got)
     wanted_head, wanted = kimodo_controls.split_bvh((case / "motion77.bvh").read_text())
-    words, offsets = parted(head)
-    wanted_words, wanted_offsets = parted(wanted_head)
-    assert words == wanted_words
-    kimodo.close(offsets, wanted_offsets, atol=BVH_OFFSET_CM)
+    check_heads(head, wanted_head)
     kimodo.close(table[:, :9], wanted[:, :9], atol=kimodo_motion.BVH_CENTIMETRES)
     turns = np.abs(kimodo_controls.wrapped(table[:, 9:] - wanted[:, 9:], 360))
     assert turns.max() < kimodo_motion.BVH_DEGREES
+
+
+def check_heads(found: str, expected: str) -> None:
+    """Compare hierarchies: words exactly, offsets as near as the rest pose has them."""
+    (words, offsets), (wanted_words, wanted_offsets) = parted(found), parted(expected)
+    assert words == wanted_words
+    kimodo.close(offsets, wanted_offsets, atol=BVH_OFFSET_CM)
+
+
+def with_head_of(recorded: str, text: str) -> str:
+    """Put a recorded hierarchy, after it was compared, in place of a text's own."""
+    head, wanted = (kimodo_controls.split_bvh(each)[0] for each in (text, recorded))
+    check_heads(head, wanted)
+    frames = text.splitlines()[len(head.splitlines()) :]
+    return "\n".join([*wanted.splitlines(), *frames, ""])
 
 
 def parted(head: str) -> tuple[list[str], Array]:
@@ -448,7 +462,7 @@ def run_t2m_e2e(case: Path) -> None:
         noise = np.concatenate([first.ravel(), later.ravel()])
         with worded(variant["full_text"]):
             motions, calls = generate(found, request, case, noise=noise)
-        told = calls[0][0]
+        told = calls[-1][0]  # the language model's states are prepared for some steps at a time
         hidden = told["hidden"]
         wanted = expected[f"{tag}.holder_hidden"]
         motiongpt3._close(hidden, wanted, motiongpt3.CLOSE, f"{tag}.holder_hidden")

@@ -30,8 +30,10 @@
  *
  * What is left to the Python package: exporting and verifying bundles; TensorRT engines; text
  * encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
- * (continue_from, between); reading motion files; formats other than BVH and GLB; resampling;
- * judging motions. Bundles of schema 1 are to be exported again.
+ * (continue_from, between); constraints of its own for each prompt of a call; models of several text
+ * tokens a prompt; parts of long prompts (a prompt longer than advised is made in one piece); reading
+ * motion files; formats other than BVH and GLB; resampling; judging motions. Bundles of schema 1 are
+ * to be exported again.
  */
 #ifndef MOTIONRT_H
 #define MOTIONRT_H

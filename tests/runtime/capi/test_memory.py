@@ -51,8 +51,11 @@ def lost_in(folder: Path, cycles: int, *leak: str) -> int:
     lost = 0
     for error in ElementTree.parse(report).iter("error"):
         kind = error.findtext("kind") or ""
-        ours = any("libmotionrt" in (frame.text or "") for frame in error.iter("obj"))
-        if ours and not kind.startswith("Leak_"):
+        places = [frame.text or "" for frame in error.iter("obj")]
+        ours = any("libmotionrt" in place for place in places)
+        # Invalid reads deeper down are those of the system's loader, which reads words at a time.
+        inner = next((place for place in places if "valgrind" not in place), "")
+        if "libmotionrt" in inner and not kind.startswith("Leak_"):
             raise AssertionError(ElementTree.tostring(error, encoding="unicode"))
         if ours and kind == "Leak_DefinitelyLost":
             lost += int(error.findtext("xwhat/leakedblocks") or 0)

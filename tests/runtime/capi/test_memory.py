@@ -62,14 +62,21 @@ def lost_in(folder: Path, cycles: int, *leak: str) -> int:
     return lost
 
 
+@pytest.fixture
+def valgrind() -> None:
+    if not shutil.which("valgrind"):
+        missing = "valgrind is not installed"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
+@pytest.mark.usefixtures("valgrind")
 def test_valgrind_finds_nothing_that_grows(tmp_path: Path) -> None:
     # What ONNX Runtime loses once, at its start, is its own; what is lost each time is ours.
     assert lost_in(tmp_path, VALGRIND_CYCLES) == lost_in(tmp_path, 1)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
+@pytest.mark.usefixtures("valgrind")
 def test_valgrind_finds_a_leak(tmp_path: Path) -> None:
     assert lost_in(tmp_path, 3, "leak") >= lost_in(tmp_path, 1) + 2

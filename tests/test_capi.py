@@ -34,7 +34,7 @@ def pipeline() -> Any:
     return motionrt.load()
 
 
-def array(view: capi.View | None) -> NDArray[Any]:
+def array(view: "capi.View | None") -> NDArray[Any]:
     assert view is not None
     return np.asarray(view)
 

@@ -119,7 +119,10 @@ def test_who_lets_others_in_is_told(start: Start) -> None:
     assert answers == [200, 421]
 
 
-def test_what_to_install_is_told(bundle: Path) -> None:
+def test_what_to_install_is_told(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no clone is: neither process imports another package
     code = (
         "import sys\nsys.modules['uvicorn'] = None\nfrom motionrt.cli.main import main\n"
         f"main(['serve-text', {str(bundle)!r}])"

@@ -15,6 +15,7 @@ from motionrt.runtime.extras import pip_command
 
 
 def test_in_a_clone_it_is_the_clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(motionrt, "__file__", str(ROOT / "motionrt" / "__init__.py"))
     monkeypatch.chdir(tmp_path)
     assert pip_command("export") == f'pip install "{ROOT}[export]"'
     monkeypatch.chdir(ROOT)

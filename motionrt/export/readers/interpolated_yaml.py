@@ -1,9 +1,10 @@
 """Read YAML configs whose values refer to each other as ``${section.key}``, as OmegaConf has it.
 
-A reference is followed when a value is asked for. One that asks a resolver (``${oc.env:NAME}``,
-or one of the training framework's own) is never followed: a stranger's config learns nothing of
-this machine, and harms only who asks for that value. What a value may grow to is bounded, however
-often references name the same text.
+``${oc.select:section.key,default}`` is the same reference with a value for when it leads nowhere.
+A reference is followed when a value is asked for. One that asks any other resolver
+(``${oc.env:NAME}``, or one of the training framework's own) is never followed: a stranger's config
+learns nothing of this machine, and harms only who asks for that value. What a value may grow to is
+bounded, however often references name the same text.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ _DEEPEST = 64
 """References that lead to references, and containers in containers."""
 _REFERENCE = re.compile(r"\$\{([^${}]*)\}")
 _NODE_PATH = re.compile(r"(\.*)([^\s.\[\]:]+(?:\.[^\s.\[\]:]+|\[[^\s.\[\]:]+\])*)")
+_SELECTION = re.compile(r"\s*oc\.select\s*:\s*([^,]*?)\s*(?:,(.*))?", re.DOTALL)
+"""OmegaConf's resolver for a key that may be missing, and what stands for it then."""
+_SCALARS: dict[str, Any] = {"null": None, "true": True, "false": False}
 _Place = tuple[Any, ...]
 """The keys that lead from the top to a value."""
 
@@ -163,7 +167,8 @@ class _Following:
         return place, node
 
     def _refer(self, place: _Place, inner: str, depth: int) -> tuple[_Place, Any]:
-        path = _NODE_PATH.fullmatch(inner.strip())
+        selection = _SELECTION.fullmatch(inner)
+        path = _NODE_PATH.fullmatch(selection[1] if selection else inner.strip())
         if path is None:
             raise self._error(f"${{{inner}}} is no reference to a key; write its value instead")
         self._spend(1)
@@ -175,6 +180,8 @@ class _Following:
         if up > len(place):
             raise self._error(f"${{{inner}}} leads out of the config")
         found_place, found = self._node((*base, *keys), depth)
+        if found is _MISSING and selection:
+            return place, _default(selection[2])
         if found is _MISSING:
             raise self._error(f"${{{inner}}} leads nowhere")
         return found_place, found
@@ -220,6 +227,21 @@ class _Following:
 
     def _error(self, reason: str) -> CheckpointError:
         return CheckpointError(f"{self._what}: {' '.join(reason.split())}")
+
+
+def _default(text: str | None) -> Any:
+    """Return what a selection gives for a key that is missing: None if it states nothing."""
+    if text is None:
+        return None
+    text = text.strip()
+    if text[:1] in ("'", '"') and text[-1:] == text[:1] and len(text) > 1:
+        return text[1:-1]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return _SCALARS.get(text.lower(), text)
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from motionrt.export.readers.interpolated_yaml import InterpolatedYaml
 from motionrt.runtime.errors import CheckpointError
@@ -99,9 +100,31 @@ def test_relative_references_and_items_of_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "selected, value",
+    [
+        ("${oc.select:a.b}", "/here"),
+        ("${oc.select: a.b , 3}/c", "/here/c"),
+        ("${oc.select:a.none,3}", 3),
+        ("${oc.select:a.none,2.5}", 2.5),
+        ("${oc.select:a.none,'1, 2'}", "1, 2"),
+        ("${oc.select:a.none,null}", None),
+        ("${oc.select:a.none}", None),
+    ],
+)
+def test_a_selection_is_a_reference_with_a_default(
+    tmp_path: Path, selected: str, value: object
+) -> None:
+    """The expected values are what OmegaConf gives."""
+    text = f'a: {{b: /here}}\nx: "{selected}"\n'
+    assert OmegaConf.select(OmegaConf.create(text), "x") == value
+    assert read(tmp_path, text).get("x") == value
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "x: ${oc.env:MOTIONRT_SECRET}",
+        "x: ${oc.select:none,${oc.env:MOTIONRT_SECRET}}",
         "n: env\nx: ${oc.${n}:MOTIONRT_SECRET}",
         "n: oc.env:MOTIONRT_SECRET\nx: ${${n}}",
         "y: ${oc.env:MOTIONRT_SECRET}\nx: a/${y}/b",

@@ -184,7 +184,7 @@ def test_a_trained_checkpoint_can_be_sampled(source: BatchSource, tmp_path: Path
 
 
 def test_training_learns(source: BatchSource, tmp_path: Path) -> None:
-    config = replace(CONFIG, num_steps=200, latent_dim=32, learning_rate=3e-3)
+    config = replace(CONFIG, num_steps=400, latent_dim=32, learning_rate=3e-3)
     Trainer(source, 8, config, tmp_path).train(quiet, report_every=20)
     rows = read_losses(tmp_path)
     for name in ("positions", "velocities", "total"):

@@ -7,6 +7,7 @@ checkpoint import it, when a slow test asks for them.
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="python",
         help="What runs golden cases: the package itself, or the C library as far as it goes.",
     )
+
+
+def pytest_configure() -> None:
+    """Hear signals whatever started the tests: `nohup` and background jobs ignore some.
+
+    The commands that tests start would inherit it, and leave such a signal alone, as they should.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ class Figures:
     refused: int = 0
     findings: int = 0
     seconds: float = 0.0
-    """Of all workers together, wall clock."""
+    """Of all workers together, of processor time."""
     places: set[str] = field(default_factory=set)
     """The lines of ours that refused an input: how deep they went."""
     kinds: set[str] = field(default_factory=set)
@@ -43,16 +43,16 @@ class Figures:
 
     def row(self, name: str) -> str:
         """Give the figures as a line of a Markdown table."""
-        rate = self.inputs / self.seconds if self.seconds else 0
+        cost = 1000 * self.seconds / max(1, self.inputs)
         share = self.accepted / max(1, self.inputs)
         return (
-            f"| {name} | {self.inputs:,} | {rate:,.0f} | {share:.0%} | {len(self.places)} "
+            f"| {name} | {self.inputs:,} | {cost:.2f} | {share:.0%} | {len(self.places)} "
             f"| {len(self.kinds)} |"
         )
 
 
 HEAD = (
-    "| target | inputs | per second and worker | read | places that refuse | findings |\n"
+    "| target | inputs | processor ms each | read | places that refuse | findings |\n"
     "| --- | ---: | ---: | ---: | ---: | ---: |"
 )
 
@@ -107,7 +107,7 @@ class _Worker:
         self.life = 0
         self.started = self.changed = time.monotonic()
         self.seen, self.used = 0, 0.0
-        self.spent = 0.0
+        self.spent = self.processor = 0.0
         self.kinds: set[str] = set()
 
     def start(self, seconds: float | None) -> None:
@@ -145,11 +145,12 @@ class _Worker:
         )
         if hangs:
             os.kill(self.pid, signal.SIGKILL)
-        pid, status = os.waitpid(self.pid, 0 if hangs else os.WNOHANG)
+        pid, status, usage = os.wait4(self.pid, 0 if hangs else os.WNOHANG)
         if not pid:
             return
         self.pid = 0
         self.spent += now - self.started
+        self.processor += usage.ru_utime + usage.ru_stime
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             return
@@ -172,7 +173,7 @@ class _Worker:
         figures.accepted += accepted
         figures.refused += refused
         figures.findings += found
-        figures.seconds += self.spent
+        figures.seconds += self.processor
         figures.kinds |= self.kinds
         told = self.scratch / "places"
         for line in told.read_text().splitlines() if told.exists() else ():

@@ -49,6 +49,10 @@ _VALUES: tuple[Any, ...] = (
 )
 
 
+LARGEST_EXACT = 1 << 53
+"""Larger whole numbers are no floats without loss, or none at all."""
+
+
 def changed(rng: Random, document: Any) -> Any:
     """Return a document with a few nodes changed; the one that is given may be changed too."""
     holder = [document]
@@ -100,7 +104,8 @@ def _near(rng: Random, node: Any) -> Any:
     if isinstance(node, bool):
         return rng.choice((not node, int(node), str(node)))
     if isinstance(node, int):
-        return rng.choice((node + 1, node - 1, -node, node * 2, node * 1000, node + 0.5, str(node)))
+        half = node + 0.5 if abs(node) < LARGEST_EXACT else node // 2
+        return rng.choice((node + 1, node - 1, -node, node * 2, node * 1000, half, str(node)))
     if isinstance(node, float):
         return rng.choice((-node, node * 1e3, node * 1e30, node * 1e-30, str(node)))
     if isinstance(node, str):

@@ -64,7 +64,10 @@ _COMMON: dict[str, tuple[Any, str]] = {
         Annotated[int, msgspec.Meta(ge=0, le=MAX_SEED)] | None,
         "The same seed, bundle and backend give the same motion; null draws one.",
     ),
-    "num_samples": (Annotated[int, msgspec.Meta(ge=1)], "Motions to generate. Default 1."),
+    "num_samples": (
+        Annotated[int, msgspec.Meta(ge=1, le=MAX_SEED)],
+        "Motions to generate. Default 1.",
+    ),
     "sample_seeds": (bool, "Sample i is that of a run of its own with seed + i."),
     "multi_prompt": (bool | None, "false: the prompts are a motion each, not parts of one."),
 }
@@ -99,8 +102,8 @@ class Request:
         lengths = self.seconds if self.num_frames is None else self.num_frames
         if len(lengths) != len(self.prompts):
             raise InputError(f"{len(lengths)} durations for {len(self.prompts)} prompts")
-        if self.num_samples < 1:
-            raise InputError(f"{self.num_samples} samples: must be 1 or more")
+        if not 1 <= self.num_samples <= MAX_SEED:
+            raise InputError(f"{self.num_samples} samples: must be from 1 to {MAX_SEED}")
         if self.seed is not None:
             most = MAX_SEED - (self.num_samples - 1 if self.sample_seeds else 0)
             if not 0 <= self.seed <= most:

@@ -90,7 +90,8 @@ def test_more_than_the_machine_has_is_refused_before_it_is_begun(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--num-samples", 10**12], "1000000000000 samples of 5.0 s would take about "),
+        (["--num-samples", 10**9], "1000000000 samples of 5.0 s would take about "),
+        (["--num-samples", 10**400], f"1{'0' * 400} samples: must be from 1 to 4294967295"),
         (["--duration", "1e308"], "duration 1e+308 s: "),
         (["--fps", "1e9"], "1e+09 fps would make 4950000000 frames of 5.0 s, more than 1000000: "),
         (["--fps", "inf"], "fps is inf, it must be a number above zero"),

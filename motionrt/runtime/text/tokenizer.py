@@ -99,8 +99,8 @@ class TextTokenizer:
         try:
             self._tokenizer = Tokenizer.from_str(data.decode("utf-8"))
         except Exception as error:  # the package raises Exception itself
-            line = " ".join(str(error).split())[:120]
-            raise BundleError(f"{place}: no tokenizer ({line})") from None
+            raise BundleError(f"{place}: no tokenizer ({_short(error)})") from None
+        self._place = place
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.rules.max_tokens)
 
@@ -116,7 +116,10 @@ class TextTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens written out."""
-        text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
+        try:
+            text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
+        except Exception as error:
+            raise BundleError(f"{self._place}: decodes no tokens ({_short(error)})") from None
         return text
 
     def encode(
@@ -169,5 +172,13 @@ class TextTokenizer:
         return text
 
     def _ids(self, text: str, special_tokens: bool) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=special_tokens).ids
+        try:
+            found = self._tokenizer.encode(text, add_special_tokens=special_tokens)
+        except Exception as error:  # the package raises Exception itself
+            raise BundleError(f"{self._place}: encodes no text ({_short(error)})") from None
+        ids: list[int] = found.ids
         return ids
+
+
+def _short(error: Exception) -> str:
+    return one_line(error, 120)

@@ -145,6 +145,15 @@ def test_files_that_are_no_tokenizer_are_refused(data: bytes) -> None:
         TextTokenizer(data, TextRules())
 
 
+def test_a_tokenizer_without_its_token_for_what_is_unknown_says_so() -> None:
+    document = json.loads(LLAMA)
+    document["model"] = {"type": "WordLevel", "vocab": {"walk": 0}, "unk_token": "<none>"}
+    document["added_tokens"] = []
+    tokenizer = TextTokenizer(json.dumps(document).encode(), TextRules())
+    with pytest.raises(BundleError, match=r"^tokenizer\.json: encodes no text \(WordLevel error"):
+        tokenizer.encode(["run"])
+
+
 def test_a_missing_file_is_refused() -> None:
     with pytest.raises(BundleError, match="cannot be read"):
         TextTokenizer("/nowhere/tokenizer.json", TextRules())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from motionrt.runtime.body.skeleton import Skeleton
@@ -173,20 +174,9 @@ def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
     ``_left`` or ``_right`` where there are two. The rig that knows most of the names is taken; a
     role that it has twice goes to the first joint.
     """
-    rigs = [list(table.items()) for table in NAMINGS.values()]
-    rigs += [
-        [(names[column], role) for role, names in _ROLES.items() if names[column]]
-        for column in range(len(STYLES))
-    ]
     readings = without_namespaces(joint_names)
     best: dict[str, int] = {}
-    for rig in rigs:
-        roles: dict[str, str] = {}
-        for pattern, role in rig:
-            sided = "{" in pattern
-            for side in ("Left", "Right"):
-                words = {"S": side, "s": side[0].lower(), "side": side.lower()}
-                roles[pattern.format(**words)] = f"{role}_{side.lower()}" if sided else role
+    for roles in _rigs():
         for names in readings:
             found: dict[str, int] = {}
             for joint, name in enumerate(names):
@@ -194,6 +184,26 @@ def joint_roles(joint_names: Sequence[str]) -> dict[str, int]:
                     found.setdefault(roles[name], joint)
             best = max(best, found, key=len)
     return best
+
+
+@lru_cache(maxsize=1)
+def _rigs() -> list[dict[str, str]]:
+    """Return the roles of the names of each rig that is known."""
+    tables = [list(table.items()) for table in NAMINGS.values()]
+    tables += [
+        [(names[column], role) for role, names in _ROLES.items() if names[column]]
+        for column in range(len(STYLES))
+    ]
+    rigs = []
+    for table in tables:
+        roles: dict[str, str] = {}
+        for pattern, role in table:
+            sided = "{" in pattern
+            for side in ("Left", "Right"):
+                words = {"S": side, "s": side[0].lower(), "side": side.lower()}
+                roles[pattern.format(**words)] = f"{role}_{side.lower()}" if sided else role
+        rigs.append(roles)
+    return rigs
 
 
 def role_names(role: str) -> dict[str, str]:

@@ -26,6 +26,8 @@ SCHEMA = 2
 """Version of the format that is written. Version 1 is read as well, others are refused."""
 FILE_NAME = "manifest.json"
 _CHUNK = 1 << 22
+_SMALL = 1 << 20
+"""Bytes that are hashed sooner than a thread is started."""
 _LONGEST_NAME = 250
 
 Section = TypeVar("Section")
@@ -263,17 +265,24 @@ class Bundle:
     def check_hashes(self, names: Iterable[str]) -> None:
         """Compare the SHA-256 of the named files; BundleError names the first that differs."""
         names = list(names)
+        files = self.manifest.files
+        if sum(files[name].size for name in names if name in files) < _SMALL:
+            self._compare_hashes(names, map(self._hash, names))
+            return
         with ThreadPoolExecutor(max_workers=2) as pool:
-            for name, found in zip(names, pool.map(self._hash, names), strict=True):
-                if found != self.manifest.files[name].sha256:
-                    if self._is_replaced():
-                        raise BundleError(
-                            f"{self.folder}: was replaced since it was loaded; load it again"
-                        )
+            self._compare_hashes(names, pool.map(self._hash, names))
+
+    def _compare_hashes(self, names: Iterable[str], hashes: Iterable[str]) -> None:
+        for name, found in zip(names, hashes, strict=True):
+            if found != self.manifest.files[name].sha256:
+                if self._is_replaced():
                     raise BundleError(
-                        f"{self.folder / name}: altered since export (SHA-256 differs); "
-                        "export or copy the bundle again"
+                        f"{self.folder}: was replaced since it was loaded; load it again"
                     )
+                raise BundleError(
+                    f"{self.folder / name}: altered since export (SHA-256 differs); "
+                    "export or copy the bundle again"
+                )
 
     def _hash(self, name: str) -> str:
         try:

@@ -10,6 +10,7 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -174,9 +175,9 @@ def format_to_write(path: str | os.PathLike[str]) -> str:
     return format_of(path)
 
 
-def reader_options(name: str) -> list[str]:
+def reader_options(name: str) -> tuple[str, ...]:
     """Return the keywords that a format's reader takes; InputError if there is no such format."""
-    return list(inspect.signature(_function(name, "reader")).parameters)[1:]
+    return _keywords(_function(name, "reader"), 1)
 
 
 def read_motion(
@@ -224,9 +225,9 @@ def written_with(keyword: str) -> list[str]:
     return [name for name in FORMATS if keyword in writer_options(name)]
 
 
-def writer_options(name: str) -> list[str]:
+def writer_options(name: str) -> tuple[str, ...]:
     """Return the keywords that a format's writer takes; InputError if there is no such format."""
-    return list(inspect.signature(_function(name, "writer")).parameters)[2:]
+    return _keywords(_function(name, "writer"), 2)
 
 
 def _function(name: str, verb: str) -> Callable[..., Any]:
@@ -237,6 +238,11 @@ def _function(name: str, verb: str) -> Callable[..., Any]:
     return found
 
 
+@lru_cache
+def _keywords(function: Callable[..., Any], num_arguments: int) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)[num_arguments:]
+
+
 def _check_options(
     name: str,
     path: str | os.PathLike[str],
@@ -244,7 +250,7 @@ def _check_options(
     num_arguments: int,
     options: Mapping[str, object],
 ) -> None:
-    known = list(inspect.signature(function).parameters)[num_arguments:]
+    known = _keywords(function, num_arguments)
     for option in options:
         if option not in known:
             has = f"there are {', '.join(known)}" if known else "there are none"

@@ -135,6 +135,8 @@ def _loaded(data: bytes) -> NDArray[Any] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return np.asarray(np.load(io.BytesIO(data)))
+            array = np.asarray(np.load(io.BytesIO(data)))
     except Exception:  # any bytes come here
         return None
+    # Of items without a size there may be any number, and NumPy walks over each.
+    return array if array.size <= LARGEST else None

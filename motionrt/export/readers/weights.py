@@ -15,10 +15,14 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.files import refuse_lfs_pointer
 
+_RANDOM = frozenset(
+    (Tensor.uniform_, Tensor.normal_, nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_)
+)
 FLOAT_TYPES = {"F64", "F32", "F16", "BF16"}
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -98,7 +102,8 @@ class Weights:
             self.require(shapes_of(make), ignored)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; is the config that of these weights?") from None
-        module = make()
+        with _Unfilled():
+            module = make()
         self.fill(module, ignored)
         return module.eval()
 
@@ -113,9 +118,25 @@ class Weights:
                     raise CheckpointError(f"{self.place}: {name} holds values that are not finite")
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves new weights as they are where random numbers would fill them: a file will."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
+
+
 def shapes_of(make: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a module's parameters and persistent buffers; none takes memory."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         module = make()
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 

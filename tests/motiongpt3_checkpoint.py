@@ -32,6 +32,8 @@ CONFIG = MotionGpt3Config(
     vae=MotionVaeConfig(num_features=263, latent_dim=16, ff_size=32, num_layers=3, num_heads=2),
 )
 LM = "lm.language_model."
+TABLE_NAMES = ("lm_head.weight", "pre_processors.0.weight", "post_processors.0.weight")
+"""What else the table of text tokens is called."""
 
 
 class TrainerConfig:
@@ -50,7 +52,7 @@ def make_state() -> dict[str, torch.Tensor]:
     """Return the tensors as a checkpoint holds them: the tied table four times, and strangers."""
     state = dict(make_model().state_dict())
     table = state[f"{LM}transformer.wte.weight"]
-    for name in ("lm_head.weight", "pre_processors.0.weight", "post_processors.0.weight"):
+    for name in TABLE_NAMES:
         state[LM + name] = table
     state["metrics.TM2TMetrics.text.weight"] = torch.zeros(2, 2)
     return state

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -30,7 +31,7 @@ _STATS = GOLDEN / "kimodo" / "checkpoints" / "Kimodo-SMPLX-RP-v1" / "stats"
 _IMPORTS = ("torch", "safetensors.torch", "yaml", "omegaconf")
 _SECRET = "hush-hush"
 _PAIRS = 6
-_BUILDS = 8
+_BUILDS = 16
 """One in so many checkpoints of MotionGPT3 becomes a model, which takes long."""
 
 
@@ -125,6 +126,77 @@ def _pickles(data: bytes) -> tuple[list[bytes], bytes]:
     return parts, data[start:]
 
 
+def _remember(place: Any, name: str, key: Callable[[Any], Any] = lambda given: given) -> None:
+    """Have a function that a reader calls answer from memory what it was asked before.
+
+    For what stays the same while another file changes. key: by what an argument is known.
+    """
+    function = getattr(place, name)
+    known: dict[Any, Any] = {}
+
+    def remembered(given: Any) -> Any:
+        asked = key(given)
+        if asked not in known:
+            known[asked] = function(given)
+        return known[asked]
+
+    setattr(place, name, remembered)
+
+
+def _remember_config() -> None:
+    from omegaconf import OmegaConf
+
+    _remember(OmegaConf, "load", lambda file: file.getvalue())
+
+
+def _remember_others(kind: str, file: str) -> None:
+    """Read once what lies beside the file that changes."""
+    from motionrt.export.readers import kimodo, motiongpt3, weights
+
+    if not file.endswith((".yaml", "config.json")):
+        _remember_config()
+        if kind == "kimodo":  # the sizes of a model are those of its config
+            _remember(weights, "shapes_of", lambda make: None)
+    if kind == "kimodo":
+        if not file.endswith(".npy"):
+            _remember(kimodo, "read_array")
+        if not file.endswith(".safetensors"):
+            _remember(kimodo, "_open_weights")
+    if kind == "motiongpt3":
+        _remember(motiongpt3, "read_array")
+        if file.endswith("config.json"):
+            _remember_config()
+        if not file.endswith(".ckpt"):
+            _remember(motiongpt3, "open_pickled")
+
+
+def _write_motiongpt3(folder: Path) -> None:
+    """Write the smallest model that has every kind of weight."""
+    import torch
+    from motiongpt3_checkpoint import CONFIG, LM, TABLE_NAMES, write_checkpoint
+
+    from motionrt.models.motiongpt3 import MotionGpt3
+
+    vae = replace(CONFIG.vae, latent_dim=4, ff_size=4)
+    config = replace(
+        CONFIG, num_positions=16, width=4, num_layers=1, ff_size=16, head_width=4, head_depth=1
+    )
+    torch.manual_seed(0)
+    state = dict(MotionGpt3(replace(config, vae=vae)).state_dict())
+    state |= {LM + name: state[f"{LM}transformer.wte.weight"] for name in TABLE_NAMES}
+    write_checkpoint(
+        folder,
+        state,
+        vae__mldvae__params__ff_size=4,
+        vae__mldvae__params__latent_dim=[1, 4],
+        lm__diffloss__params__width=4,
+        lm__diffloss__params__depth=1,
+    )
+    place = folder / "deps" / "mot-gpt2" / "config.json"
+    sizes = {"n_embd": 4, "n_layer": 1, "n_positions": 16}
+    place.write_text(json.dumps({**json.loads(place.read_text()), **sizes}))
+
+
 def _write_kimodo(folder: Path) -> None:
     """Write the smallest model that there may be."""
     import torch
@@ -149,15 +221,13 @@ def _written(kind: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="motionrt-fuzz-") as name:
         folder = Path(name)
         if kind == "motiongpt3":
-            from motiongpt3_checkpoint import write_checkpoint
-
-            write_checkpoint(folder)
+            _write_motiongpt3(folder)
         elif kind == "kimodo":
             _write_kimodo(folder)
         else:
             from text_checkpoints import write_bert, write_decoder
 
-            write_bert(folder) if kind == "bert" else write_decoder(folder, kind, hidden=16)
+            write_bert(folder) if kind == "bert" else write_decoder(folder, kind, 16, 1)
         files = (path for path in folder.rglob("*") if path.is_file())
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
@@ -170,6 +240,7 @@ def _copy_of(kind: str, name: str) -> Callable[[Path], Path]:
         for place, content in _written(kind).items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             (folder / place).write_bytes(content)
+        _remember_others(kind, name)
         return folder / name
 
     return prepare
@@ -249,6 +320,18 @@ def read_lines(path: Path) -> None:
 
 def _rows(width: int) -> Any:
     return np.random.default_rng(width).normal(size=(_PAIRS, width)).astype(np.float32)
+
+
+def _saved_rows() -> list[bytes]:
+    import torch
+
+    rows = torch.from_numpy(_rows(4))
+    found = []
+    for content in (rows, rows.double().reshape(_PAIRS, 2, 2), rows.to(torch.bfloat16)):
+        file = io.BytesIO()
+        torch.save(content, file)
+        found.append(file.getvalue())
+    return found
 
 
 def _archives() -> Iterable[bytes]:
@@ -359,7 +442,7 @@ TARGETS = (
         "p.npy",
         imports=_IMPORTS,
     ),
-    Target("pairs-pt", read_pairs_file, mutate_archive, _torch_saved, "p.pt", imports=_IMPORTS),
+    Target("pairs-pt", read_pairs_file, mutate_archive, _saved_rows, "p.pt", imports=_IMPORTS),
     Target(
         "pairs-safetensors",
         read_pairs_file,

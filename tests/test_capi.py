@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 import motionrt
 from motionrt import capi
-from motionrt.runtime.body.rotation import axis_angle_to_matrix, matrix_to_quaternion
+from motionrt.runtime.body.rotation import (
+    axis_angle_to_matrix,
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+)
 from motionrt.runtime.bundle.embedded import embedded_bundle
 from motionrt.runtime.errors import BackendError, BundleError, InputError
 
@@ -331,7 +335,7 @@ def test_poses_between_frames(c_pipeline: capi.Pipeline) -> None:
     looped, _ = motion.sample(length + 3 / motion.fps, capi.LOOP)
     np.testing.assert_allclose(looped, root[3], atol=1e-4)
     still, _ = motion.sample(length, capi.IN_PLACE)
-    np.testing.assert_allclose(np.array(still)[[0, 2]], root[0, [0, 2]], atol=1e-6)
+    assert still == pytest.approx([0, root[-1, 1], 0])
 
 
 def test_root_motion_adds_up(c_pipeline: capi.Pipeline) -> None:
@@ -351,6 +355,38 @@ def test_root_motion_adds_up(c_pipeline: capi.Pipeline) -> None:
     np.testing.assert_allclose(np.linalg.norm(place), travelled, atol=1e-5)
     twice, _ = motion.root_delta(0, 2 * length, capi.LOOP)
     assert np.isfinite(twice).all()
+
+
+def about_y(angle: float) -> NDArray[Any]:
+    return np.array([np.cos(angle / 2), 0, np.sin(angle / 2), 0])
+
+
+def test_poses_in_place_and_root_motion_are_the_motion(c_pipeline: capi.Pipeline) -> None:
+    motion = c_pipeline.generate(
+        "walks and turns left", num_frames=FRAMES, seed=1, preset="fast", first_heading_rad=1
+    )
+    root, turns = array(motion.root_positions), array(motion.local_rotations)
+    _, first = motion.sample(0, capi.IN_PLACE)
+    # In place the body's hips face +z: by what that turned the first pose, all is turned.
+    turned = quaternion_to_matrix(turns[0, 0]) @ quaternion_to_matrix(np.array(first[0])).T
+    heading = np.arctan2(turned[0, 2], turned[2, 2])
+    assert abs(heading - 1) < 0.5
+    place, facing, before = np.zeros(3), 0.0, 0.0
+    for frame in range(FRAMES):
+        now = frame / motion.fps
+        way, turn = motion.root_delta(before, now)
+        place, before = place + quaternion_to_matrix(about_y(facing)) @ way, now
+        facing += turn
+        at, rotations = motion.sample(now, capi.IN_PLACE)
+        found = turned @ (place + np.array([0, at[1], 0]))
+        np.testing.assert_allclose(found, root[frame] - root[0] * [1, 0, 1], atol=1e-4)
+        whole = turned @ quaternion_to_matrix(about_y(facing))
+        np.testing.assert_allclose(
+            whole @ quaternion_to_matrix(np.array(rotations[0])),
+            quaternion_to_matrix(turns[frame, 0]),
+            atol=1e-4,
+        )
+        np.testing.assert_allclose(np.abs(np.sum(rotations * turns[frame], -1))[1:], 1, atol=1e-6)
 
 
 # Progress, threads and wrong calls

@@ -345,7 +345,7 @@ MRT_API mrt_status mrt_generate_json(mrt_pipeline *pipeline, const char *request
 
 enum {
   MRT_LOOP = 1,    /* times beyond the end go on from the start; else they stay at the end */
-  MRT_IN_PLACE = 2 /* the root stays over where it was at the first frame, facing as it does */
+  MRT_IN_PLACE = 2 /* the root stays over the origin and the body faces +z: what is left is root motion */
 };
 
 /* The pose at a time: root (3) and local rotations (J, 4), between frames by slerp. Either may be
@@ -353,8 +353,9 @@ enum {
 MRT_API mrt_status mrt_motion_sample(const mrt_motion *motion, double seconds, uint32_t flags,
                                      float *root_position, float *local_rotations);
 /* The root's way from one time to a later one, as root motion has it: translation (3) on the ground
- * in the frame of the body at `from` (z is ahead), and the turn about y. With MRT_LOOP `to` may lie
- * beyond the end: passes are added up. */
+ * in the frame of the body at `from` (z is ahead), and the turn about y. A character that is moved
+ * and turned by it each frame, and shows the pose of MRT_IN_PLACE, moves as the motion does. With
+ * MRT_LOOP `to` may lie beyond the end: passes are added up. */
 MRT_API mrt_status mrt_motion_root_delta(const mrt_motion *motion, double from, double to,
                                          uint32_t flags, float *translation, float *turn_rad);
 

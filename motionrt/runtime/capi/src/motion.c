@@ -194,9 +194,8 @@ static void sample(call *c, void *arguments) {
   next = frame + 1 < m->num_frames ? frame + 1 : frame;
   root = root_at(m, frame, share);
   if (a->flags & MRT_IN_PLACE) {
-    double half = (heading_at(m, 0, 0) - heading_at(m, frame, share)) / 2;
-    vec3 first = root_at(m, 0, 0);
-    root.x = first.x, root.z = first.z;
+    double half = -heading_at(m, frame, share) / 2;
+    root.x = root.z = 0;
     back.w = cos(half), back.y = sin(half);
   }
   if (a->root) vec_store(a->root, root);

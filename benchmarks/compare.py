@@ -29,9 +29,8 @@ from results import write_section
 
 from motionrt.runtime.benchmark import describe_machine, peak_memory_mb
 from motionrt.runtime.bundle.manifest import Bundle
-from motionrt.runtime.kimodo.guidance import Guidance
-from motionrt.runtime.kimodo.model import guidance_branches
 from motionrt.runtime.kimodo.options import PRESETS
+from motionrt.runtime.sampling.guidance import Guidance, guidance_branches
 from motionrt.runtime.sampling.schedule import cosine_schedule
 
 HEADING = "motionrt against torch"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import motionrt
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.kimodo.constraints import Constraint, Root2D, constraint_from_motion
+from motionrt.runtime.constraints.kinds import Constraint, Root2D, constraint_from_motion
 from motionrt.train.default.quality import (
     MAX_DRIFT_MPS,
     MIN_CONTACTS,

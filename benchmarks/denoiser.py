@@ -71,8 +71,7 @@ def prepare(folder: Path) -> None:
 
 def run(name: str, folder: Path, frames: int, steps: int) -> dict[str, Any]:
     """Run one contender: load, one warm-up, then the timed steps; seconds and megabytes."""
-    from motionrt.runtime.kimodo.guidance import Guidance
-    from motionrt.runtime.kimodo.model import guidance_branches
+    from motionrt.runtime.sampling.guidance import Guidance, guidance_branches
     from motionrt.runtime.sampling.schedule import cosine_schedule
 
     table = cosine_schedule(1000, steps)

@@ -8,13 +8,13 @@
 Frames count from 0; metres, y up, +z forward; headings are (cosine, sine).
 """
 
-from motionrt.runtime.kimodo.constraint_files import (
+from motionrt.runtime.constraints.files import (
     Problem,
     find_problems,
     read_constraints,
     write_constraints,
 )
-from motionrt.runtime.kimodo.constraints import (
+from motionrt.runtime.constraints.kinds import (
     Constraint,
     EndEffector,
     FullBody,

@@ -15,8 +15,8 @@ from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from motionrt.runtime.body.skeleton import Skeleton
-    from motionrt.runtime.kimodo.constraint_files import Problem
-    from motionrt.runtime.kimodo.constraints import Constraint
+    from motionrt.runtime.constraints.files import Problem
+    from motionrt.runtime.constraints.kinds import Constraint
 
 ALL_FRAMES = "all"
 
@@ -56,7 +56,7 @@ def check(
         raise click.UsageError("give --bundle DIR or --skeleton NAME, not both")
     if frames is not None and duration is not None:
         raise click.UsageError("give --frames or --duration, not both")
-    from motionrt.runtime.kimodo.constraint_files import find_problems, load_document
+    from motionrt.runtime.constraints.files import find_problems, load_document
 
     chosen, fps, most = _target(bundle, skeleton)
     num_frames = int(duration * fps) if duration is not None else frames
@@ -65,7 +65,7 @@ def check(
     errors = [problem for problem in problems if problem.is_error]
     constraints: list[Constraint] = []
     if not errors:
-        from motionrt.runtime.kimodo.constraint_files import parse_constraints
+        from motionrt.runtime.constraints.files import parse_constraints
 
         constraints = parse_constraints(document, chosen)
     if as_json:
@@ -133,8 +133,8 @@ def from_motion(
 
     They hold what the motion does at some frames, to chain clips and to edit them.
     """
-    from motionrt.runtime.kimodo.constraint_files import read_constraints, write_constraints
-    from motionrt.runtime.kimodo.constraints import constraint_from_motion
+    from motionrt.runtime.constraints.files import read_constraints, write_constraints
+    from motionrt.runtime.constraints.kinds import constraint_from_motion
 
     clip = reading.read(motion)
     names = [name.strip() for name in joint_names.split(",")] if joint_names else []

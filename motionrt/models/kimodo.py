@@ -13,14 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionrt.models.layers import EncoderLayer, sinusoid, sinusoid_frequencies
+from motionrt.models.layers import (
+    EncoderLayer,
+    Normalizer,
+    TimestepEmbedding,
+    local_root_rates,
+    sinusoid,
+    sinusoid_frequencies,
+)
 
 ROOT_WIDTH = 5
 """Features of the global root: x, y, z (metres), cos and sin of the heading."""
 LOCAL_ROOT_WIDTH = 4
 """Features of the local root: yaw rate (rad/s), x and z velocity (m/s), height (m)."""
-VARIANCE_FLOOR = 1e-5
-"""Added to every variance before the square root, as in training."""
 
 
 @dataclass(frozen=True)
@@ -67,42 +72,6 @@ class MotionStats:
         widths = (ROOT_WIDTH, LOCAL_ROOT_WIDTH, config.num_features - ROOT_WIDTH)
         root, local, body = ((torch.zeros(n), torch.ones(n)) for n in widths)
         return MotionStats(root, local, body)
-
-
-class Normalizer(nn.Module):
-    """Standardise features with statistics that are no parameters."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
-        """Take the (D,) mean and standard deviation."""
-        super().__init__()
-        self.register_buffer("mean", mean.float(), persistent=False)
-        scale = torch.sqrt(std.float() ** 2 + VARIANCE_FLOOR)
-        self.register_buffer("scale", scale, persistent=False)
-
-    def normalize(self, x: Tensor) -> Tensor:
-        """Map features (..., D) in their units to zero mean and unit variance."""
-        return (x - self.mean) / self.scale
-
-    def unnormalize(self, x: Tensor) -> Tensor:
-        """Undo ``normalize``."""
-        return x * self.scale + self.mean
-
-
-class TimestepEmbedding(nn.Module):
-    """A diffusion timestep as one token: its sinusoid through two linear maps."""
-
-    def __init__(self, width: int) -> None:
-        """Make an embedding of the given token width."""
-        super().__init__()
-        self.time_embed = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-
-    def forward(self, sinusoid_of_timestep: Tensor) -> Tensor:
-        """Map (B, 1, width) to the same shape."""
-        embedded: Tensor = self.time_embed(sinusoid_of_timestep)
-        return embedded
 
 
 class Stage(nn.Module):
@@ -246,17 +215,5 @@ class Kimodo(nn.Module):
         Rates are forward differences; the last frame of each sample repeats the one before.
         """
         unnormalized = self.global_root.unnormalize(root)
-        position, heading = unnormalized[..., :3], unnormalized[..., 3:]
-        angle = torch.atan2(heading[..., 1], heading[..., 0])
-        sin, cos = angle.sin(), angle.cos()
-        sin_next, cos_next = sin[:, 1:], cos[:, 1:]
-        sin, cos = sin[:, :-1], cos[:, :-1]
-        turn = torch.atan2(sin_next * cos - cos_next * sin, cos_next * cos + sin_next * sin)
-        shift = position[:, 1:] - position[:, :-1]
-        rates = self.config.fps * torch.stack((turn, shift[..., 0], shift[..., 2]), dim=-1)
-        rates = F.pad(rates, (0, 0, 0, 1))
-        last = frame_mask.sum(dim=1, keepdim=True) - 1
-        before_last = F.pad(rates[:, :-1], (0, 0, 1, 0))
-        is_last = torch.arange(root.shape[1], device=root.device) == last
-        rates = torch.where(is_last.unsqueeze(-1), before_last, rates)
-        return self.local_root.normalize(torch.cat((rates, position[..., 1:2]), dim=-1))
+        local = local_root_rates(unnormalized, frame_mask.sum(dim=1, keepdim=True), self.config.fps)
+        return self.local_root.normalize(local)

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
 """Feed-forward activations by their name in a config; ``gelu`` is the exact erf form."""
 
+VARIANCE_FLOOR = 1e-5
+"""Added to every variance before the square root, as in training."""
+
 
 def sinusoid_frequencies(width: int) -> Tensor:
     """Return the (width / 2,) float32 angular frequencies of a sinusoidal embedding.
@@ -103,3 +106,61 @@ class EncoderLayer(nn.Module):
     def _feedforward(self, x: Tensor) -> Tensor:
         out: Tensor = self.dropout(self.linear2(self.dropout(self.activation(self.linear1(x)))))
         return out
+
+
+class Normalizer(nn.Module):
+    """Standardise features with statistics that are no parameters."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        """Take the (D,) mean and standard deviation."""
+        super().__init__()
+        self.register_buffer("mean", mean.float(), persistent=False)
+        scale = torch.sqrt(std.float() ** 2 + VARIANCE_FLOOR)
+        self.register_buffer("scale", scale, persistent=False)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """Map features (..., D) in their units to zero mean and unit variance."""
+        return (x - self.mean) / self.scale
+
+    def unnormalize(self, x: Tensor) -> Tensor:
+        """Undo ``normalize``."""
+        return x * self.scale + self.mean
+
+
+class TimestepEmbedding(nn.Module):
+    """A diffusion timestep as one token: its sinusoid through two linear maps."""
+
+    def __init__(self, width: int) -> None:
+        """Make an embedding of the given token width."""
+        super().__init__()
+        self.time_embed = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, sinusoid_of_timestep: Tensor) -> Tensor:
+        """Map (B, 1, width) to the same shape."""
+        embedded: Tensor = self.time_embed(sinusoid_of_timestep)
+        return embedded
+
+
+def local_root_rates(root: Tensor, lengths: Tensor, fps: float) -> Tensor:
+    """Turn a root (B, T, 5) into what it does from frame to frame, (B, T, 4).
+
+    root is x, y, z in metres and the heading's cosine and sine. The result is the yaw rate (rad/s),
+    x and z velocity (m/s) and the height (m): forward differences, of which the last frame of each
+    sample, by lengths (B, 1), repeats the one before.
+    """
+    position, heading = root[..., :3], root[..., 3:]
+    angle = torch.atan2(heading[..., 1], heading[..., 0])
+    sin, cos = angle.sin(), angle.cos()
+    sin_next, cos_next = sin[:, 1:], cos[:, 1:]
+    sin, cos = sin[:, :-1], cos[:, :-1]
+    turn = torch.atan2(sin_next * cos - cos_next * sin, cos_next * cos + sin_next * sin)
+    shift = position[:, 1:] - position[:, :-1]
+    rates = fps * torch.stack((turn, shift[..., 0], shift[..., 2]), dim=-1)
+    rates = F.pad(rates, (0, 0, 0, 1))
+    before_last = F.pad(rates[:, :-1], (0, 0, 1, 0))
+    is_last = torch.arange(root.shape[1], device=root.device) == lengths - 1
+    rates = torch.where(is_last.unsqueeze(-1), before_last, rates)
+    return torch.cat((rates, position[..., 1:2]), dim=-1)

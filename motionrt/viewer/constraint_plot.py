@@ -12,8 +12,8 @@ from PIL import Image
 
 from motionrt.runtime.body.heading import forward_vectors, hip_heading
 from motionrt.runtime.body.skeleton import Skeleton
+from motionrt.runtime.constraints.kinds import Constraint, Root2D
 from motionrt.runtime.files import atomic_file
-from motionrt.runtime.kimodo.constraints import Constraint, Root2D
 from motionrt.viewer.camera import Camera, view_direction
 from motionrt.viewer.canvas import HAIRLINE, INK, MUTED, PANEL, WHITE, Canvas, Colour
 from motionrt.viewer.figure import make_figure

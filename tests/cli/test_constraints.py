@@ -12,8 +12,8 @@ from PIL import Image
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import axis_angle_to_matrix
 from motionrt.runtime.body.skeleton import load_skeleton
-from motionrt.runtime.kimodo.constraint_files import read_constraints, write_constraints
-from motionrt.runtime.kimodo.constraints import Root2D
+from motionrt.runtime.constraints.files import read_constraints, write_constraints
+from motionrt.runtime.constraints.kinds import Root2D
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from command_line import run
 
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.kimodo.constraint_files import write_constraints
-from motionrt.runtime.kimodo.constraints import Root2D
+from motionrt.runtime.constraints.files import write_constraints
+from motionrt.runtime.constraints.kinds import Root2D
 from motionrt.runtime.kimodo.options import PRESETS
 
 QUICK = ("--diffusion_steps", "3", "--backend", "cpu")

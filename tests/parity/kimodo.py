@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from parity import exported
 
 from motionrt.export.readers.kimodo import read_kimodo
-from motionrt.runtime.kimodo.guidance import Guidance
 from motionrt.runtime.sampling import schedule
+from motionrt.runtime.sampling.guidance import Guidance
 
 FAMILIES = ("kimodo",)
 """Golden folders whose cases are run here (see ``cases``)."""

@@ -20,14 +20,15 @@ from parity import exported
 
 import motionrt.cli.main
 from motionrt.cli._bundles import BUNDLE_DIR_VARIABLE
+from motionrt.runtime.body.motion_correction import correct_motion
 from motionrt.runtime.body.rotation import axis_angle_to_matrix, euler_to_matrix
 from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.constraints.files import read_constraints
+from motionrt.runtime.constraints.kinds import Constraint
 from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT
-from motionrt.runtime.kimodo.constraint_files import read_constraints
-from motionrt.runtime.kimodo.constraints import Constraint, conditioning, correction_targets
-from motionrt.runtime.kimodo.guidance import Guidance
-from motionrt.runtime.kimodo.motion_correction import correct_motion
+from motionrt.runtime.kimodo.constraints import conditioning, correction_targets
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
+from motionrt.runtime.sampling.guidance import Guidance
 from motionrt.runtime.sampling.noise import TorchGenerator
 
 FAMILIES = ("kimodo", "kimodo-cli")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from motionrt.runtime.body.g1 import g1_hinges, project_to_hinges, qpos
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import bvh_rig_rotations, rebase
+from motionrt.runtime.body.root_smoother import smooth_root
 from motionrt.runtime.body.skeleton import expand, load_skeleton
 from motionrt.runtime.kimodo.features import MotionFeatures, statistics_from_parts
-from motionrt.runtime.kimodo.root_smoother import smooth_root
 
 FAMILIES = ("kimodo",)
 """Golden folders whose cases are run here (see ``cases``)."""

@@ -28,9 +28,9 @@ from motionrt.export.to_onnx import to_onnx
 from motionrt.models.pooling import pool_to_length
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.input_folder import stored_guidance, with_guidance
-from motionrt.runtime.kimodo.guidance import resolve_guidance
 from motionrt.runtime.kimodo.model_names import resolve_model_name
 from motionrt.runtime.request import num_frames
+from motionrt.runtime.sampling.guidance import resolve_guidance
 from motionrt.runtime.text.prompt import clean_prompt, split_prompt
 
 FAMILIES = ("kimodo", "text-encoders")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from motionrt.runtime.body.skeleton import load_skeleton
-from motionrt.runtime.kimodo.constraints import EndEffector, FullBody, Root2D
+from motionrt.runtime.constraints.kinds import EndEffector, FullBody, Root2D
 from motionrt.viewer.constraint_plot import HELD, draw_constraints
 
 SKELETON = load_skeleton("g1")

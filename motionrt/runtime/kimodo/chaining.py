@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.constraints.kinds import Constraint, Root2D, places_of
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
-from motionrt.runtime.kimodo.constraints import Constraint, Root2D, places_of
 from motionrt.runtime.kimodo.segments import (
     NUM_TRANSITION_FRAMES,
     segment_lengths,
@@ -63,7 +63,7 @@ def waypoints_between(
     straight line between the places that constraints give before and after it; start is the frame
     and the place (x, z) that the motion begins with. After the last of these it is free.
     """
-    places = {start[0]: start[1], **dict(places_of(constraints, compat))}
+    places = {start[0]: start[1], **dict(places_of(constraints, compat.root_takes_height))}
     known = sorted(places)
     held = [end for end in ends if known[0] < end < known[-1] and end not in places]
     if not held:

@@ -10,29 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
+from motionrt.runtime.body.motion_correction import ROOT_MARGIN_M, correct_motion
 from motionrt.runtime.body.resample import resample
-from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.chaining import ends_of_parts, part_lengths, waypoints_between
-from motionrt.runtime.kimodo.compat import resolve_compat
-from motionrt.runtime.kimodo.constraint_files import (
-    Problem,
+from motionrt.runtime.constraints.files import (
+    constraints_from,
     find_doubts,
-    parse_constraints,
+    in_one_line,
     read_constraints,
 )
-from motionrt.runtime.kimodo.constraints import (
-    CONSTRAINT_TYPES,
+from motionrt.runtime.constraints.kinds import (
     Constraint,
     FullBody,
     check_frames,
-    conditioning,
-    correction_targets,
     crop_constraints,
 )
-from motionrt.runtime.kimodo.guidance import Guidance
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.kimodo.chaining import ends_of_parts, part_lengths, waypoints_between
+from motionrt.runtime.kimodo.compat import resolve_compat
+from motionrt.runtime.kimodo.constraints import conditioning, correction_targets
 from motionrt.runtime.kimodo.model import KimodoModel
-from motionrt.runtime.kimodo.motion_correction import ROOT_MARGIN_M, correct_motion
 from motionrt.runtime.kimodo.options import KimodoOptions
 from motionrt.runtime.kimodo.segments import (
     NUM_TRANSITION_FRAMES,
@@ -46,6 +42,7 @@ from motionrt.runtime.kimodo.segments import (
 from motionrt.runtime.options import either
 from motionrt.runtime.pipeline import Progress
 from motionrt.runtime.request import Request
+from motionrt.runtime.sampling.guidance import Guidance
 from motionrt.runtime.sampling.noise import TorchGenerator
 
 Floats = NDArray[np.float32]
@@ -266,8 +263,9 @@ class Generation:
         told: dict[int, list[str]] = {}
         for row in constraints:
             if id(row) not in told:
-                found = find_doubts(row, self.skeleton, self.model.fps, start, self.compat)
-                told[id(row)] = _in_one_line(found)
+                takes_height = self.compat.root_takes_height
+                found = find_doubts(row, self.skeleton, self.model.fps, start, takes_height)
+                told[id(row)] = in_one_line(found)
         return [told[id(row)] for row in constraints]
 
     def _with_warnings(
@@ -364,7 +362,7 @@ class Generation:
             return read_constraints(given, self.skeleton)
         if any(isinstance(item, (list, tuple)) for item in given):
             raise InputError("several prompts in one motion take one list of constraints for all")
-        return _made(given, self.skeleton)
+        return constraints_from(given, self.skeleton)
 
     def _constraints_of(self, rows: int) -> list[list[Constraint]]:
         given = self.constraints
@@ -380,7 +378,7 @@ class Generation:
             given = [item for item in given for _ in range(self.num_samples)]
         if len(given) != rows:
             raise InputError(f"{len(given)} lists of constraints for {rows} motions")
-        return [_made(item, self.skeleton) for item in given]
+        return [constraints_from(item, self.skeleton) for item in given]
 
     def _info(self, sample: int, constraints: Sequence[Constraint]) -> dict[str, Any]:
         manifest = self.model.manifest
@@ -410,30 +408,6 @@ def _headings(given: Any) -> Floats:
     if not np.isfinite(heading).all():
         raise InputError(f"first heading {given}: must be finite")
     return heading
-
-
-def _made(given: Iterable[object], skeleton: Skeleton) -> list[Constraint]:
-    """Turn dictionaries among constraints into objects."""
-    kinds = tuple(CONSTRAINT_TYPES.values())
-    made: list[Constraint] = []
-    for item in given:
-        if isinstance(item, kinds):
-            made.append(item)
-        elif isinstance(item, Mapping):
-            made += parse_constraints([dict(item)], skeleton)
-        else:
-            raise InputError(f"a constraint is {type(item).__name__}, not one of motionrt's")
-    return made
-
-
-def _in_one_line(problems: Sequence[Problem]) -> list[str]:
-    """Give the first of problems and count the others, as a list of one line or none."""
-    if not problems:
-        return []
-    more = ""
-    if len(problems) > 1:
-        more = f" (and {len(problems) - 1} more: motionrt constraints check)"
-    return [f"{problems[0]}{more}"]
 
 
 def _stacked(

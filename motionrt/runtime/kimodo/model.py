@@ -16,13 +16,14 @@ from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.bundle.manifest import Bundle, Count
 from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.kimodo.features import MotionFeatures
-from motionrt.runtime.kimodo.guidance import (
+from motionrt.runtime.pipeline import BenchmarkCase, Pipeline, Progress
+from motionrt.runtime.sampling.guidance import (
     DEFAULT_WEIGHT,
     NUM_WEIGHTS,
     Guidance,
+    guidance_branches,
     resolve_guidance,
 )
-from motionrt.runtime.pipeline import BenchmarkCase, Pipeline, Progress
 from motionrt.runtime.sampling.noise import TorchGenerator
 from motionrt.runtime.sampling.schedule import cosine_schedule
 from motionrt.runtime.text.client import TextEncoderClient
@@ -314,25 +315,3 @@ class KimodoModel(Pipeline):
     def settle_guidance(self, mode: str | None, weights: Sequence[float] | None) -> Guidance:
         """Return the guidance that is asked for, the bundle's if none is."""
         return resolve_guidance(mode, weights) or self.default_guidance
-
-
-def guidance_branches(
-    guidance: Guidance, has_text: bool, constrained: bool
-) -> tuple[Floats, Floats, Floats]:
-    """Return which branches run: text on, constraints on, weight, each (G,).
-
-    The last is the one guided away from (or, without guidance, the only one). A branch that would
-    equal it adds nothing and is left out: without constraints, separated guidance runs two.
-    """
-    if guidance.mode == "nocfg":
-        rows = [(1.0, 1.0, 0.0)]
-    elif guidance.mode == "regular":
-        rows = [(1.0, 1.0, guidance.weights[0]), (0.0, 0.0, 0.0)]
-    else:
-        text_weight, constraint_weight = guidance.weights
-        rows = [(1.0, 0.0, text_weight), (0.0, 1.0, constraint_weight), (0.0, 0.0, 0.0)]
-    kept = [row for row in rows[:-1] if (row[0] and has_text) or (row[1] and constrained)] + rows[
-        -1:
-    ]
-    text, constraints, weights = np.array(kept, np.float32).T
-    return text.copy(), constraints.copy(), weights.copy()

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from motionrt.runtime.body.motion import Motion
+    from motionrt.runtime.constraints.kinds import Constraint
     from motionrt.runtime.kimodo.compat import Compat
-    from motionrt.runtime.kimodo.constraints import Constraint
 
     ConstraintList: TypeAlias = Sequence[Constraint | Mapping[str, object]]
     GivenConstraints: TypeAlias = str | PathLike[str] | ConstraintList | Sequence[ConstraintList]

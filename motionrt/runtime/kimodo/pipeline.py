@@ -8,7 +8,6 @@ from typing import Unpack, cast
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.kimodo.chaining import MAX_CHAINED_SECONDS
 from motionrt.runtime.kimodo.generation import Generation
-from motionrt.runtime.kimodo.guidance import NUM_WEIGHTS
 from motionrt.runtime.kimodo.model import KimodoModel
 from motionrt.runtime.kimodo.options import KimodoOptions
 from motionrt.runtime.kimodo.segments import NUM_TRANSITION_FRAMES
@@ -16,6 +15,7 @@ from motionrt.runtime.memory import FLOAT, transformer_bytes
 from motionrt.runtime.options import either
 from motionrt.runtime.pipeline import GenerateKeywords, GenerateManyKeywords, Progress
 from motionrt.runtime.request import DEFAULT_SECONDS, Request
+from motionrt.runtime.sampling.guidance import NUM_WEIGHTS
 
 _WIDTH, _HEADS = 1024, 8
 """Of the released denoisers, for bundles that do not state theirs."""

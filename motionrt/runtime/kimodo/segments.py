@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
-from motionrt.runtime.kimodo.constraints import (
+from motionrt.runtime.constraints.kinds import (
     Constraint,
     FullBody,
     LeftFoot,
     LeftHand,
     RightFoot,
     RightHand,
-    conditioning,
     crop_constraints,
 )
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
+from motionrt.runtime.kimodo.constraints import conditioning
 from motionrt.runtime.kimodo.features import MotionFeatures
 
 NUM_TRANSITION_FRAMES = 5

@@ -14,19 +14,19 @@ from fuzz.target import Target
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.families import all_families
-from motionrt.runtime.kimodo.constraint_files import (
+from motionrt.runtime.constraints.files import (
     find_problems,
     load_document,
     parse_constraints,
     to_json,
 )
-from motionrt.runtime.kimodo.constraints import (
+from motionrt.runtime.constraints.kinds import (
     CONSTRAINT_TYPES,
     check_frames,
     constraint_from_motion,
 )
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.families import all_families
 from motionrt.runtime.request import Request, split_request
 from motionrt.runtime.text.prompt import clean_prompt, split_prompt
 

@@ -12,8 +12,8 @@ import pytest
 from c_builds import build_library
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from motionrt.runtime.body.root_smoother import smooth_root
 from motionrt.runtime.bundle.embedded import embedded_bundle
-from motionrt.runtime.kimodo.root_smoother import smooth_root
 from motionrt.runtime.sampling.noise import TorchGenerator
 from motionrt.runtime.sampling.schedule import SOLVERS, cosine_schedule
 from motionrt.runtime.text.prompt import clean_prompt

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from motionrt.runtime.constraints.kinds import Root2D
 from motionrt.runtime.kimodo.chaining import ends_of_parts, part_lengths, waypoints_between
 from motionrt.runtime.kimodo.compat import COMPATS, Compat
-from motionrt.runtime.kimodo.constraints import Root2D
 from motionrt.runtime.kimodo.segments import segment_lengths
 
 START = (0, np.zeros(2, np.float32))

@@ -12,9 +12,7 @@ from motionrt.runtime.body.heading import hip_heading
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import matrix_to_rot6d
 from motionrt.runtime.body.skeleton import load_skeleton
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.compat import COMPATS
-from motionrt.runtime.kimodo.constraints import (
+from motionrt.runtime.constraints.kinds import (
     CONSTRAINT_TYPES,
     GROUPS,
     Constraint,
@@ -23,11 +21,12 @@ from motionrt.runtime.kimodo.constraints import (
     LeftFoot,
     LeftHand,
     Root2D,
-    conditioning,
     constraint_from_motion,
-    correction_targets,
     crop_constraints,
 )
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.kimodo.compat import COMPATS
+from motionrt.runtime.kimodo.constraints import conditioning, correction_targets
 from motionrt.runtime.kimodo.features import MotionFeatures
 
 Make = Callable[..., Motion]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.constraints.files import to_json, write_constraints
+from motionrt.runtime.constraints.kinds import Root2D, constraint_from_motion
 from motionrt.runtime.errors import InputError, MotionWarning
-from motionrt.runtime.kimodo.constraint_files import to_json, write_constraints
-from motionrt.runtime.kimodo.constraints import Root2D, constraint_from_motion
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 
 QUICK: dict[str, Any] = {"seed": 3, "num_steps": 3}

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from motionrt.runtime.errors import BundleError, InputError
-from motionrt.runtime.kimodo.guidance import Guidance
-from motionrt.runtime.kimodo.model import guidance_branches
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
+from motionrt.runtime.sampling.guidance import Guidance, guidance_branches
 from motionrt.runtime.sampling.schedule import cosine_schedule
 
 

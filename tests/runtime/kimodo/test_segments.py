@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton
+from motionrt.runtime.constraints.kinds import Constraint, Root2D, constraint_from_motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.compat import COMPATS
-from motionrt.runtime.kimodo.constraints import Constraint, Root2D, constraint_from_motion
 from motionrt.runtime.kimodo.features import MotionFeatures
 from motionrt.runtime.kimodo.segments import (
     SegmentRequest,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motionrt.runtime.kimodo.trajectory import (
+from motionrt.runtime.body.trajectory import (
     FREE,
     PINNED,
     Weights,
@@ -76,7 +76,7 @@ def test_long_trajectories_give_the_same_by_either_way(monkeypatch: pytest.Monke
     reference, targets = np.cumsum(rng.normal(size=(2, 200, 2)), axis=1)
     margins = np.where(rng.uniform(size=200) < 0.3, 0.5, FREE)
     quick = correct_trajectory(reference, targets, margins, WEIGHTS)
-    monkeypatch.setattr("motionrt.runtime.kimodo.trajectory._MAX_DENSE", 0)
+    monkeypatch.setattr("motionrt.runtime.body.trajectory._MAX_DENSE", 0)
     lean = correct_trajectory(reference, targets, margins, WEIGHTS)
     np.testing.assert_allclose(quick, lean, atol=1e-8)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.guidance import Guidance, resolve_guidance
+from motionrt.runtime.sampling.guidance import Guidance, resolve_guidance
 
 
 def test_nothing_asked_leaves_it_to_the_model() -> None:

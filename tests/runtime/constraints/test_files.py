@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.constraint_files import (
+from motionrt.runtime.constraints.files import (
     find_problems,
     parse_constraints,
     read_constraints,
     to_json,
     write_constraints,
 )
-from motionrt.runtime.kimodo.constraints import (
+from motionrt.runtime.constraints.kinds import (
     CONSTRAINT_TYPES,
     FullBody,
     Root2D,
-    conditioning,
     constraint_from_motion,
 )
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.kimodo.constraints import conditioning
 from motionrt.runtime.kimodo.features import MotionFeatures
 
 Make = Callable[..., Motion]

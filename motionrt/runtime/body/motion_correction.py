@@ -1,8 +1,8 @@
 """Motion correction: meet constraints exactly, keep standing feet where they stand.
 
-What Kimodo runs after decoding. Every step moves the frames it must and lets the others follow by
-`trajectory.correct_trajectory`, so no step leaves a jump. Works on local rotation matrices in
-float64, all frames at once.
+What Kimodo and ARDY run after decoding. Every step moves the frames it must and lets the others
+follow by `trajectory.correct_trajectory`, so no step leaves a jump. Works on local rotation
+matrices in float64, all frames at once.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from motionrt.runtime.body.rotation import (
     unit,
 )
 from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.trajectory import (
+from motionrt.runtime.body.trajectory import (
     FREE,
     PINNED,
     Weights,
     correct_trajectory,
     smooth_mask_edges,
 )
+from motionrt.runtime.errors import InputError
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -85,11 +85,13 @@ def correct_motion(
     foot_contacts: ArrayLike,
     targets: CorrectionTargets | None = None,
     root_margin: float = ROOT_MARGIN_M,
+    contact_threshold: float = CONTACT_THRESHOLD,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Correct one clip; returns its local rotations (T, J, 3, 3) and root positions (T, 3).
 
-    foot_contacts is (T, 4): left ankle, left toe, right ankle, right toe, standing if above 0.5.
-    root_margin is in metres. Numbers that are not finite count as zero (a rotation as none).
+    foot_contacts is (T, 4): left ankle, left toe, right ankle, right toe, standing if above
+    contact_threshold. root_margin is in metres. Numbers that are not finite count as zero (a
+    rotation as none).
     InputError if the skeleton does not name its hands and feet.
     """
     # The clean copies are made before anything is corrected; the arguments stay as they are.
@@ -109,7 +111,7 @@ def correct_motion(
     correction.move_root(root_margin)
     correction.meet_full_bodies()
     correction.meet_limbs()
-    correction.hold_feet()
+    correction.hold_feet(contact_threshold)
     return correction.local.astype(np.float32), correction.root.astype(np.float32)
 
 
@@ -191,25 +193,32 @@ class _Correction:
             self._set_world(corrected, frames, limb.end, rotations[frames, limb.end])
             self._blend(corrected, joints, mask | self.full_body)
 
-    def hold_feet(self) -> None:
+    def hold_feet(self, threshold: float) -> None:
         """Keep feet where they stand: ankles at an anchor, then toes at their rest height."""
-        anchored = {}
+        # What a foot shall be at the frames that it is held; the clip follows it by blending.
+        held = self.local.copy()
         original = self._pose()
+        ankles = {
+            name: self._hold_ankle(name, held, original, threshold)
+            for name in ("RightFoot", "LeftFoot")
+        }
         for name in ("RightFoot", "LeftFoot"):
-            anchored[name] = self._hold_ankle(name)
-        for name in ("RightFoot", "LeftFoot"):
-            self._hold_toe(name, anchored[name], original)
+            self._hold_toe(name, held, threshold)
+            if self.skeleton.double_ankle:
+                self._hold_double_ankle(name, held, ankles[name], original)
 
-    def _hold_ankle(self, name: str) -> Mask:
+    def _hold_ankle(
+        self, name: str, held: Array, original: tuple[Array, Array], threshold: float
+    ) -> Mask:
         """Hold one ankle; returns the frames at which it was held."""
         limb, blocked = self.limbs[name], self._blocked(name)
-        positions, rotations = self._pose()
+        positions, rotations = original
         path = positions[:, limb.end]
         column = self._contact_column(name)
         standing = np.minimum(self.contacts[:, column] + self.contacts[:, column + 1], 1.0)
-        held = np.zeros(len(path), bool)
+        at = np.zeros(len(path), bool)
         anchors = path.copy()
-        for start, stop in _runs((standing > CONTACT_THRESHOLD) & ~blocked):
+        for start, stop in _runs((standing > threshold) & ~blocked):
             before = start > 0 and bool(blocked[start - 1])
             after = stop < len(path) and bool(blocked[stop])
             if before and after:
@@ -220,75 +229,68 @@ class _Correction:
                 anchors[start:stop] = path[(start + stop) // 2]
                 height = self.rest_heights[limb.end]
                 anchors[start:stop, 1] = np.maximum(path[start:stop, 1], height)
-            held[start:stop] = True
-        frames = np.flatnonzero(held)
+            at[start:stop] = True
+        frames = np.flatnonzero(at)
         if len(frames):
-            corrected = self.local.copy()
             joints = (limb.upper, limb.middle, limb.end)
-            self._bend(corrected, frames, joints, anchors[frames], name, soft=True)
-            self._set_world(corrected, frames, limb.end, rotations[frames, limb.end])
-            self._blend(corrected, joints, blocked | held)
-        return held
+            self._bend(held, frames, joints, anchors[frames], name, soft=True)
+            self._set_world(held, frames, limb.end, rotations[frames, limb.end])
+            self._blend(held, joints, blocked | at)
+        return at
 
-    def _hold_toe(self, name: str, ankle_held: Mask, original: tuple[Array, Array]) -> None:
+    def _hold_toe(self, name: str, held: Array, threshold: float) -> None:
         """Put one toe down to its rest height by turning the ankle."""
         limb, blocked = self.limbs[name], self._blocked(name)
         assert limb.beyond is not None  # limbs_of refuses a foot without a toe
         standing = self.contacts[:, self._contact_column(name) + 1]
-        held = np.zeros(len(standing), bool)
-        for start, stop in _runs((standing > CONTACT_THRESHOLD) & ~blocked):
+        at = np.zeros(len(standing), bool)
+        for start, stop in _runs((standing > threshold) & ~blocked):
             before = start > 0 and blocked[start - 1]
-            after = stop < len(held) and blocked[stop]
-            held[start:stop] = not (before or after)
-        frames = np.flatnonzero(held)
-        corrected = self.local.copy()
+            after = stop < len(at) and blocked[stop]
+            at[start:stop] = not (before or after)
+        frames = np.flatnonzero(at)
         if len(frames):
-            positions, _ = self._pose(frames)
+            positions, _ = self._pose(frames, held)
             ankle, toe = positions[:, limb.end], positions[:, limb.beyond].copy()
             right_toe = self.limbs["RightFoot"].beyond  # upstream takes it for both sides
             for _ in range(_TOE_ROUNDS):
                 toe[:, 1] = self.rest_heights[right_toe]
                 toe = ankle + unit(toe - ankle) * self.bone_lengths[limb.beyond]
-            self._point(corrected, frames, limb.end, limb.beyond, toe)
-        if self.skeleton.double_ankle:
-            self._hold_double_ankle(limb, corrected, held, ankle_held, blocked, original)
-        elif len(frames):
-            self._blend(corrected, (limb.end,), blocked | held)
+            self._point(held, frames, limb.end, limb.beyond, toe)
+            self._blend(held, (limb.end,), blocked | at)
 
     def _hold_double_ankle(
         self,
-        limb: Limb,
-        corrected: Array,
-        toe_held: Mask,
+        name: str,
+        held: Array,
         ankle_held: Mask,
-        blocked: Mask,
         original: tuple[Array, Array],
     ) -> None:
         """Bring the first ankle back to where the second one had it, by the whole leg.
 
-        Holding the foot moved the second ankle on its tiny bone alone. corrected has the foot as it
+        Holding the foot moved the second ankle on its tiny bone alone. held has the foot as it
         shall be; the leg is bent so that the first ankle lies as it did in the second one's frame.
         """
-        assert limb.beyond is not None
-        held = toe_held | ankle_held
-        frames = np.flatnonzero(held)
+        limb, blocked = self.limbs[name], self._blocked(name)
+        frames = np.flatnonzero(ankle_held)
         if not len(frames):
             return
+        assert limb.beyond is not None
         second, first = limb.end, limb.middle
         knee = limb.upper
         hip = int(self.skeleton.parents[knee])
         positions, rotations = (array[frames] for array in original)
         offset = positions[:, first] - positions[:, second]
         offset = np.einsum("tji,tj->ti", rotations[:, second], offset)
-        positions, rotations = self._pose(frames, corrected)
+        positions, rotations = self._pose(frames, held)
         ankle, toe = positions[:, second], positions[:, limb.beyond]
         target = ankle + np.einsum("tij,tj->ti", rotations[:, second], offset)
-        leg = corrected.copy()
-        self._bend(leg, frames, (hip, knee, first), target, "Foot")
-        self._point(leg, frames, first, second, ankle)
-        self._point(leg, frames, second, limb.beyond, toe)
-        self._blend(corrected, (second,), blocked | toe_held)
-        self._blend(leg, (hip, knee, first, second), blocked | held)
+        pinned = blocked | ankle_held
+        self._bend(held, frames, (hip, knee, first), target, "Foot")
+        self._blend(held, (hip, knee), pinned)
+        self._point(held, frames, first, second, ankle)
+        self._point(held, frames, second, limb.beyond, toe)
+        self._blend(held, (first, second), pinned)
 
     def _pose(
         self, frames: NDArray[np.intp] | slice = slice(None), local: Array | None = None

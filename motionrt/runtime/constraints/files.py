@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.rotation import matrix_to_axis_angle
-from motionrt.runtime.body.skeleton import Skeleton
-from motionrt.runtime.errors import InputError, one_line
-from motionrt.runtime.files import atomic_file
-from motionrt.runtime.kimodo.compat import DEFAULT_COMPAT, Compat
-from motionrt.runtime.kimodo.constraints import (
+from motionrt.runtime.body.skeleton import LARGEST_NUMBER, Skeleton
+from motionrt.runtime.constraints.kinds import (
     CONSTRAINT_TYPES,
     Constraint,
     Root2D,
@@ -29,6 +26,8 @@ from motionrt.runtime.kimodo.constraints import (
     required_fields,
     told_joint_counts,
 )
+from motionrt.runtime.errors import InputError, one_line
+from motionrt.runtime.files import atomic_file
 
 MAX_BELOW_GROUND_M = 0.3
 MAX_ABOVE_GROUND_M = 1.5
@@ -84,11 +83,26 @@ def load_document(path: str | os.PathLike[str]) -> Any:
 
 def parse_constraints(document: Any, skeleton: Skeleton | None = None) -> list[Constraint]:
     """Make constraints out of parsed JSON; InputError names the first problem, counts the rest."""
+    document = _in_our_names(document)
     problems = [p for p in _structure_problems(document, skeleton) if p.is_error]
     if problems:
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         raise InputError(f"{problems[0]}{more}")
     return [_construct(item) for item in document]
+
+
+def constraints_from(given: Iterable[object], skeleton: Skeleton) -> list[Constraint]:
+    """Turn dictionaries among constraints into objects; InputError for anything else."""
+    kinds = tuple(CONSTRAINT_TYPES.values())
+    made: list[Constraint] = []
+    for item in given:
+        if isinstance(item, kinds):
+            made.append(item)
+        elif isinstance(item, Mapping):
+            made += parse_constraints([dict(item)], skeleton)
+        else:
+            raise InputError(f"a constraint is {type(item).__name__}, not one of motionrt's")
+    return made
 
 
 def write_constraints(path: str | os.PathLike[str], constraints: Sequence[Constraint]) -> None:
@@ -122,6 +136,7 @@ def find_problems(
     num_frames is the length of the clip that the constraints are for, if it is known. The
     conventions that are checked: metres, y up, radians, heading as (cosine, sine).
     """
+    document = _in_our_names(document)
     problems = list(_structure_problems(document, skeleton))
     if not isinstance(document, list):
         return problems
@@ -139,7 +154,7 @@ def find_doubts(
     skeleton: Skeleton,
     fps: float,
     start: tuple[int, NDArray[np.float32]] | None = None,
-    compat: Compat = DEFAULT_COMPAT,
+    root_takes_height: bool = True,
 ) -> list[Problem]:
     """Explain what looks wrong with constraints that are sound, as `find_problems` does.
 
@@ -151,7 +166,39 @@ def find_doubts(
     for index, constraint in numbered:
         doubts += _frame_problems(index, constraint, None)
         doubts += _convention_problems(index, constraint, skeleton)
-    return [*doubts, *_conflicts(numbered, fps, start, compat)]
+    return [*doubts, *_conflicts(numbered, fps, start, root_takes_height)]
+
+
+def in_one_line(problems: Sequence[Problem]) -> list[str]:
+    """Give the first of problems and count the others, as a list of one line or none."""
+    if not problems:
+        return []
+    more = ""
+    if len(problems) > 1:
+        more = f" (and {len(problems) - 1} more: motionrt constraints check)"
+    return [f"{problems[0]}{more}"]
+
+
+def _in_our_names(document: Any) -> Any:
+    """Read ARDY's files as Kimodo's: `root_2d` is the root's place, headings are angles (K,)."""
+    if not isinstance(document, list):
+        return document
+    items = []
+    for item in document:
+        if isinstance(item, dict):
+            item = dict(item)
+            if "root_2d" in item and "smooth_root_2d" not in item:
+                item["smooth_root_2d"] = item.pop("root_2d")
+            heading = item.get("global_root_heading")
+            if isinstance(heading, list) and heading and all(map(_is_angle, heading)):
+                item["global_root_heading"] = [[math.cos(a), math.sin(a)] for a in heading]
+        items.append(item)
+    return items
+
+
+def _is_angle(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and -LARGEST_NUMBER <= value <= LARGEST_NUMBER
 
 
 def _construct(item: dict[str, Any]) -> Constraint:
@@ -303,12 +350,12 @@ def _conflicts(
     sound: list[tuple[int, Constraint]],
     fps: float,
     start: tuple[int, NDArray[np.float32]] | None = None,
-    compat: Compat = DEFAULT_COMPAT,
+    root_takes_height: bool = True,
 ) -> Iterator[Problem]:
     """Warn of roots that two constraints put elsewhere, and of impossible speeds."""
     placed: dict[int, tuple[NDArray[np.float32], int | None]] = {}
     for index, constraint in sound:
-        for frame, place in places_of([constraint], compat):
+        for frame, place in places_of([constraint], root_takes_height):
             before, by = placed.get(frame, (place, index))
             if by != index:
                 gap = float(np.linalg.norm(place - before))

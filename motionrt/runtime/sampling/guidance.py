@@ -1,10 +1,13 @@
-"""Which guidance a run uses, by the rules of Kimodo's command line."""
+"""Which guidance a run uses, by the rules of Kimodo's command line, and its branches."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from motionrt.runtime.errors import InputError
 
@@ -38,6 +41,28 @@ def resolve_guidance(
     if mode is not None:
         raise InputError(f"guidance {mode} needs {NUM_WEIGHTS[mode]} weight(s)")
     return None
+
+
+def guidance_branches(
+    guidance: Guidance, has_text: bool, constrained: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return which branches run: text on, constraints on, weight, each (G,).
+
+    The last is the one guided away from (or, without guidance, the only one). A branch that would
+    equal it adds nothing and is left out: without constraints, separated guidance runs two.
+    """
+    if guidance.mode == "nocfg":
+        rows = [(1.0, 1.0, 0.0)]
+    elif guidance.mode == "regular":
+        rows = [(1.0, 1.0, guidance.weights[0]), (0.0, 0.0, 0.0)]
+    else:
+        text_weight, constraint_weight = guidance.weights
+        rows = [(1.0, 0.0, text_weight), (0.0, 1.0, constraint_weight), (0.0, 0.0, 0.0)]
+    kept = [row for row in rows[:-1] if (row[0] and has_text) or (row[1] and constrained)] + rows[
+        -1:
+    ]
+    text, constraints, weights = np.array(kept, np.float32).T
+    return text.copy(), constraints.copy(), weights.copy()
 
 
 def _explicit(mode: str | None, weights: list[float]) -> Guidance:

@@ -5,15 +5,15 @@ import pytest
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.rotation import euler_to_matrix
-from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.kimodo.motion_correction import (
+from motionrt.runtime.body.motion_correction import (
     LIMBS,
     CorrectionTargets,
     correct_motion,
     limbs_of,
 )
+from motionrt.runtime.body.rotation import euler_to_matrix
+from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
+from motionrt.runtime.errors import InputError
 
 Make = Callable[..., Motion]
 NAMES = ("soma30", "smplx22", "g1")

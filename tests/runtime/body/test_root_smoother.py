@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from places import GOLDEN
 
-from motionrt.runtime.kimodo import root_smoother
-from motionrt.runtime.kimodo.root_smoother import MARGIN_M, smooth_root
+from motionrt.runtime.body import root_smoother
+from motionrt.runtime.body.root_smoother import MARGIN_M, smooth_root
 
 CASE = GOLDEN / "kimodo/smooth_root"
 

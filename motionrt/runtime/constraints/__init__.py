@@ -1,0 +1,1 @@
+"""Constraints: what they are, and the files that hold them."""

@@ -137,7 +137,7 @@ class Reading:
     def _flag(name: str) -> str:
         return _FLAGS[name][0] if name in _FLAGS else name
 
-    def _known(self, path: Path) -> list[str]:
+    def _known(self, path: Path) -> tuple[str, ...]:
         return reader_options(self.format or format_of(path))
 
     def _refusal(self, path: Path, name: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from motionrt.models.kimodo import MotionStats, Normalizer
+from motionrt.models.kimodo import MotionStats
+from motionrt.models.layers import Normalizer
 
 CONTACT_THRESHOLD = 0.5
 

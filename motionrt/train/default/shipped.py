@@ -25,11 +25,11 @@ from motionrt.export.running import run_graph
 from motionrt.models.kimodo import (
     LOCAL_ROOT_WIDTH,
     ROOT_WIDTH,
-    VARIANCE_FLOOR,
     Kimodo,
     KimodoConfig,
     MotionStats,
 )
+from motionrt.models.layers import VARIANCE_FLOOR
 from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.bundle.manifest import Bundle, FileInfo, sha256

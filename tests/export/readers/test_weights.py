@@ -14,6 +14,8 @@ from motionrt.runtime.errors import CheckpointError
 class Model(nn.Module):
     """One of each kind of layer that draws random numbers for its weights."""
 
+    angles: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(3, 2)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from c_builds import WARNINGS, compile_c
+from carried import heading, same_way
 from documented import commands, need, run
 from numpy.typing import NDArray
 from places import ROOT, TESTS
@@ -48,16 +49,6 @@ def dump(project: Path) -> dict[str, Any]:
     return seen
 
 
-@pytest.fixture(scope="module")
-def walk() -> motionrt.Motion:
-    return motionrt.load().generate("a person walks forward", 2, seed=1)
-
-
-@pytest.fixture(scope="module")
-def jump() -> motionrt.Motion:
-    return motionrt.load().generate("a person jumps", 1, seed=2)
-
-
 def places(seen: list[dict[str, list[float]]], joints: tuple[str, ...]) -> NDArray[Any]:
     """Return (T, J, 3) metres."""
     return np.array([[frame[joint] for joint in joints] for frame in seen])
@@ -75,17 +66,9 @@ def test_root_motion_carries_a_character(dump: dict[str, Any], walk: motionrt.Mo
     found = places(dump["moved"]["frames"], walk.skeleton.joint_names)
     expected = walk.posed_joints
     np.testing.assert_allclose(found[0, 0], [3, expected[0, 0, 1], -1], atol=METRES)
-    # Hips lie across the way that the character faces, which is turned by 2 radians.
     sides = [walk.skeleton.joint_names.index(name) for name in ("LeftUpLeg", "RightUpLeg")]
-    across = found[0, sides[0]] - found[0, sides[1]]
-    assert np.arctan2(-across[2], across[0]) == pytest.approx(2, abs=1e-3)
-    # From there it goes as the motion goes: on the ground, x + iz is turned and moved as one.
-    found, expected = (
-        (all_[..., 0] + 1j * all_[..., 2]) - (all_[0, 0, 0] + 1j * all_[0, 0, 2])
-        for all_ in (found, expected)
-    )
-    turn = np.vdot(expected[0], found[0])
-    np.testing.assert_allclose(found, turn / abs(turn) * expected, atol=METRES)
+    assert heading(*found[0, sides]) == pytest.approx(2, abs=1e-3)
+    same_way(found, expected, METRES)
 
 
 @pytest.mark.parametrize("character", ["plain", "turned", "a_pose", "moved"])

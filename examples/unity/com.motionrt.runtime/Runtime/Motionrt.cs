@@ -34,6 +34,31 @@ internal static class Native {
   [return: MarshalAs(UnmanagedType.I1)]
   internal delegate bool ProgressFn(IntPtr user, IntPtr stage, int done, int total);
 
+  /// Code that is compiled ahead (IL2CPP, iOS) lets C call static methods alone, marked by an
+  /// attribute of this name.
+  sealed class MonoPInvokeCallbackAttribute : Attribute {
+    public MonoPInvokeCallbackAttribute(Type type) {}
+  }
+
+  /// Whom to tell of progress, and what that threw.
+  internal sealed class Listener {
+    internal Func<string, int, int, bool> progress;
+    internal Exception raised;
+  }
+
+  internal static readonly ProgressFn Listen = ListenStatic;
+
+  [MonoPInvokeCallback(typeof(ProgressFn))]
+  static bool ListenStatic(IntPtr user, IntPtr stage, int done, int total) {
+    var listener = (Listener)GCHandle.FromIntPtr(user).Target;
+    try {
+      return listener.progress(Text(stage), done, total);
+    } catch (Exception error) { // C cannot carry it: it is thrown after the call
+      listener.raised = error;
+      return false;
+    }
+  }
+
   [StructLayout(LayoutKind.Sequential)]
   internal struct LoadOptions {
     internal UIntPtr structSize;
@@ -161,6 +186,8 @@ public sealed class Options {
   public float[] GuidanceWeights;
   /// Where the body faces at first: 0 is +z, pi/2 is +x.
   public float FirstHeadingRad;
+  /// Begin with this motion and carry on (Kimodo's bundles; the default is one).
+  public Motion ContinueFrom;
   /// Called in the generating thread as (stage, done, total); false stops.
   public Func<string, int, int, bool> Progress;
 }
@@ -186,18 +213,10 @@ public sealed class Pipeline : IDisposable {
 
   public Motion Generate(string prompt, Options options = null) {
     if (options == null) options = new Options();
-    Exception raised = null;
-    Native.ProgressFn listen = null;
-    if (options.Progress != null)
-      listen = (user, stage, done, total) => {
-        try {
-          return options.Progress(Native.Text(stage), done, total);
-        } catch (Exception error) { // C cannot carry it: it is thrown after the call
-          raised = error;
-          return false;
-        }
-      };
-    using (var kept = new Kept()) {
+    var listener = new Native.Listener { progress = options.Progress };
+    GCHandle held = GCHandle.Alloc(listener);
+    var kept = new Kept();
+    try {
       IntPtr motion;
       var given = new Native.GenerateOptions {
         structSize = (UIntPtr)Marshal.SizeOf(typeof(Native.GenerateOptions)),
@@ -212,13 +231,18 @@ public sealed class Pipeline : IDisposable {
         constraintsJson = kept.Text(options.ConstraintsJson),
         postprocess = -1,
         rootMargin = -1,
-        progress = listen
+        continueFrom = options.ContinueFrom == null ? IntPtr.Zero : options.ContinueFrom.handle,
+        progress = options.Progress == null ? null : Native.Listen,
+        progressUser = GCHandle.ToIntPtr(held)
       };
       Status status = Native.mrt_generate(handle, Native.Bytes(prompt), ref given, out motion);
-      GC.KeepAlive(listen);
-      if (raised != null) throw raised;
+      GC.KeepAlive(options.ContinueFrom);
+      if (listener.raised != null) throw listener.raised;
       Native.Check(status);
       return new Motion(motion);
+    } finally {
+      kept.Dispose();
+      held.Free();
     }
   }
 
@@ -235,7 +259,7 @@ public sealed class Pipeline : IDisposable {
 public sealed class Motion : IDisposable {
   public const uint Loop = 1, InPlace = 2;
 
-  IntPtr handle;
+  internal IntPtr handle;
   public readonly int NumFrames, NumJoints;
   public readonly double Fps, Seconds;
   public readonly uint Seed;

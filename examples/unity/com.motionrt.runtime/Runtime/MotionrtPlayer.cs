@@ -1,8 +1,9 @@
-// Plays a prompt on a Humanoid: add it beside the character's Animator and press play.
+// Plays prompts on a Humanoid: add it beside the character's Animator and press play.
 //
 // The bundle lies in StreamingAssets, the native library and ONNX Runtime in Assets/Plugins (what
-// `motionrt package --target linux|windows` writes). The motion is generated in a thread of its own;
-// when it is ready, a hidden skeleton plays it, and Unity's retargeting carries it to the character.
+// `motionrt package --target linux|windows` writes). A motion is generated in a thread of its own;
+// what plays goes on until it is ready, and is blended into it. A hidden skeleton plays the motion,
+// Unity's retargeting carries the pose to the character, and root motion moves its transform.
 using System.Collections.Generic;
 using System.IO;
 using System.Threading.Tasks;
@@ -11,76 +12,128 @@ using UnityEngine;
 namespace Motionrt {
 
 [RequireComponent(typeof(Animator))]
-public sealed class MotionrtPlayer : MonoBehaviour {
+public class MotionrtPlayer : MonoBehaviour {
   public string bundle = "motionrt-default";
   public string prompt = "a person walks forward";
   public float seconds = 4;
-  public long seed = 1;
+  [Tooltip("-1 draws one.")]
+  public long seed = -1;
   public bool loop = true;
-  [Tooltip("Keep the character where it stands; off: the motion carries it along.")]
+  [Tooltip("Keep the character where it stands; off: root motion carries it along.")]
   public bool inPlace;
+  public float blendSeconds = 0.25f;
 
   Pipeline pipeline;
   Task<Motion> coming;
-  Motion motion;
+  volatile bool gone;
+  Motion motion, last;
+  double time, lastTime;
+  float scale = 1;
+  readonly float[] root = new float[3], way = new float[3];
+  float[] rotations;
+
+  // What plays the motion, and how its pose gets to the character.
   GameObject source;
   Transform[] joints;
+  Avatar sourceAvatar;
   HumanPoseHandler from, to;
   HumanPose pose;
-  Avatar sourceAvatar;
-  float[] root, rotations;
-  double time;
 
-  void Start() { Play(prompt); }
+  public bool IsGenerating { get { return coming != null; } }
 
-  /// Generate a motion; the one that plays goes on until it is ready.
-  public void Play(string text) {
-    if (coming != null && !coming.IsCompleted) return; // a pipeline makes one motion at a time
+  void Start() {
+    if (!string.IsNullOrEmpty(prompt)) Play(prompt);
+  }
+
+  /// Generate a motion and play it when it is ready. False if one is being made already.
+  public bool Play(string text) {
+    if (coming != null) return false;
     string folder = Path.Combine(Application.streamingAssetsPath, bundle);
-    var options = new Options { Seed = seed, Seconds = seconds };
+    var options = new Options { Seed = seed, Seconds = seconds, Progress = (stage, done, total) => !gone };
     coming = Task.Run(() => {
       if (pipeline == null) pipeline = new Pipeline(folder);
       return pipeline.Generate(text, options);
     });
+    return true;
   }
 
   void Update() {
-    if (coming != null && coming.IsCompleted) {
-      Task<Motion> done = coming;
-      coming = null;
-      if (done.IsFaulted) Debug.LogError(done.Exception.GetBaseException().Message, this);
-      else Take(done.Result);
-    }
-    if (motion != null) time += Time.deltaTime;
+    if (coming == null || !coming.IsCompleted) return;
+    Task<Motion> done = coming;
+    coming = null;
+    if (done.IsFaulted) Debug.LogError("motionrt: " + done.Exception.GetBaseException().Message, this);
+    else Take(done.Result);
   }
 
+  /// After the Animator, which may play something of its own on other bones.
   void LateUpdate() {
     if (motion == null) return;
-    uint flags = (loop ? Motion.Loop : 0) | (inPlace ? Motion.InPlace : 0);
-    motion.Sample(time, flags, root, rotations);
-    joints[0].localPosition = Position(root, 0);
-    for (int joint = 0; joint < joints.Length; joint++)
-      joints[joint].localRotation = Rotation(rotations, 4 * joint);
-    from.GetHumanPose(ref pose);
-    to.SetHumanPose(ref pose);
+    uint flags = loop ? Motion.Loop : 0;
+    double before = time;
+    time += Time.deltaTime;
+    lastTime += Time.deltaTime;
+    float turn = motion.RootDelta(before, time, flags, way);
+    if (!inPlace)
+      Move(transform.rotation * Position(way, 0) * scale,
+           Rotation(new[] { Mathf.Cos(turn / 2), 0, Mathf.Sin(turn / 2), 0 }, 0));
+    float share = blendSeconds > 0 ? (float)(time / blendSeconds) : 1;
+    if (last != null && share >= 1) {
+      last.Dispose();
+      last = null;
+    }
+    if (last != null) Show(last, lastTime, flags, 1);
+    Show(motion, time, flags, last == null ? 1 : share);
+    Carry();
+  }
+
+  /// Root motion, in the world. Override it to move a CharacterController or a Rigidbody.
+  protected virtual void Move(Vector3 by, Quaternion turn) {
+    transform.SetPositionAndRotation(transform.position + by, transform.rotation * turn);
   }
 
   void Take(Motion made) {
-    if (motion != null) motion.Dispose();
+    if (last != null) last.Dispose();
+    last = motion;
+    lastTime = time;
     motion = made;
     time = 0;
-    if (source == null) Build();
+    if (source == null && !Build()) enabled = false;
+  }
+
+  /// Bring the hidden skeleton to a pose, or some share of the way to it.
+  void Show(Motion shown, double seconds, uint flags, float share) {
+    shown.Sample(seconds, flags | Motion.InPlace, root, rotations);
+    joints[0].localPosition = Vector3.Lerp(joints[0].localPosition, Position(root, 0), share);
+    for (int joint = 0; joint < joints.Length; joint++)
+      joints[joint].localRotation =
+          Quaternion.Slerp(joints[joint].localRotation, Rotation(rotations, 4 * joint), share);
+  }
+
+  /// Take the pose over to the character. Versions of Unity differ in whether a pose lies in the
+  /// world or under the root: with the root at the origin both are one.
+  void Carry() {
+    Vector3 position = transform.position;
+    Quaternion rotation = transform.rotation;
+    transform.SetPositionAndRotation(Vector3.zero, Quaternion.identity);
+    from.GetHumanPose(ref pose);
+    to.SetHumanPose(ref pose);
+    transform.SetPositionAndRotation(position, rotation);
   }
 
   /// A skeleton of the model's joints, with an avatar that says which joint is which bone.
-  void Build() {
+  bool Build() {
+    var animator = GetComponent<Animator>();
+    if (!animator.isHuman) {
+      Debug.LogError("motionrt: the Animator has no Humanoid avatar", this);
+      return false;
+    }
     source = new GameObject("motionrt source");
     source.hideFlags = HideFlags.HideAndDontSave;
     joints = new Transform[motion.NumJoints];
-    root = new float[3];
     rotations = new float[4 * motion.NumJoints];
     var skeleton = new List<SkeletonBone> { Bone(source.transform) };
     var human = new List<HumanBone>();
+    var lengths = new Dictionary<string, float>();
     bool isSoma = System.Array.IndexOf(motion.JointNames, "LeftShin") >= 0;
     for (int joint = 0; joint < joints.Length; joint++) {
       var place = new GameObject(motion.JointNames[joint]).transform;
@@ -92,24 +145,36 @@ public sealed class MotionrtPlayer : MonoBehaviour {
       string bone;
       if (!isSoma || !somaBones.TryGetValue(place.name, out bone))
         bones.TryGetValue(place.name, out bone);
-      if (bone != null)
-        human.Add(new HumanBone {
-          boneName = place.name, humanName = bone, limit = new HumanLimit { useDefaultValues = true }
-        });
+      if (bone == null) continue;
+      lengths[bone] = Position(motion.RestOffsets, 3 * joint).magnitude;
+      human.Add(new HumanBone {
+        boneName = place.name, humanName = bone, limit = new HumanLimit { useDefaultValues = true }
+      });
     }
     sourceAvatar = AvatarBuilder.BuildHumanAvatar(source, new HumanDescription {
       human = human.ToArray(), skeleton = skeleton.ToArray(),
       upperArmTwist = 0.5f, lowerArmTwist = 0.5f, upperLegTwist = 0.5f, lowerLegTwist = 0.5f,
       armStretch = 0.05f, legStretch = 0.05f, feetSpacing = 0
     });
-    if (!sourceAvatar.isValid || !sourceAvatar.isHuman)
-      Debug.LogError("motionrt: skeleton " + motion.JointNames[0] + "… is no Humanoid", this);
+    if (!sourceAvatar.isValid || !sourceAvatar.isHuman) {
+      Debug.LogError("motionrt: the bundle's skeleton is no Humanoid", this);
+      return false;
+    }
     from = new HumanPoseHandler(sourceAvatar, source.transform);
-    var animator = GetComponent<Animator>();
     to = new HumanPoseHandler(animator.avatar, animator.transform);
+    float ours;
+    if (lengths.TryGetValue("LeftLowerLeg", out ours))
+      scale = Thigh(animator) / ours;
+    return true;
+  }
+
+  static float Thigh(Animator animator) {
+    return Vector3.Distance(animator.GetBoneTransform(HumanBodyBones.LeftUpperLeg).position,
+                            animator.GetBoneTransform(HumanBodyBones.LeftLowerLeg).position);
   }
 
   void OnDestroy() {
+    gone = true; // what is being made ends within one step
     if (coming != null) coming.ContinueWith(done => { Free(done); }); else Free(null);
     if (from != null) from.Dispose();
     if (to != null) to.Dispose();
@@ -117,9 +182,10 @@ public sealed class MotionrtPlayer : MonoBehaviour {
     if (sourceAvatar != null) Destroy(sourceAvatar);
   }
 
-  void Free(Task<Motion> last) {
-    if (last != null && last.Status == TaskStatus.RanToCompletion) last.Result.Dispose();
+  void Free(Task<Motion> made) {
+    if (made != null && made.Status == TaskStatus.RanToCompletion) made.Result.Dispose();
     if (motion != null) motion.Dispose();
+    if (last != null) last.Dispose();
     if (pipeline != null) pipeline.Dispose();
   }
 

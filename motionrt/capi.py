@@ -180,6 +180,7 @@ class GenerateOptions(ctypes.Structure):
         ("first_headings_rad", POINTER(c_float)),
         ("noise", POINTER(c_float)),
         ("num_noise", c_int64),
+        ("no_chain", c_bool),
     )
 
 

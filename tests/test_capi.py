@@ -220,6 +220,92 @@ def test_a_motion_goes_on(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
     same(found, pipeline.generate("jumps", continue_from=before, **given))
 
 
+LONG = {"seed": 8, "num_steps": STEPS}
+"""Of motions that are longer than the 6 seconds that the default was trained on."""
+
+
+@pytest.mark.parametrize(("compat", "seconds"), [("2026-03", 30.0), ("latest", 13.0)])
+def test_a_long_prompt_is_made_of_parts(
+    c_pipeline: capi.Pipeline, pipeline: Any, compat: str, seconds: float
+) -> None:
+    given = {**LONG, "compat": compat}
+    found = c_pipeline.generate("a person walks forward", seconds=seconds, **given)
+    expected = pipeline.generate("a person walks forward", seconds, **given)
+    assert len(expected.info["segments"]) > 2
+    same(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore::motionrt.MotionWarning")
+def test_a_long_prompt_can_stay_in_one_piece(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    told: list[str] = []
+    capi.set_log(lambda level, line: told.append(line))
+    try:
+        found = c_pipeline.generate("walks", seconds=8, no_chain=True, **LONG)
+    finally:
+        capi.set_log(None)
+    same(found, pipeline.generate("walks", 8.0, chain=False, **LONG))
+    assert any("8 s in one piece" in line for line in told)
+    apart = c_pipeline.generate("walks", seconds=8, **LONG)
+    assert np.abs(array(apart.root_positions) - array(found.root_positions)).max() > 0.1
+    for options, most in (({"no_chain": True}, "4997 "), ({}, r"12000 \(600.0 s\)")):
+        with pytest.raises(InputError, match=f"this model allows {most}"):
+            c_pipeline.generate("walks", seconds=601, **options)
+
+
+def test_prompts_of_which_one_is_long(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    prompts, seconds = ["a person walks", "a person jumps"], [9.0, 2.0]
+    given = {**LONG, "num_samples": 2}
+    request = {"prompts": prompts, "seconds": seconds, "multi_prompt": False, **given}
+    found = c_pipeline.generate_json(json.dumps(request))
+    expected = pipeline.generate_many(prompts, seconds, **given)
+    for ours, theirs in zip(found, expected, strict=True):
+        same(ours, theirs)
+        assert (ours.prompt, ours.sample_index) == (theirs.info["prompt"], theirs.info["sample"])
+    together = pipeline.generate_many(prompts, seconds, multi_prompt=True, **given)
+    for ours, theirs in zip(
+        c_pipeline.generate_sequence(prompts, seconds, **given), together, strict=True
+    ):
+        same(ours, theirs)
+
+
+@pytest.mark.parametrize("compat", ["2026-03", "latest"])
+def test_parts_share_the_way_to_a_waypoint(
+    c_pipeline: capi.Pipeline, pipeline: Any, compat: str
+) -> None:
+    places = [[0, 1.5], [9, 9], [1, 10]]  # of two at one frame the last counts
+    held = [{"type": "root2d", "frame_indices": [40, 299, 299], "smooth_root_2d": places}]
+    given = {**LONG, "compat": compat, "num_frames": 300, "num_steps": 8}
+    found = c_pipeline.generate("a person walks", constraints_json=json.dumps(held), **given)
+    same(found, pipeline.generate("a person walks", constraints=held, **given))
+
+
+def test_a_motion_goes_on_in_parts(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    given = {**LONG, "num_frames": 300, "num_steps": 8}
+    short = {"num_frames": FRAMES, "seed": 1}
+    first, before = c_pipeline.generate("walks", **short), pipeline.generate("walks", **short)
+    held = [{"type": "root2d", "frame_indices": [339], "smooth_root_2d": [[1, 12]]}]
+    found = c_pipeline.generate(
+        "walks on", constraints_json=json.dumps(held), continue_from=first, **given
+    )
+    same(found, pipeline.generate("walks on", constraints=held, continue_from=before, **given))
+
+
+def test_a_long_prompt_with_noise_headings_and_an_embedding(
+    c_pipeline: capi.Pipeline, pipeline: Any
+) -> None:
+    given = {"num_samples": 2, "num_frames": [150, 100], **LONG}
+    headings = np.array([0, 1, 2, 3], np.float32)
+    prompts = ["walks", "jumps"]
+    rows = np.concatenate([array(c_pipeline.embed(prompt)) for prompt in prompts])
+    request = {"prompts": ["", ""], "multi_prompt": False, **given}
+    found = c_pipeline.generate_json(
+        json.dumps(request), embedding=rows, first_headings_rad=headings
+    )
+    expected = pipeline.generate_many(prompts, first_heading_rad=headings, **given)
+    for ours, theirs in zip(found, expected, strict=True):
+        same(ours, theirs)
+
+
 def test_embeddings_stand_for_prompts(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
     row = c_pipeline.embed("a person walks")
     expected, _ = pipeline.encode_text(["a person walks"])

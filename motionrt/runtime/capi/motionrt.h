@@ -31,9 +31,9 @@
  * What is left to the Python package: exporting and verifying bundles; TensorRT engines; text
  * encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
  * (continue_from, between); constraints of its own for each prompt of a call; models of several text
- * tokens a prompt; parts of long prompts (a prompt longer than advised is made in one piece); reading
- * motion files; formats other than BVH and GLB; resampling; judging motions. Bundles of schema 1 are
- * to be exported again.
+ * tokens a prompt; reading motion files; formats other than BVH and GLB; resampling; judging motions
+ * (foot skate, jitter and the like; doubts about constraints). Bundles of schema 1 are to be
+ * exported again.
  */
 #ifndef MOTIONRT_H
 #define MOTIONRT_H
@@ -165,7 +165,7 @@ typedef struct mrt_pipeline_info {
   const char *backend; /* what runs it */
   double fps;
   int32_t max_frames;       /* of one part, transitions included */
-  double advised_seconds;   /* what the model was trained on; longer parts may lose themselves */
+  double advised_seconds;   /* what the model was trained on; Kimodo makes what is longer of parts */
   int32_t num_features;     /* D of mrt_motion_features() */
   int32_t text_width;       /* W of an embedding; 0: the family takes none */
   bool has_text_encoder;    /* takes any prompt */
@@ -304,6 +304,8 @@ typedef struct mrt_generate_options {
   const float *first_headings_rad; /* of each motion, instead of first_heading_rad; or NULL */
   const float *noise;       /* standard normal, instead of a seed's: what one run draws, in order */
   int64_t num_noise;        /* how many there are */
+  bool no_chain; /* a prompt longer than the model was trained on is made in one piece, not of parts
+                    that follow one another: it may lose itself; Kimodo alone */
 } mrt_generate_options;
 
 static inline void mrt_generate_options_init(mrt_generate_options *options) {

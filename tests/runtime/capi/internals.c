@@ -1,4 +1,5 @@
 /* What tests call below the public functions. */
+#include "chaining.h"
 #include "prompt.h"
 #include "root_smoother.h"
 #include "schedule.h"
@@ -106,4 +107,73 @@ EXPORT void test_noise(uint32_t seed, const size_t *counts, size_t num_counts, f
 
 EXPORT void test_sha256(const char *bytes, size_t count, char *hex) {
   sha256_hex(bytes, count, hex);
+}
+
+typedef struct chaining {
+  transitions how;
+  const int32_t *num_frames;
+  int32_t num_prompts, num_previous;
+  chain parts;
+  constraint path;
+  int32_t start;
+  const float *place;
+  int32_t *frames, *prompts, count, room;
+  float *xz;
+} chaining;
+
+static void split(call *c, void *p) {
+  chaining *a = p;
+  a->parts =
+      chain_prompts(c, &a->how, a->num_frames, a->num_prompts, a->num_previous);
+  a->count = a->parts.num_parts;
+  if (a->count > a->room) fail(c, MRT_NO_MEMORY, "no room");
+  memcpy(a->frames, a->parts.num_frames, (size_t)a->count * sizeof *a->frames);
+  memcpy(a->prompts, a->parts.prompts, (size_t)a->count * sizeof *a->prompts);
+}
+
+static void share(call *c, void *p) {
+  chaining *a = p;
+  constraints given = {&a->path, 1};
+  constraints found = chain_waypoints(c, &a->parts, given, a->how.compat, a->num_previous,
+                                      a->start, a->place);
+  if (!found.count) return;
+  a->count = found.items[0].num_frames;
+  memcpy(a->frames, found.items[0].frames, (size_t)a->count * sizeof *a->frames);
+  memcpy(a->xz, found.items[0].smooth_root, 2 * (size_t)a->count * sizeof *a->xz);
+}
+
+/* The number of parts, their lengths and prompts; or a negative status. */
+EXPORT int32_t test_chain(const int32_t *num_frames, int32_t num_prompts, int32_t longest,
+                          int32_t num_transition_frames, int32_t included, const char *compat,
+                          int32_t num_previous, int32_t *lengths, int32_t *prompts, int32_t room) {
+  chaining a = {.num_frames = num_frames, .num_prompts = num_prompts, .num_previous = num_previous,
+                .frames = lengths, .prompts = prompts, .room = room};
+  int status;
+  a.how.num_frames = num_transition_frames;
+  a.how.compat = find_compat(compat);
+  a.how.longest = longest;
+  a.how.included = included != 0;
+  status = call_run(split, &a);
+  return status ? status : a.count;
+}
+
+/* The number of waypoints that are added to a path, their frames and places; or a status. */
+EXPORT int32_t test_waypoints(int32_t *lengths, int32_t *prompts, int32_t num_parts,
+                              int32_t num_previous, int32_t *path_frames, float *path_xz,
+                              int32_t path_count, int32_t start, const float *place,
+                              int32_t *frames, float *xz) {
+  chaining a = {.num_previous = num_previous, .start = start, .place = place, .frames = frames,
+                .xz = xz};
+  int status;
+  a.how.compat = find_compat("latest");
+  a.parts.num_parts = num_parts;
+  a.parts.num_frames = lengths;
+  a.parts.prompts = prompts;
+  a.path.kind = MRT_ROOT_PATH;
+  a.path.num_frames = path_count;
+  a.path.frames = path_frames;
+  a.path.smooth_root = path_xz;
+  a.path.columns = 2;
+  status = call_run(share, &a);
+  return status ? status : a.count;
 }

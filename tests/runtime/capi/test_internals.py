@@ -14,6 +14,9 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 
 from motionrt.runtime.body.root_smoother import smooth_root
 from motionrt.runtime.bundle.embedded import embedded_bundle
+from motionrt.runtime.constraints.kinds import Root2D
+from motionrt.runtime.kimodo.chaining import ends_of_parts, part_lengths, waypoints_between
+from motionrt.runtime.kimodo.compat import COMPATS
 from motionrt.runtime.sampling.noise import TorchGenerator
 from motionrt.runtime.sampling.schedule import SOLVERS, cosine_schedule
 from motionrt.runtime.text.prompt import clean_prompt
@@ -249,3 +252,71 @@ def test_hashes_are_those_of_python(count: int) -> None:
     out = ctypes.create_string_buffer(65)
     library().test_sha256(content, count, out)
     assert out.value.decode() == hashlib.sha256(content).hexdigest()
+
+
+def pointer(values: Any) -> Any:
+    return values.ctypes.data_as(ctypes.c_void_p)
+
+
+def chained(
+    lengths: list[int], longest: int, transition: int, included: bool, compat: str, before: int
+) -> list[list[int]]:
+    room = sum(lengths) + 1
+    given = np.array(lengths, np.int32)
+    frames, prompts = np.zeros(room, np.int32), np.zeros(room, np.int32)
+    count = library().test_chain(
+        *(pointer(given), len(lengths), longest, transition, int(included), compat.encode()),
+        *(before, pointer(frames), pointer(prompts), room),
+    )
+    assert count >= 0
+    return [frames[:count][prompts[:count] == index].tolist() for index in range(len(lengths))]
+
+
+@pytest.mark.parametrize("compat", list(COMPATS))
+def test_long_prompts_are_split_as_in_python(compat: str) -> None:
+    generator = random.Random(5)
+    split = 0
+    for _ in range(2000):
+        lengths = [generator.randint(1, 700) for _ in range(generator.randint(1, 4))]
+        longest = generator.choice([1, 3, 5, 6, 8, 20, 120, 300, 1000])
+        transition = generator.choice([1, 5, 12])
+        before = generator.choice([0, 0, 1, 9, 40, 400])
+        included = generator.random() < 0.5
+        expected = part_lengths(
+            lengths, longest, transition, COMPATS[compat], before, transitions_included=included
+        )
+        assert chained(lengths, longest, transition, included, compat, before) == expected
+        split += len(expected[0]) > 1
+    assert split > 500
+
+
+def test_parts_share_the_way_as_in_python() -> None:
+    generator = np.random.default_rng(6)
+    added = 0
+    for _ in range(2000):
+        parts = [generator.integers(2, 40, generator.integers(1, 5)).tolist() for _ in range(3)]
+        before = int(generator.choice([0, 7]))
+        place = generator.normal(size=2).astype(np.float32)
+        start = (max(before - 1, 0), place)
+        count = int(generator.integers(1, 6))
+        # Some frames are given twice, some are the ends of parts, some lie beyond the end.
+        frames = generator.choice([*range(0, 300, 3), *ends_of_parts(parts, before)], count)
+        path = Root2D(frames, generator.normal(size=(count, 2)) * 5)
+        expected = waypoints_between([path], ends_of_parts(parts, before), start)
+        lengths = np.array([frames for own in parts for frames in own], np.int32)
+        prompts = np.array([i for i, own in enumerate(parts) for _ in own], np.int32)
+        held, at = np.zeros(len(lengths), np.int32), np.zeros((len(lengths), 2), np.float32)
+        given, places = frames.astype(np.int32), np.ascontiguousarray(path.smooth_root_2d)
+        found = library().test_waypoints(
+            *(pointer(lengths), pointer(prompts), len(lengths), before, pointer(given)),
+            *(pointer(places), count, start[0], pointer(place), pointer(held), pointer(at)),
+        )
+        if not expected:
+            assert found == 0
+            continue
+        (wanted,) = expected
+        assert isinstance(wanted, Root2D)
+        assert held[:found].tolist() == wanted.frame_indices.tolist()
+        np.testing.assert_allclose(at[:found], wanted.smooth_root_2d, rtol=0, atol=1e-6)
+        added += found
+    assert added > 1000

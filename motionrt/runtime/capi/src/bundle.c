@@ -137,6 +137,11 @@ void bundle_open(call *c, arena *from, bundle *b) {
   limits = need(c, b, b->manifest, "limits", JSON_OBJECT);
   b->max_frames = need_count(c, b, limits, "max_frames");
   b->advised_seconds = need_number(c, b, limits, "advised_seconds");
+  if (!(b->advised_seconds > 0 && b->advised_seconds <= 1e6))
+    damaged(c, b, "advised_seconds must be above 0");
+  b->advised_frames = b->advised_seconds * b->fps < 1 ? 1 : (int32_t)(b->advised_seconds * b->fps);
+  if (json_get(limits, "transitions_included"))
+    b->transitions_included = need_switch(c, b, limits, "transitions_included");
   for (item = b->files->first; item; item = item->next)
     if (strlen(item->key) != item->key_length || !stays_inside(item->key))
       fail(c, MRT_BAD_BUNDLE, "%s: %s leaves the bundle; do not trust this bundle", b->place,

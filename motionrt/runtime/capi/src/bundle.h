@@ -15,7 +15,8 @@ typedef struct bundle {
   const json *manifest;
   const char *family, *name;
   double fps, advised_seconds;
-  int32_t max_frames;
+  int32_t max_frames, advised_frames;
+  bool transitions_included; /* advised_frames counts the frames of a transition too */
   const mrt_skeleton *skeleton, *output_skeleton;
   const json *sampler, *text, *graphs, *files;
 } bundle;

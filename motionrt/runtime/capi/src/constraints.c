@@ -376,8 +376,8 @@ void constraints_check(call *c, constraints given, int32_t num_frames) {
              num_frames - 1);
 }
 
-/* x and z of the smoothed root. Of three columns the first Kimodo takes x and the height. */
-static void ground(const constraint *item, int32_t k, const compat *compat, float *xz) {
+/* Of three columns the first Kimodo takes x and the height. */
+void constraint_ground(const constraint *item, int32_t k, const compat *compat, float xz[2]) {
   if (!item->smooth_root) {
     xz[0] = (float)item->root[k].x;
     xz[1] = (float)item->root[k].z;
@@ -405,7 +405,7 @@ void constraints_fill(call *c, constraints given, const motion_features *f, int3
         float *o = observed + row, *m = mask + row;
         if (pass == 0) {
           float xz[2];
-          ground(item, k, compat, xz);
+          constraint_ground(item, k, compat, xz);
           o[0] = xz[0], o[2] = xz[1];
           m[0] = m[2] = 1;
           continue;
@@ -477,7 +477,7 @@ correction_targets constraints_targets(call *c, constraints given, const mrt_ske
       for (k = 0; k < item->num_frames; k++) {
         int32_t t = item->frames[k];
         float xz[2];
-        ground(item, k, compat, xz);
+        constraint_ground(item, k, compat, xz);
         if (item->kind != MRT_ROOT_PATH) {
           targets.root[3 * t] = item->root[k].x;
           targets.root[3 * t + 1] = item->root[k].y;

@@ -35,6 +35,8 @@ constraints constraints_take(call *c, const mrt_constraint *given, int32_t count
 constraints constraints_join(call *c, constraints first, constraints second);
 /* Those with frames from start to stop (excluded), counted from start. */
 constraints constraints_crop(call *c, constraints given, int32_t start, int32_t stop);
+/* x and z of the smoothed root at the k-th of its frames. */
+void constraint_ground(const constraint *item, int32_t k, const compat *compat, float xz[2]);
 /* Move every frame. */
 void constraints_shift(constraints given, int32_t by);
 /* MRT_BAD_INPUT for the first frame that lies beyond a clip. */

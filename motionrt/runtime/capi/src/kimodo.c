@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chaining.h"
 #include "correction.h"
 #include "expansion.h"
 #include "noise.h"
@@ -33,7 +34,8 @@ typedef struct generation {
   const request *request;
   uint32_t seed;
   noise noise;
-  int32_t num_steps, num_weights, num_transition_frames;
+  int32_t num_steps, num_weights;
+  transitions transitions;
   const char *solver;
   const float *weights;
   const compat *compat;
@@ -135,8 +137,11 @@ static void settle(generation *g) {
   g->compat = r->compat;
   g->correct = r->postprocess < 0 ? g->features->skeleton->corrected : r->postprocess != 0;
   g->root_margin = r->root_margin < 0 ? DEFAULT_ROOT_MARGIN_M : r->root_margin;
-  g->num_transition_frames =
+  g->transitions.compat = g->compat;
+  g->transitions.num_frames =
       r->num_transition_frames ? r->num_transition_frames : DEFAULT_TRANSITION_FRAMES;
+  g->transitions.longest = r->no_chain ? 0 : g->pipeline->bundle.advised_frames;
+  g->transitions.included = g->pipeline->bundle.transitions_included;
 }
 
 /* ---- Sampling ---- */
@@ -405,6 +410,27 @@ static constraints given_constraints(generation *g) {
       constraints_take(g->c, r->constraints, r->num_constraints, g->features->skeleton));
 }
 
+/* What is refused before anything is made. */
+static void check_batch(generation *g) {
+  const request *r = g->request;
+  constraints held = given_constraints(g);
+  int32_t i;
+  if ((int64_t)r->num_prompts * r->num_samples > MAX_ROWS)
+    fail(g->c, MRT_BAD_INPUT, "%d prompts of %d samples: at most %d motions", r->num_prompts,
+         r->num_samples, MAX_ROWS);
+  for (i = 0; i < r->num_prompts; i++) constraints_check(g->c, held, r->num_frames[i]);
+}
+
+/* Warn of what is longer in one piece than the model was trained on. */
+static void tell_length(const generation *g, int32_t num_frames) {
+  const bundle *b = &g->pipeline->bundle;
+  if (num_frames > b->advised_frames)
+    log_line(MRT_LOG_WARNING,
+             "%g s in one piece: %s was trained on up to %g s, what is longer stands still or "
+             "breaks",
+             num_frames / b->fps, b->name, b->advised_seconds);
+}
+
 static mrt_motions *generate_batch(generation *g) {
   const request *r = g->request;
   call *c = g->c;
@@ -416,14 +442,10 @@ static mrt_motions *generate_batch(generation *g) {
   sampling s = {0};
   decoded_batch d;
   mrt_motions *list;
-  if ((int64_t)r->num_prompts * r->num_samples > MAX_ROWS)
-    fail(c, MRT_BAD_INPUT, "%d prompts of %d samples: at most %d motions", r->num_prompts,
-         r->num_samples, MAX_ROWS);
   rows = r->num_prompts * r->num_samples;
-  for (i = 0; i < r->num_prompts; i++) {
-    constraints_check(c, held, r->num_frames[i]);
+  for (i = 0; i < r->num_prompts; i++)
     if (r->num_frames[i] > most) most = r->num_frames[i];
-  }
+  tell_length(g, most);
   embed_prompts(g, &text, &mask);
   lengths = TEMP(c, int32_t, rows);
   s.batch = rows;
@@ -464,11 +486,6 @@ static mrt_motions *generate_batch(generation *g) {
 }
 
 /* ---- One motion of several prompts ---- */
-
-/* The frames that a part repeats of those before it. */
-static int32_t transition_frames(const generation *g, int32_t num_previous) {
-  return g->num_transition_frames + (int32_t)(num_previous * g->compat->replayed_part);
-}
 
 /* The features (T, D), not normalised, of a motion that is to be continued. */
 static float *encode_previous(generation *g, const mrt_motion *m) {
@@ -579,17 +596,16 @@ static float *track_row(const generation *g, const track *made, int32_t sample, 
 }
 
 /* Sample one part and put it behind what there is, blended over its transition. */
-static void add_part(generation *g, track *made, int32_t part, int32_t own, int32_t extra,
-                     int32_t start, constraints all, float *text, bool mask, float *heading) {
+static void add_part(generation *g, track *made, int32_t own, int32_t extra, int32_t start,
+                     constraints all, float *text, bool mask, float *heading) {
   call *c = g->c;
   const motion_features *f = g->features;
   int32_t samples = g->request->num_samples, length = own + extra, width = f->width, b, t, k;
-  int32_t transition_count = g->num_transition_frames, *lengths = TEMP(c, int32_t, samples);
+  int32_t transition_count = g->transitions.num_frames, *lengths = TEMP(c, int32_t, samples);
   size_t cells = (size_t)length * width;
   constraints *rows = TEMP(c, constraints, samples);
   float *origin = TEMP(c, float, 2 * samples);
   sampling s = {0};
-  (void)part;
   s.batch = samples;
   s.num_frames = length;
   s.lengths = lengths;
@@ -647,36 +663,47 @@ static mrt_motions *generate_sequence(generation *g) {
   const motion_features *f = g->features;
   const mrt_motion *previous = r->continue_from;
   int32_t samples = r->num_samples, before = previous ? previous->num_frames : 0, total = before;
-  int32_t *extra = TEMP(c, int32_t, r->num_prompts), i, b, num_previous = before, kept, start;
+  int32_t *extra, longest = 0, i, b, num_previous = before, kept, start;
   constraints all = given_constraints(g), inside;
-  float *text, *heading = TEMP(c, float, samples), *part, *earlier = NULL;
+  float *text, *heading = TEMP(c, float, samples), *part, *earlier = NULL, place[2] = {0, 0};
   char *prompt;
   bool *mask, each = g->correct && g->compat->correct_segments;
+  chain parts;
   track made = {0};
   decoded_batch d;
   mrt_motions *list;
   buffer joined = {&c->memory, NULL, 0, 0};
   if (previous && r->first_heading != 0)
     fail(c, MRT_BAD_INPUT, "a motion that is continued has a heading already; give no first one");
-  if (g->num_transition_frames < 1)
-    fail(c, MRT_BAD_INPUT, "%d transition frames: must be 1 or more", g->num_transition_frames);
   if (previous) earlier = encode_previous(g, previous);
-  for (i = 0; i < r->num_prompts; i++) {
+  parts = chain_prompts(c, &g->transitions, r->num_frames, r->num_prompts, before);
+  extra = TEMP(c, int32_t, parts.num_parts);
+  for (i = 0; i < parts.num_parts; i++) {
+    int32_t own = parts.num_frames[i];
     if (num_previous) {
-      extra[i] = transition_frames(g, num_previous);
+      extra[i] = transition_frames(&g->transitions, num_previous);
       if (extra[i] > num_previous)
         fail(c, MRT_BAD_INPUT,
              "part %d: its transition takes %d frames of the %d before it; lengthen that part or "
              "use fewer transition frames",
              i, extra[i], num_previous);
     }
-    if (r->num_frames[i] + extra[i] > g->pipeline->bundle.max_frames)
+    if (own + extra[i] > g->pipeline->bundle.max_frames)
       fail(c, MRT_BAD_INPUT, "%d frames: this model takes 1 to %d, transitions included",
-           r->num_frames[i] + extra[i], g->pipeline->bundle.max_frames);
-    num_previous = r->num_frames[i];
-    if (total > 100000000 - r->num_frames[i]) fail(c, MRT_BAD_INPUT, "too many frames in all");
-    total += r->num_frames[i];
+           own + extra[i], g->pipeline->bundle.max_frames);
+    num_previous = own;
+    if (own > longest) longest = own;
+    if (total > 100000000 - own) fail(c, MRT_BAD_INPUT, "too many frames in all");
+    total += own;
   }
+  tell_length(g, longest);
+  if (earlier) {
+    const float *last = earlier + (size_t)(before - 1) * f->width;
+    place[0] = last[0], place[1] = last[2];
+  }
+  all = constraints_join(c, all,
+                         chain_waypoints(c, &parts, all, g->compat, before,
+                                         before ? before - 1 : 0, place));
   embed_prompts(g, &text, &mask);
   made.room = total;
   made.length = before;
@@ -687,10 +714,11 @@ static mrt_motions *generate_sequence(generation *g) {
     if (earlier)
       memcpy(track_row(g, &made, b, 0), earlier, (size_t)before * f->width * sizeof(float));
   }
-  for (i = 0, start = before; i < r->num_prompts; i++) {
-    add_part(g, &made, i, r->num_frames[i], extra[i], start, all,
-             text + (size_t)i * g->model->text_width, mask[i], heading);
-    start += r->num_frames[i];
+  for (i = 0, start = before; i < parts.num_parts; i++) {
+    int32_t of = parts.prompts[i];
+    add_part(g, &made, parts.num_frames[i], extra[i], start, all,
+             text + (size_t)of * g->model->text_width, mask[of], heading);
+    start += parts.num_frames[i];
   }
   /* A motion that is continued stays as it is up to where the new part is blended in. */
   kept = before - extra[0];
@@ -730,8 +758,31 @@ static mrt_motions *generate_sequence(generation *g) {
   return list;
 }
 
+/* The motions of each prompt in turn, of a long one as a chain of parts. */
+static mrt_motions *generate_one_by_one(generation *g) {
+  const request *all = g->request;
+  int32_t samples = all->num_samples, i, b;
+  mrt_motions *list = motions_new(g->c, all->num_prompts * samples);
+  request alone = *all;
+  g->request = &alone;
+  for (i = 0, alone.num_prompts = 1; i < all->num_prompts; i++) {
+    mrt_motions *made;
+    alone.prompts = all->prompts + i;
+    alone.num_frames = all->num_frames + i;
+    if (all->embeddings) alone.embeddings = all->embeddings + (size_t)i * g->model->text_width;
+    if (all->headings) alone.headings = all->headings + (size_t)i * samples;
+    made = generate_sequence(g);
+    for (b = 0; b < samples; b++) {
+      list->items[i * samples + b] = made->items[b];
+      made->items[b] = NULL;
+    }
+  }
+  return list;
+}
+
 static mrt_motions *kimodo_generate(call *c, mrt_pipeline *p, const request *r, uint32_t seed) {
   generation g = {0};
+  int32_t i;
   g.c = c;
   g.pipeline = p;
   g.model = p->model;
@@ -740,11 +791,21 @@ static mrt_motions *kimodo_generate(call *c, mrt_pipeline *p, const request *r, 
   g.seed = seed;
   noise_seed(&g.noise, seed);
   settle(&g);
-  return r->sequence || r->continue_from ? generate_sequence(&g) : generate_batch(&g);
+  if (r->sequence || r->continue_from) return generate_sequence(&g);
+  check_batch(&g);
+  for (i = 0; i < r->num_prompts; i++)
+    if (g.transitions.longest && r->num_frames[i] > g.transitions.longest)
+      return generate_one_by_one(&g);
+  return generate_batch(&g);
 }
 
 /* ---- The family ---- */
 
+static int32_t max_frames(const mrt_pipeline *p, const request *r) {
+  /* What is chained may be longer than the model allows at once. */
+  double chained = MAX_CHAINED_SECONDS * p->bundle.fps;
+  return r->no_chain || chained < p->bundle.max_frames ? p->bundle.max_frames : (int32_t)chained;
+}
 static int32_t num_features(const mrt_pipeline *p) {
   return ((const kimodo *)p->model)->features.width;
 }
@@ -765,7 +826,7 @@ static void embed(call *c, mrt_pipeline *p, const char *prompt, float *embedding
 
 static const char *const graphs[] = {"step", "decoder", "text_encoder", NULL};
 
-const family kimodo_family = {"kimodo",         true,        true,
-                              graphs,           kimodo_open, kimodo_generate,
-                              num_features,     text_width,  has_text_encoder,
-                              num_book_prompts, book_prompt, embed};
+const family kimodo_family = {"kimodo",         true,         true,       graphs,
+                              kimodo_open,      max_frames,   kimodo_generate,
+                              num_features,     text_width,   has_text_encoder,
+                              num_book_prompts, book_prompt,  embed};

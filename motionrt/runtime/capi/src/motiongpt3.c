@@ -548,6 +548,10 @@ static int32_t num_features(const mrt_pipeline *p) {
   (void)p;
   return NUM_FEATURES;
 }
+static int32_t max_frames(const mrt_pipeline *p, const request *r) {
+  (void)r;
+  return p->bundle.max_frames;
+}
 static int32_t no_number(const mrt_pipeline *p) {
   (void)p;
   return 0;
@@ -566,7 +570,7 @@ static void embed(call *c, mrt_pipeline *p, const char *prompt, float *embedding
 
 static const char *const graphs[] = {"backbone", "conditions", "sampler", "decoder", NULL};
 
-const family motiongpt3_family = {"motiongpt3", false,           false,
-                                  graphs,       motiongpt3_open, motiongpt3_generate,
-                                  num_features, no_number,       has_text_encoder,
-                                  no_number,    book_prompt,     embed};
+const family motiongpt3_family = {
+    "motiongpt3",        false,        false,     graphs,           motiongpt3_open, max_frames,
+    motiongpt3_generate, num_features, no_number, has_text_encoder, no_number,       book_prompt,
+    embed};

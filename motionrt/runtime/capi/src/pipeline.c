@@ -149,7 +149,7 @@ typedef struct generate_arguments {
 } generate_arguments;
 
 static void resolve_frames(call *c, const mrt_pipeline *p, request *r) {
-  int32_t i;
+  int32_t i, most = p->family->max_frames(p, r);
   bool given = r->num_frames != NULL;
   if (!given) r->num_frames = TEMP(c, int32_t, r->num_prompts);
   for (i = 0; i < r->num_prompts; i++) {
@@ -159,9 +159,9 @@ static void resolve_frames(call *c, const mrt_pipeline *p, request *r) {
     if (frames < 1)
       fail(c, MRT_BAD_INPUT, "duration %g s: no whole frame at %g fps", r->seconds[i],
            p->bundle.fps);
-    if (frames > p->bundle.max_frames)
+    if (frames > most)
       fail(c, MRT_BAD_INPUT, "%.0f frames at %g fps, this model allows %d (%.1f s)", frames,
-           p->bundle.fps, p->bundle.max_frames, p->bundle.max_frames / p->bundle.fps);
+           p->bundle.fps, most, most / p->bundle.fps);
     r->num_frames[i] = (int32_t)frames;
   }
 }

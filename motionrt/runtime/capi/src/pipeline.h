@@ -14,6 +14,8 @@ typedef struct family {
   const char *const *graphs; /* that are held when all are loaded; NULL ends them */
   /* Read the sections of the manifest that are the family's; the result is kept as `model`. */
   void *(*open)(call *c, mrt_pipeline *p);
+  /* How many frames a prompt of a request may have. */
+  int32_t (*max_frames)(const mrt_pipeline *p, const request *r);
   /* Generate motions prompt by prompt and sample by sample (a sequence: sample by sample). */
   mrt_motions *(*generate)(call *c, mrt_pipeline *p, const request *r, uint32_t seed);
   int32_t (*num_features)(const mrt_pipeline *p);

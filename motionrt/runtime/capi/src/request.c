@@ -10,6 +10,7 @@
 #define MAX_SEED 4294967295.0
 #define MAX_SAMPLES 65536
 #define MAX_PROMPTS 65536
+#define MAX_TRANSITION_FRAMES (1 << 20)
 #define LARGEST_FILE ((size_t)64 << 20)
 
 void report(call *c, const request *r, const char *stage, int32_t done, int32_t total) {
@@ -102,8 +103,10 @@ request request_make(call *c, const mrt_generate_options *given) {
   r.postprocess = o.postprocess;
   r.root_margin = o.root_margin;
   r.num_transition_frames = o.num_transition_frames;
-  if (r.num_transition_frames < 0)
-    fail(c, MRT_BAD_INPUT, "%d transition frames: must be 1 or more", r.num_transition_frames);
+  if (r.num_transition_frames < 0 || r.num_transition_frames > MAX_TRANSITION_FRAMES)
+    fail(c, MRT_BAD_INPUT, "%d transition frames: must be from 1 to %d", r.num_transition_frames,
+         MAX_TRANSITION_FRAMES);
+  r.no_chain = o.no_chain;
   if (o.compat) r.compat = need_compat(c, o.compat);
   r.continue_from = o.continue_from;
   r.embeddings = o.embedding;
@@ -231,17 +234,37 @@ static void read_constraints(call *c, request *r, const json *value, const char 
 request request_parse(call *c, const char *document, const char *folder,
                       const mrt_generate_options *options, const char *family,
                       bool takes_sequences) {
-  static const char *const known[] = {
-      "prompt",        "prompts",           "seconds",     "num_frames",
-      "seed",          "num_samples",       "sample_seeds", "multi_prompt",
-      "num_steps",     "solver",            "preset",      "guidance_type",
-      "guidance_weights", "constraints",    "first_heading_rad", "num_transition_frames",
-      "continue_from", "between",           "postprocess", "root_margin",
-      "compat",        "temperature",       "template",    "name"};
+  /* Each key, and the family that alone has it; NULL: all have. */
+  static const struct {
+    const char *key, *family;
+  } known[] = {{"prompt", NULL},
+               {"prompts", NULL},
+               {"seconds", NULL},
+               {"num_frames", NULL},
+               {"seed", NULL},
+               {"num_samples", NULL},
+               {"sample_seeds", NULL},
+               {"multi_prompt", NULL},
+               {"num_steps", NULL},
+               {"solver", NULL},
+               {"preset", NULL},
+               {"guidance_type", NULL},
+               {"guidance_weights", NULL},
+               {"constraints", "kimodo"},
+               {"first_heading_rad", "kimodo"},
+               {"chain", "kimodo"},
+               {"num_transition_frames", "kimodo"},
+               {"continue_from", NULL},
+               {"between", NULL},
+               {"postprocess", "kimodo"},
+               {"root_margin", "kimodo"},
+               {"compat", "kimodo"},
+               {"temperature", "motiongpt3"},
+               {"template", "motiongpt3"},
+               {"name", NULL}};
   request r = fresh_request(), given = request_make(c, options);
   const json *root = json_parse(c, &c->memory, document, strlen(document), MRT_BAD_INPUT, "request");
   const json *item, *prompt, *prompts, *value;
-  bool kimodo = !strcmp(family, "kimodo");
   size_t i;
   r.progress = given.progress;
   r.progress_user = given.progress_user;
@@ -255,7 +278,8 @@ request request_parse(call *c, const char *document, const char *folder,
   } else {
     if (root->kind != JSON_OBJECT) wrong(c, "document", "an object with prompt, or prompts");
     for (item = root->first; item; item = item->next) {
-      for (i = 0; i < sizeof known / sizeof *known && strcmp(known[i], item->key); i++) continue;
+      for (i = 0; i < sizeof known / sizeof *known && strcmp(known[i].key, item->key); i++)
+        continue;
       if (i == sizeof known / sizeof *known)
         fail(c, MRT_BAD_INPUT, "request: unknown key %s", item->key);
       if (item->kind != JSON_NULL && is_file_option(item->key))
@@ -306,18 +330,16 @@ request request_parse(call *c, const char *document, const char *folder,
   if ((value = json_get(root, "solver"))) r.solver = text(c, value, "solver");
   if ((value = json_get(root, "preset"))) r.preset = text(c, value, "preset");
   read_guidance(c, &r, json_get(root, "guidance_type"), json_get(root, "guidance_weights"));
-  for (i = 13; i < 23; i++) { /* options of one family alone */
-    bool of_kimodo = i < 21 && !is_file_option(known[i]);
-    if (i == 16 || i == 17) continue;
-    if (json_get(root, known[i]) && of_kimodo != kimodo)
-      fail(c, MRT_BAD_INPUT, "request: %s has no option %s", family, known[i]);
-  }
+  for (i = 0; i < sizeof known / sizeof *known; i++)
+    if (known[i].family && strcmp(known[i].family, family) && json_get(root, known[i].key))
+      fail(c, MRT_BAD_INPUT, "request: %s has no option %s", family, known[i].key);
   if ((value = json_get(root, "constraints"))) read_constraints(c, &r, value, folder);
   if ((value = json_get(root, "first_heading_rad")))
     r.first_heading = number(c, value, "first_heading_rad");
+  if ((value = json_get(root, "chain"))) r.no_chain = !yes(c, value, "chain");
   if ((value = json_get(root, "num_transition_frames")))
     r.num_transition_frames =
-        (int32_t)whole(c, value, "num_transition_frames", 1, 1 << 20);
+        (int32_t)whole(c, value, "num_transition_frames", 1, MAX_TRANSITION_FRAMES);
   if ((value = json_get(root, "postprocess"))) r.postprocess = yes(c, value, "postprocess");
   if ((value = json_get(root, "root_margin"))) {
     r.root_margin = number(c, value, "root_margin");

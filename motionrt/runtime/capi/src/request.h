@@ -30,6 +30,7 @@ typedef struct request {
   int32_t postprocess;  /* -1: the model's */
   double root_margin;
   int32_t num_transition_frames;
+  bool no_chain; /* a long prompt is made in one piece */
   const compat *compat;
   const mrt_motion *continue_from;
   const float *embeddings; /* (num_prompts, W), or NULL */

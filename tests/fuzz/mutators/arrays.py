@@ -78,7 +78,7 @@ def _one_change(rng: Random, array: NDArray[Any]) -> NDArray[Any]:
         array = rng.choice((array[None], array[..., None], array.reshape(-1), array.T))
     elif kind == 5 and array.ndim and len(array):
         array = np.asarray(array[0])
-    elif kind == 6:
+    elif kind == 6 and array.dtype.kind in "biufc":  # NumPy dies of texts that are none
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             array = array.astype(rng.choice(_DTYPES[:12]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import hashlib
 import os
 import resource
@@ -78,6 +79,8 @@ class Runner:
                 self.target.read(self.place)
             except Exception:
                 pass
+        gc.collect()
+        gc.freeze()  # what was imported need not be looked through again and again
         self._warned.clear()
         self._seen_output = os.fstat(self._output).st_size
 

@@ -126,46 +126,39 @@ def _pickles(data: bytes) -> tuple[list[bytes], bytes]:
     return parts, data[start:]
 
 
-def _remember(place: Any, name: str, key: Callable[[Any], Any] = lambda given: given) -> None:
+def _remember(place: Any, name: str, key: Callable[[Any], Any] = lambda first: first) -> None:
     """Have a function that a reader calls answer from memory what it was asked before.
 
-    For what stays the same while another file changes. key: by what an argument is known.
+    For what stays the same while another file changes. key: by what its first argument is known.
     """
     function = getattr(place, name)
     known: dict[Any, Any] = {}
 
-    def remembered(given: Any) -> Any:
-        asked = key(given)
+    def remembered(first: Any, *others: Any) -> Any:
+        asked = key(first)
         if asked not in known:
-            known[asked] = function(given)
+            known[asked] = function(first, *others)
         return known[asked]
 
     setattr(place, name, remembered)
-
-
-def _remember_config() -> None:
-    from omegaconf import OmegaConf
-
-    _remember(OmegaConf, "load", lambda file: file.getvalue())
 
 
 def _remember_others(kind: str, file: str) -> None:
     """Read once what lies beside the file that changes."""
     from motionrt.export.readers import kimodo, motiongpt3, weights
 
-    if not file.endswith((".yaml", "config.json")):
-        _remember_config()
-        if kind == "kimodo":  # the sizes of a model are those of its config
-            _remember(weights, "shapes_of", lambda make: None)
     if kind == "kimodo":
+        if not file.endswith(".yaml"):
+            _remember(kimodo, "InterpolatedYaml")
+            _remember(weights, "shapes_of", lambda make: None)  # they are the config's
         if not file.endswith(".npy"):
             _remember(kimodo, "read_array")
         if not file.endswith(".safetensors"):
             _remember(kimodo, "_open_weights")
     if kind == "motiongpt3":
         _remember(motiongpt3, "read_array")
-        if file.endswith("config.json"):
-            _remember_config()
+        if not file.endswith(".yaml"):
+            _remember(motiongpt3, "InterpolatedYaml")
         if not file.endswith(".ckpt"):
             _remember(motiongpt3, "open_pickled")
 

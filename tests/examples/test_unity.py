@@ -1,7 +1,7 @@
 """The Unity package: compiled against stand-ins of the engine's types, and run under Mono.
 
-What stands in for UnityEngine is in tests/examples/unity. Its retargeting is no more than a copy from
-bone to bone: that of Unity was not at hand.
+What stands in for UnityEngine is in tests/examples/unity. Its retargeting is no more than a copy
+from bone to bone: that of Unity was not at hand.
 """
 
 from __future__ import annotations

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "CoreMinimal.h"
+#include "MotionrtRetarget.h"
+
+#include <atomic>
+
+// Its functions are looked up in the library when it is opened: none is imported.
+#define MRT_API
+#include "motionrt.h"
+
+/** A motion that was generated. It does not change, and any thread may read it. */
+class FMotionrtMotion
+{
+public:
+	explicit FMotionrtMotion(mrt_motion* InHandle);
+	~FMotionrtMotion();
+	FMotionrtMotion(const FMotionrtMotion&) = delete;
+	FMotionrtMotion& operator=(const FMotionrtMotion&) = delete;
+
+	FMotionrtSkeleton GetSkeleton() const;
+	FMotionrtPose Sample(double Seconds, uint32 Flags) const;
+	/** What the actor moves and turns by, in its own space, before it is scaled. */
+	FTransform RootMotion(double From, double To, uint32 Flags) const;
+
+private:
+	mrt_motion* Handle;
+};
+
+/** A bundle, loaded when it is first used. One motion at a time. */
+class FMotionrtPipeline
+{
+public:
+	explicit FMotionrtPipeline(const FString& InBundle) : Bundle(InBundle) {}
+	~FMotionrtPipeline();
+	FMotionrtPipeline(const FMotionrtPipeline&) = delete;
+	FMotionrtPipeline& operator=(const FMotionrtPipeline&) = delete;
+
+	/** Takes long: for a thread of its own. Null with a line if it failed or was cancelled. */
+	TSharedPtr<FMotionrtMotion, ESPMode::ThreadSafe> Generate(
+		const FString& Prompt, double Seconds, int64 Seed, FString& OutProblem);
+	const FString& GetBundle() const { return Bundle; }
+	/** What is being generated ends within one step, and nothing more is made. */
+	void Cancel() { bCancelled = true; }
+
+	/** The folder that `motionrt package` wrote. */
+	static FString ShipFolder();
+
+private:
+	FString Bundle;
+	mrt_pipeline* Handle = nullptr;
+	std::atomic<bool> bCancelled{false};
+};

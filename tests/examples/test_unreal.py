@@ -1,0 +1,182 @@
+"""The Unreal plugin: compiled against stand-ins of the engine's types, and run with them.
+
+What stands in for the engine is in tests/examples/unreal; Unreal itself was not at hand. Strings,
+containers, geometry and hierarchies of components do there what the engine's do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from carried import heading, same_way
+from documented import commands, need, run
+from numpy.typing import NDArray
+from places import ROOT, TESTS
+
+import motionrt
+
+EXAMPLE = ROOT / "examples" / "unreal"
+STAND_INS = TESTS / "examples" / "unreal"
+MODULE = "Plugins/Motionrt/Source/Motionrt"
+MANNEQUIN = 1.2
+METRES = 1e-4
+FLAGS = "-std=c++17 -fno-rtti -fno-exceptions -Wall -Wextra -Wshadow -Werror"
+"""As the engine builds: without exceptions and types at run time, and shadowing is an error."""
+
+
+def generate_headers(module: Path) -> None:
+    """Write what the engine's header tool would, as far as the stand-ins need it."""
+    for header in (module / "Public").glob("*.h"):
+        text = header.read_text()
+        classes = re.findall(r"UCLASS\(.*\)\nclass MOTIONRT_API (\w+) : public (\w+)", text)
+        if classes:
+            generated = f"{header.stem}.generated.h"
+            assert re.findall(r'#include "(.+)"', text)[-1] == generated, "it must come last"
+            ((name, parent),) = classes
+            (header.parent / generated).write_text(
+                "#pragma once\n#undef GENERATED_BODY\n"
+                f"#define GENERATED_BODY() STAND_IN_CLASS({name}, {parent})\n"
+            )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with what its README puts into it."""
+    need("c++")
+    folder = tmp_path_factory.mktemp("unreal") / "project"
+    shutil.copytree(EXAMPLE, folder)
+    run(commands(folder / "README.md"), folder)
+    generate_headers(folder / MODULE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compiler(project: Path) -> str:
+    ship = "Plugins/Motionrt/ThirdParty/motionrt"
+    folders = (f"{MODULE}/Public", f"{MODULE}/Private", ship, STAND_INS / "engine")
+    return f"c++ {FLAGS} " + " ".join(f"-I {folder}" for folder in folders)
+
+
+@pytest.fixture(scope="module")
+def played(project: Path, compiler: str) -> list[str]:
+    """Lines of Play.cpp, built as one file that includes all the others, as Unreal does it."""
+    sources = [*sorted((project / MODULE / "Private").glob("*.cpp")), STAND_INS / "Play.cpp"]
+    (project / "unity.cpp").write_text("".join(f'#include "{path}"\n' for path in sources))
+    run(f"{compiler} -g unity.cpp -pthread -ldl -o play", project)
+    run(f"./play {project}/Plugins/Motionrt dump.txt", project)
+    return (project / "dump.txt").read_text().splitlines()
+
+
+@pytest.fixture(scope="module")
+def seen(played: list[str]) -> dict[str, NDArray[np.float64]]:
+    """World positions (frames, J, 3) of bones in motionrt's axes, metres, by what was played."""
+    frames: dict[str, list[list[str]]] = {}
+    for line in played:
+        what, *numbers = line.split()
+        if what not in ("problem", "logged"):
+            frames.setdefault(what, []).append(numbers)
+    places = {what: np.array(rows, float) / 100 for what, rows in frames.items()}
+    return {
+        what: np.stack([-at[..., 1], at[..., 2], at[..., 0]], axis=-1)
+        for what, at in ((what, rows.reshape(len(rows), -1, 3)) for what, rows in places.items())
+    }
+
+
+def sides(walk: motionrt.Motion) -> list[int]:
+    return [walk.skeleton.joint_names.index(name) for name in ("LeftUpLeg", "RightUpLeg")]
+
+
+@pytest.mark.parametrize(("mesh", "size"), [("figure", 1), ("mannequin", MANNEQUIN)])
+def test_root_motion_carries_a_mesh(
+    seen: dict[str, NDArray[np.float64]], walk: motionrt.Motion, mesh: str, size: float
+) -> None:
+    same_way(seen[f"{mesh}_walk"], size * walk.posed_joints, METRES)
+
+
+def test_it_begins_where_the_actor_stands_and_faces(
+    seen: dict[str, NDArray[np.float64]], walk: motionrt.Motion
+) -> None:
+    found = seen["figure_walk"][0]
+    np.testing.assert_allclose(found[0, [0, 2]], [1, 3], atol=METRES)
+    # Turned by 1 about Unreal's z, clockwise from above.
+    assert -heading(*found[sides(walk)]) == pytest.approx(1, abs=1e-3)
+    turn = heading(*seen["mannequin_walk"][0, sides(walk)])
+    assert turn == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize(("mesh", "size"), [("figure", 1), ("mannequin", MANNEQUIN)])
+def test_the_next_motion_is_blended_in(
+    seen: dict[str, NDArray[np.float64]],
+    walk: motionrt.Motion,
+    jump: motionrt.Motion,
+    mesh: str,
+    size: float,
+) -> None:
+    before, (after, halfway) = seen[f"{mesh}_walk"][-1], seen[f"{mesh}_blend"]
+    np.testing.assert_allclose(after, before, atol=METRES)
+    # After an eighth of a second, 2.5 frames, the hips are between both motions'.
+    height = (walk.root_positions[-1, 1] + jump.root_positions[2:4, 1].mean()) / 2
+    assert halfway[0, 1] == pytest.approx(size * height, abs=METRES)
+
+
+@pytest.mark.parametrize(("mesh", "size"), [("figure", 1), ("mannequin", MANNEQUIN)])
+def test_in_place_it_stays(
+    seen: dict[str, NDArray[np.float64]], jump: motionrt.Motion, mesh: str, size: float
+) -> None:
+    same_way(seen[f"{mesh}_jump"], size * jump.posed_joints[-1:], METRES)
+
+
+def test_a_level_that_is_shown_again_begins_anew(
+    seen: dict[str, NDArray[np.float64]], jump: motionrt.Motion
+) -> None:
+    same_way(seen["again"], jump.posed_joints[:1], METRES)
+
+
+def test_what_is_wrong_is_said(
+    played: list[str], seen: dict[str, NDArray[np.float64]], project: Path
+) -> None:
+    ship = project / "Plugins" / "Motionrt" / "ThirdParty" / "motionrt"
+    told = dict(line.split(" ", 1)[1].split(": ", 1) for line in played if "problem" in line)
+    assert told["bundle"].startswith(f"{ship}/nowhere:")
+    assert told["bones"] == "the mesh has no bone for Hips; name it in BoneMap"
+    assert told["mesh"] == "the actor has no mesh with a skeleton"
+    assert [line for line in played if line.startswith("logged")] == [
+        f"logged {told[what]}" for what in ("bundle", "bones", "mesh")
+    ]
+    np.testing.assert_array_equal(seen["still"], seen["again"])
+
+
+def test_each_file_compiles_alone(project: Path, compiler: str) -> None:
+    sources = sorted(path.as_posix() for path in project.rglob("*.cpp") if path.stem != "unity")
+    assert len(sources) == 6
+    run("\n".join(f"{compiler} -fsyntax-only {path}" for path in sources), project)
+
+
+def test_the_rules_of_its_build(project: Path) -> None:
+    need("mcs", "mono")
+    rules = " ".join(path.as_posix() for path in sorted(project.rglob("*.cs")))
+    run(f"mcs -warnaserror -out:rules.exe {STAND_INS}/UnrealBuildTool.cs {rules}", project)
+    said = run("mono rules.exe", project)
+    assert said.splitlines() == [
+        "public Core CoreUObject Engine",
+        "private Projects",
+        "include PLUGIN/ThirdParty/motionrt",
+        "ship NonUFS:PLUGIN/ThirdParty/motionrt/...",
+        "demo Core Engine",
+        "Game MotionrtDemo",
+        "Editor MotionrtDemo",
+    ]
+
+
+def test_the_plugin_and_the_project_say_what_they_are() -> None:
+    plugin = json.loads((EXAMPLE / "Plugins" / "Motionrt" / "Motionrt.uplugin").read_text())
+    assert plugin["VersionName"] == motionrt.__version__
+    assert [module["Name"] for module in plugin["Modules"]] == ["Motionrt"]
+    project = json.loads((EXAMPLE / "MotionrtDemo.uproject").read_text())
+    assert [module["Name"] for module in project["Modules"]] == ["MotionrtDemo"]
+    assert [module["Name"] for module in project["Plugins"]] == ["Motionrt"]

@@ -14,23 +14,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "constraints.h"
-#include "pipeline.h"
-#include "prompt.h"
-#include "request.h"
-#include "tokenizer.h"
+#include "fuzz_targets.h"
 
-#define LARGEST ((size_t)1 << 14)
-#define LARGEST_FILE ((size_t)4 << 20)
 #define MAP_SIZE ((size_t)1 << 16)
 #define MAX_INPUTS 20000
 #define HANG_SECONDS 60
-#define FRAMES 30
 
 /* ---- What is reached ---- */
 
@@ -69,174 +63,7 @@ static bool is_new(size_t *edges) {
   return found;
 }
 
-/* ---- Targets ---- */
-
-typedef struct bytes {
-  char *at;
-  size_t length;
-} bytes;
-
-static bytes manifest; /* the bundle's own */
-static const char *bundle_folder;
-static mrt_pipeline known; /* what its manifest says */
-static tokenizer *known_tokenizer;
-static bytes input; /* of exactly its length, with a zero behind where a string is taken */
-
-static bytes read_all(const char *path) {
-  FILE *file = fopen(path, "rb");
-  bytes b = {NULL, 0};
-  if (!file) {
-    perror(path);
-    exit(2);
-  }
-  b.at = malloc(LARGEST_FILE);
-  b.length = fread(b.at, 1, LARGEST_FILE, file);
-  fclose(file);
-  return b;
-}
-
-static bytes of_bundle(const char *name) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/%s", bundle_folder, name);
-  return read_all(path);
-}
-
-/* Hands out the input as the manifest, and the bundle's statistics. */
-static const void *hand_out(void *user, const char *name, size_t *num_bytes) {
-  static bytes statistics;
-  if (!strcmp(name, "manifest.json")) return *num_bytes = ((bytes *)user)->length, ((bytes *)user)->at;
-  if (strcmp(name, "statistics.safetensors")) return NULL;
-  if (!statistics.at) statistics = of_bundle("statistics.safetensors");
-  return *num_bytes = statistics.length, statistics.at;
-}
-
-static void open_bundle(call *c, mrt_pipeline *p, bytes *from) {
-  const family *families[] = {&kimodo_family, &motiongpt3_family};
-  int i;
-  p->bundle.file = hand_out;
-  p->bundle.user = from;
-  bundle_open(c, &p->keep, &p->bundle);
-  for (i = 0; i < 2; i++)
-    if (!strcmp(families[i]->name, p->bundle.family)) p->family = families[i];
-  if (!p->family) fail(c, MRT_BAD_BUNDLE, "unknown family");
-  p->session.backend = "cpu";
-  p->model = p->family->open(c, p);
-}
-
-static void release(void *what) { arena_free(what); }
-
-static void run_manifest(call *c, void *unused) {
-  mrt_pipeline *p = TEMP(c, mrt_pipeline, 1);
-  mrt_pipeline_info info;
-  (void)unused;
-  arena_defer(c, &c->memory, release, &p->keep);
-  open_bundle(c, p, &input);
-  mrt_pipeline_info_init(&info);
-  mrt_pipeline_get_info(p, &info);
-}
-
-static void run_statistics(call *c, void *unused) {
-  named_bytes file = {"statistics.safetensors", input.at, input.length};
-  array found = safetensors_find(c, &c->memory, file, "mean");
-  volatile float sum = 0;
-  size_t count = found.values ? 1 : 0, i;
-  int k;
-  (void)unused;
-  for (k = 0; k < found.rank && found.values; k++) count *= (size_t)found.dims[k];
-  for (i = 0; i < count; i++) sum += found.values[i];
-}
-
-static void run_tokenizer(call *c, void *unused) {
-  static const char *const texts[] = {"", "a person walks, then WAVES 123 times!",
-                                      "na\xc3\xafve \xe4\xb8\xad\xf0\x9f\x98\x80 \xff<s>[CLS] \n\t x"};
-  const tokenizer *t = tokenizer_parse(c, &c->memory, input.at, input.length, "tokenizer.json");
-  size_t i;
-  (void)unused;
-  for (i = 0; i < 6; i++)
-    tokenizer_encode(c, &c->memory, t, texts[i % 3], strlen(texts[i % 3]), i > 2, i == 4 ? 3 : 0);
-}
-
-static void run_request(call *c, void *family) {
-  request r = request_parse(c, input.at, "/nonexistent", NULL, family, !strcmp(family, "kimodo"));
-  if (r.constraints_document)
-    constraints_read(c, r.constraints_document, r.constraints_place, known.bundle.skeleton);
-}
-
-static void run_constraints(call *c, void *revision) {
-  const mrt_skeleton *s = known.bundle.skeleton;
-  motion_features f = features_make(s, 30);
-  const compat *compat = find_compat(revision);
-  constraints held = constraints_parse(c, input.at, input.length, "constraints", s);
-  constraints_check(c, held, FRAMES);
-  constraints_fill(c, held, &f, FRAMES, compat, TEMP(c, float, FRAMES *f.width),
-                   TEMP(c, float, FRAMES *f.width));
-  constraints_targets(c, held, s, FRAMES, compat);
-  constraints_crop(c, held, 3, FRAMES / 2);
-}
-
-static void run_prompt(call *c, void *unused) {
-  char *clean = clean_prompt(c, &c->memory, input.at);
-  int32_t count;
-  (void)unused;
-  split_prompt(c, &c->memory, input.at, &count);
-  tokenizer_encode(c, &c->memory, known_tokenizer, clean, strlen(clean), true, 77);
-  tokenizer_encode(c, &c->memory, known_tokenizer, input.at, input.length, false, 0);
-}
-
-/* A fault on purpose, for the test that faults are found. */
-static void run_planted(call *c, void *unused) {
-  (void)c, (void)unused;
-  if (input.length > 2 && input.at[0] == '[' && input.at[1] == '\\') input.at[input.length]++;
-}
-
-static const struct {
-  const char *name;
-  void (*run)(call *, void *);
-  const char *arguments[2]; /* run with each */
-  bool string;              /* takes no length, but a zero at the end */
-} targets[] = {
-    {"manifest", run_manifest, {"", NULL}, false},
-    {"statistics", run_statistics, {"", NULL}, false},
-    {"tokenizer", run_tokenizer, {"", NULL}, false},
-    {"request", run_request, {"kimodo", "motiongpt3"}, true},
-    {"constraints", run_constraints, {"2026-03", "latest"}, false},
-    {"prompt", run_prompt, {"", NULL}, true},
-    {"planted", run_planted, {"", NULL}, false},
-};
-static size_t target;
-
-static void run_input(const char *at, size_t length) {
-  bool string = targets[target].string;
-  int i;
-  input.at = malloc(length + (string ? 1 : 0) + (length || string ? 0 : 1));
-  memcpy(input.at, at, length);
-  if (string) input.at[length] = 0;
-  input.length = string ? strlen(input.at) : length;
-  counts = true;
-  for (i = 0; i < 2 && targets[target].arguments[i]; i++)
-    call_run(targets[target].run, (void *)targets[target].arguments[i]);
-  counts = false;
-  free(input.at);
-}
-
-static void prepare(call *c, void *unused) {
-  bytes json;
-  (void)unused;
-  manifest = of_bundle("manifest.json");
-  open_bundle(c, &known, &manifest);
-  json = of_bundle("tokenizer.json");
-  known_tokenizer = tokenizer_parse(c, &known.keep, json.at, json.length, "tokenizer.json");
-  free(json.at);
-}
-
-/* ---- Changing inputs ---- */
-
-static uint64_t state;
-
-static uint64_t number(uint64_t below) {
-  state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-  return state % below;
-}
+/* ---- The run ---- */
 
 static bytes inputs[MAX_INPUTS];
 static size_t num_inputs;
@@ -247,101 +74,6 @@ static void keep(const char *at, size_t length) {
   memcpy(inputs[num_inputs].at, at, length);
   inputs[num_inputs++].length = length;
 }
-
-static const char *const words[] = {
-    "null", "true", "false", "0", "-0", "-1", "1", "1e999", "-1e-999", "0.1", "1e5", "2147483647",
-    "2147483648", "-2147483649", "4294967296", "9223372036854775807", "9223372036854775808",
-    "123456789012345678901234567890", "\"\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"",
-    "[]", "{}", "[[[[[[[[", "{\"\":{\"\":", ",", ":", "\"", "\\", "\xff", "\xed\xa0\x80",
-    "\xc3\xa9", "\xe2\x80\x99", "\xf0\x9f\x98\x80", ".", " ", "\n", "<|endoftext|>"};
-
-/* A value of a JSON text by where one seems to begin: its start; length is set. */
-static size_t find_value(bytes from, size_t *length) {
-  size_t tries, start, at;
-  for (tries = 0; tries < 64 && from.length; tries++) {
-    int depth = 0;
-    bool quoted = false;
-    start = number(from.length);
-    if (!strchr("[{\"-0123456789tfn", from.at[start]) || !from.at[start]) continue;
-    for (at = start; at < from.length; at++) {
-      char c = from.at[at];
-      if (quoted && c == '\\') at++;
-      else if (c == '"') quoted = !quoted;
-      else if (!quoted && (c == '[' || c == '{')) depth++;
-      else if (!quoted && (c == ']' || c == '}')) depth--;
-      if (!quoted && depth <= 0) {
-        char next = at + 1 < from.length ? from.at[at + 1] : ',';
-        if (strchr("]}\"", c) || strchr(",]}: \n", next)) break;
-      }
-    }
-    if (at >= from.length) continue;
-    *length = at + 1 - start;
-    return start;
-  }
-  *length = 0;
-  return 0;
-}
-
-/* Put bytes in place of some. */
-static void replace(bytes *b, size_t at, size_t old, const char *with, size_t length) {
-  char *copy;
-  if (b->length - old + length > LARGEST) return;
-  copy = malloc(length + 1); /* they may be of the same text */
-  memcpy(copy, with, length);
-  memmove(b->at + at + length, b->at + at + old, b->length - at - old);
-  memcpy(b->at + at, copy, length);
-  b->length += length - old;
-  free(copy);
-}
-
-static void change(bytes *b) {
-  size_t at = number(b->length + 1), left = b->length - at, length, start;
-  const char *word = words[number(sizeof words / sizeof *words)];
-  bytes other = inputs[number(num_inputs)];
-  switch (number(10)) {
-    case 0:
-      if (left) b->at[at] ^= (char)(1 << number(8));
-      break;
-    case 1:
-      if (left) b->at[at] = (char)number(256);
-      break;
-    case 2: /* leave out */
-      replace(b, at, left ? number(left < 64 ? left : 64) + 1 : 0, "", 0);
-      break;
-    case 3:
-      replace(b, at, 0, word, strlen(word));
-      break;
-    case 4: /* say twice */
-      length = left ? number(left < 256 ? left : 256) + 1 : 0;
-      replace(b, number(b->length + 1), 0, b->at + at, length);
-      break;
-    case 5: /* the end of another */
-      if (other.length) {
-        start = number(other.length);
-        replace(b, at, left, other.at + start, other.length - start);
-      }
-      break;
-    case 6: /* a value by a word */
-      start = find_value(*b, &length);
-      if (length) replace(b, start, length, word, strlen(word));
-      break;
-    case 7: { /* a value by one of another */
-      size_t theirs, from = find_value(other, &theirs);
-      start = find_value(*b, &length);
-      if (length && theirs) replace(b, start, length, other.at + from, theirs);
-      break;
-    }
-    case 8: /* a digit */
-      for (length = 0; length < 64 && left && !strchr("0123456789", b->at[at]); length++)
-        at = number(b->length);
-      if (at < b->length) b->at[at] = (char)('0' + number(10));
-      break;
-    default: /* cut */
-      if (number(8) == 0) b->length = at;
-  }
-}
-
-/* ---- The run ---- */
 
 static int by_name(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
@@ -371,10 +103,10 @@ static void read_corpus(const char *folder) {
   if (!num_inputs) keep("", 0);
 }
 
-static char *map_current(const char *folder) {
+static char *map_current(const char *name, const char *folder) {
   char path[4096], *found;
   int file;
-  snprintf(path, sizeof path, "%s/%s.input", folder, targets[target].name);
+  snprintf(path, sizeof path, "%s/%s.input", folder, name);
   file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
   if (file < 0 || ftruncate(file, (off_t)(LARGEST + 8))) {
     perror(path);
@@ -403,16 +135,15 @@ static void hang(int signal) {
 }
 
 int main(int count, char **arguments) {
-  size_t num_targets = sizeof targets / sizeof *targets, edges = 0, i;
+  size_t edges = 0, i;
   unsigned long runs = 0;
   double start, seconds, slowest = 0;
+  const char *name;
   char *current;
   bytes b;
   if (count < 4) return fputs("fuzz TARGET BUNDLE CORPUS SECONDS SEED [OUT]\n", stderr), 2;
-  while (target < num_targets && strcmp(targets[target].name, arguments[1])) target++;
-  if (target == num_targets) return fprintf(stderr, "no target %s\n", arguments[1]), 2;
-  bundle_folder = arguments[2];
-  if (call_run(prepare, NULL)) return fprintf(stderr, "%s\n", mrt_last_error()), 2;
+  name = arguments[1];
+  choose_target(name, arguments[2]);
   if (count < 6) { /* one input, as it was left by a crash: its length is in front */
     uint64_t length;
     b = read_all(arguments[3]);
@@ -423,8 +154,8 @@ int main(int count, char **arguments) {
   }
   read_corpus(arguments[3]);
   seconds = atof(arguments[4]);
-  state = strtoull(arguments[5], NULL, 10) * 0x9E3779B97F4A7C15u + 1;
-  current = map_current(count > 6 ? arguments[6] : ".");
+  seed_changes(strtoull(arguments[5], NULL, 10));
+  current = map_current(name, count > 6 ? arguments[6] : ".");
   signal(SIGALRM, hang);
   b.at = malloc(LARGEST + 1);
   start = now();
@@ -442,20 +173,21 @@ int main(int count, char **arguments) {
     memcpy(b.at, from.at, from.length);
     b.length = from.length;
     if (runs >= num_inputs)
-      for (i = 1 + number(4) * number(3); i; i--) change(&b);
+      for (i = 1 + number(4) * number(3); i; i--) change(&b, inputs[number(num_inputs)]);
     length = b.length;
     memcpy(current, &length, 8);
     memcpy(current + 8, b.at, b.length);
+    counts = true;
     run_input(b.at, b.length);
+    counts = false;
     if (is_new(&edges) && runs >= num_inputs) keep(b.at, b.length);
     runs++;
     if (began && now() - began > slowest) slowest = now() - began;
   } while (runs % 64 || now() - start < seconds);
   printf("%s: %lu inputs in %.0f s, %.0f a second; %zu edges; %zu inputs kept; slowest %.0f ms\n",
-         targets[target].name, runs, now() - start, (double)runs / (now() - start), edges,
-         num_inputs, slowest * 1e3);
+         name, runs, now() - start, (double)runs / (now() - start), edges, num_inputs,
+         slowest * 1e3);
   for (i = 0; i < num_inputs; i++) free(inputs[i].at);
   free(b.at);
-  arena_free(&known.keep);
   return 0;
 }

@@ -1,6 +1,8 @@
 """The C library on inputs that nobody means well; ``fuzz.py`` beside this runs as long as asked."""
 
 import importlib.util
+import shutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -9,13 +11,28 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
-def fuzz() -> ModuleType:
-    found = importlib.util.spec_from_file_location("capi_fuzz", HERE / "fuzz.py")
+def load(name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(f"capi_{name}", HERE / f"{name}.py")
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def fuzz() -> ModuleType:
+    return load("fuzz")
+
+
+@pytest.fixture(scope="module")
+def libfuzzer() -> ModuleType:
+    if not shutil.which("clang"):
+        pytest.skip("clang is not installed; gcc alone runs the same targets above")
+    sys.path.insert(0, str(HERE))
+    try:
+        return load("libfuzzer")
+    finally:
+        sys.path.remove(str(HERE))
 
 
 @pytest.mark.slow
@@ -34,3 +51,23 @@ def test_what_is_wrong_is_found(fuzz: ModuleType, tmp_path: Path) -> None:
     assert "heap-buffer-overflow" in done.stderr
     left = (tmp_path / "planted.input").read_bytes()
     assert left[8:10] == b"[\\"
+
+
+@pytest.mark.slow
+def test_libfuzzer_runs_every_target(libfuzzer: ModuleType, tmp_path: Path) -> None:
+    program = libfuzzer.build()
+    for target in libfuzzer.TARGETS:
+        corpus = HERE / "corpus" / target
+        done = libfuzzer.run(program, target, "-runs=300", "-print_final_stats=1", tmp_path, corpus)
+        assert done.returncode == 0, f"{target}: {done.stderr}"
+        assert libfuzzer.number("number_of_executed_units", done.stderr) >= 300
+
+
+@pytest.mark.slow
+def test_libfuzzer_finds_what_is_wrong(libfuzzer: ModuleType, tmp_path: Path) -> None:
+    words = ("-runs=2000000", f"-artifact_prefix={tmp_path}/", HERE / "corpus" / "planted")
+    done = libfuzzer.run(libfuzzer.build(), "planted", *words)
+    assert done.returncode != 0
+    assert "heap-buffer-overflow" in done.stderr
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes().startswith(b"[\\")

@@ -145,16 +145,16 @@ def _remember(place: Any, name: str, key: Callable[[Any], Any] = lambda first: f
 
 def _remember_others(kind: str, file: str) -> None:
     """Read once what lies beside the file that changes."""
-    from motionrt.export.readers import kimodo, motiongpt3, weights
+    from motionrt.export.readers import checkpoint_folder, kimodo, motiongpt3, weights
 
     if kind == "kimodo":
         if not file.endswith(".yaml"):
-            _remember(kimodo, "InterpolatedYaml")
+            _remember(checkpoint_folder, "InterpolatedYaml")
             _remember(weights, "shapes_of", lambda make: None)  # they are the config's
         if not file.endswith(".npy"):
-            _remember(kimodo, "read_array")
+            _remember(checkpoint_folder, "read_array")
         if not file.endswith(".safetensors"):
-            _remember(kimodo, "_open_weights")
+            _remember(kimodo, "open_weights")
     if kind == "motiongpt3":
         _remember(motiongpt3, "read_array")
         if not file.endswith(".yaml"):

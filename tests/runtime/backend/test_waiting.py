@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 
 import pytest
 
+from motionrt.runtime.backend import waiting
 from motionrt.runtime.backend.waiting import interruptible
 
 
@@ -69,6 +71,54 @@ def test_what_cannot_be_stopped_is_left_to_its_end() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruptible(work)
     assert not ended.is_set()
+    assert interruptible(lambda: "meanwhile") == "meanwhile"
     go_on.set()
     assert ended.wait(60)
     thread.join()
+
+
+def test_one_thread_does_it_all() -> None:
+    first, second = (interruptible(threading.current_thread) for _ in range(2))
+    assert first is second
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(interrupted)
+    assert interruptible(threading.current_thread) is first
+
+
+def test_without_a_thread_to_be_had_work_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_a_limit(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[int] = []
+    waiting._kept.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", at_a_limit)
+        assert interruptible(lambda: done.append(1)) is None
+        with pytest.raises(KeyError):
+            interruptible(lambda: {}["missing"], lambda: done.append(9))
+    interruptible(lambda: done.append(2))
+    assert done == [1, 2]
+
+
+AT_THE_END = """
+import atexit, os, sys
+from motionrt.runtime.backend.waiting import interruptible
+
+interruptible(lambda: None)
+if hasattr(os, "fork"):
+    pid = os.fork()
+    if not pid:
+        os._exit(interruptible(lambda: 7))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+atexit.register(lambda: print(interruptible(lambda: "done")))
+"""
+
+
+def test_a_forked_process_and_one_that_ends_do_their_work() -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", AT_THE_END]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import PROVIDERS, Backend
@@ -28,6 +31,8 @@ CPU_CONFIG = {
     "session.force_spinning_stop": "1",
 }
 """onnxruntime's session settings on the CPU."""
+_IN_MEMORY = "add_external_initializers_from_files_in_memory"
+"""The method that hands over weight files. Versions without it open links as any file."""
 _SILENT = 4
 """What goes wrong is raised: onnxruntime does not print it on standard error as well."""
 
@@ -46,10 +51,13 @@ class OnnxSession:
         self.backend = backend
         file = self.info.files["onnx"]
         path = bundle.path(file)
+        data = [bundle.path(name) for name in self.info.data]
         with ThreadPoolExecutor(max_workers=1) as pool:
             hashes = pool.submit(bundle.check_hashes, (file, *self.info.data))
             try:
-                self._session = interruptible(lambda: onnxruntime_session(str(path), backend))
+                self._session = interruptible(
+                    lambda: onnxruntime_session(str(path), backend, data=data)
+                )
             except Exception as error:  # onnxruntime raises many kinds of its own
                 hashes.result()  # a damaged file is the better explanation
                 reason = _first_line(error)
@@ -106,9 +114,12 @@ def _run(session: Any, outputs: list[str], feed: Arrays) -> Any:
 
 
 def onnxruntime_session(
-    path: str, backend: Backend, provider_options: Mapping[str, str] | None = None
+    path: str,
+    backend: Backend,
+    provider_options: Mapping[str, str] | None = None,
+    data: Iterable[Path] = (),
 ) -> Any:
-    """Load an ONNX file with the settings of a backend."""
+    """Load an ONNX file with the settings of a backend; data are its weight files."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -118,10 +129,27 @@ def onnxruntime_session(
     if backend.providers[0][0] == PROVIDERS["cpu"]:
         for key, value in CPU_CONFIG.items():
             options.add_session_config_entry(key, value)
+    model: str | bytes = path
+    places = list(data)
+    if refused(places) and hasattr(options, _IN_MEMORY):
+        names = [place.relative_to(Path(path).parent).as_posix() for place in places]
+        files = [np.memmap(place, np.uint8, "r") for place in places]
+        getattr(options, _IN_MEMORY)(names, files, [file.size for file in files])
+        model = Path(path).read_bytes()
     providers = [(name, dict(settings)) for name, settings in backend.providers]
     providers[0][1].update(provider_options or {})
     # Without fallback: what cannot be loaded is raised, not printed and tried again.
-    return ort.InferenceSession(path, options, providers=providers, enable_fallback=0)
+    return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+
+
+def refused(data: Iterable[Path]) -> bool:
+    """Return whether onnxruntime would open no such weight files: links, or of several names.
+
+    A model hub's cache is made of them. They can be handed over in memory, but not to the body of a
+    loop.
+    """
+    states = [place.lstat() for place in data if place.exists()]
+    return any(stat.S_ISLNK(state.st_mode) or state.st_nlink > 1 for state in states)
 
 
 def _first_line(error: Exception) -> str:

@@ -68,10 +68,11 @@ class StepDriver:
         self._records = record and PROVIDERS["cuda"] == backend.providers[0][0]
         file = self._step.files["onnx"]
         path = bundle.path(file)
+        data = [bundle.path(name) for name in self._step.data]
         bundle.check_hashes((file, *self._step.data))
         options = {"enable_cuda_graph": "1"} if self._records else {}
         try:
-            self._session = onnxruntime_session(str(path), backend, options)
+            self._session = onnxruntime_session(str(path), backend, options, data)
         except Exception as error:
             if not self._records:
                 reason = str(error).splitlines()[0]
@@ -80,7 +81,7 @@ class StepDriver:
                 ) from error
             # Part of the graph is not on the GPU, so it cannot be recorded; it still runs.
             self._records = False
-            self._session = onnxruntime_session(str(path), backend)
+            self._session = onnxruntime_session(str(path), backend, data=data)
         if backend.providers[0][0] not in self._session.get_providers():
             raise BackendError(f"{bundle.folder / file}: {backend.providers[0][0]} did not start")
         self._buffers: OrderedDict[tuple[Any, ...], _Buffers] = OrderedDict()

@@ -381,10 +381,20 @@ def _is_inside(root: Path, name: str) -> bool:
         for part in relative.parts:
             place /= part
             if place.is_symlink():
-                return (root / name).resolve().is_relative_to(root.resolve())
+                whole, target = root.resolve(), (root / name).resolve()
+                return any(map(target.is_relative_to, (whole, *_hub_blobs(whole))))
     except (OSError, RuntimeError):  # too long a name, links in a circle
         return False
     return True
+
+
+def _hub_blobs(folder: Path) -> list[Path]:
+    """Return where the files of a bundle in a cache of the Hugging Face Hub really lie.
+
+    Such a cache holds, for each repository, ``snapshots/REVISION/…`` of links into ``blobs``.
+    """
+    places = [place.parent.parent for place in (folder, *folder.parents)]
+    return [place / "blobs" for place in places if (place / "snapshots") in folder.parents]
 
 
 def _check_loop(

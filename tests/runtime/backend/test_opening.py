@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_tensorrt import BACKEND, TARGET, add_engine
 
+import motionrt
 from motionrt.runtime.backend import opening
 from motionrt.runtime.backend.backends import Backend, choose_backend
 from motionrt.runtime.backend.graph import find_graph
@@ -31,6 +36,39 @@ def test_only_cuda_drives_the_loop(bundle: Path, monkeypatch: pytest.MonkeyPatch
     cuda = Backend("cuda", (("CUDAExecutionProvider", {}),), 0)
     open_graph(opened, "sampler", cuda)
     assert made == [(opened, "sampler", cuda)]
+
+
+def in_a_hubs_cache(bundle: Path, cache: Path) -> Path:
+    """Lay a bundle out as the Hugging Face Hub's library does: links to files named by hashes."""
+    blobs, snapshot = cache / "models--us--walks" / "blobs", cache / "models--us--walks/snapshots/1"
+    blobs.mkdir(parents=True)
+    (snapshot / "default").mkdir(parents=True)
+    for file in bundle.iterdir():
+        blob = blobs / hashlib.sha256(file.read_bytes()).hexdigest()
+        shutil.copyfile(file, blob)
+        (snapshot / "default" / file.name).symlink_to(Path("../../../blobs") / blob.name)
+    return snapshot / "default"
+
+
+def of_two_names(bundle: Path, other: Path) -> Path:
+    """Give every file of a bundle a second name."""
+    other.mkdir()
+    for file in bundle.iterdir():
+        shutil.copyfile(file, other / file.name)
+    return Path(shutil.copytree(other, other.with_name("linked"), copy_function=os.link))
+
+
+@pytest.mark.parametrize("layout", [in_a_hubs_cache, of_two_names])
+def test_weights_behind_links_give_the_same_motion(
+    bundle: Path, tmp_path: Path, layout: Callable[[Path, Path], Path]
+) -> None:
+    linked = motionrt.load(layout(bundle, tmp_path / "cache"), backend="cpu")
+    wanted, found = (
+        pipeline.generate("a person walks", 1.0, seed=3, num_steps=4)
+        for pipeline in (motionrt.load(backend="cpu"), linked)
+    )
+    assert np.array_equal(found.local_rotations, wanted.local_rotations)
+    assert np.array_equal(found.root_positions, wanted.root_positions)
 
 
 def test_bundle_without_engines_is_refused_with_the_command(bundle: Path) -> None:

@@ -69,7 +69,9 @@ def test_links_of_a_bundle_are_followed_inside_it_alone(own_copy: Path, tmp_path
     Bundle(own_copy).check_hashes(["decoder.onnx"])
     (own_copy / "real.onnx").rename(tmp_path / "real.onnx")
     (own_copy / "decoder.onnx").unlink()
-    (own_copy / "decoder.onnx").symlink_to(tmp_path / "real.onnx")
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "real.onnx").rename(tmp_path / "blobs" / "real.onnx")
+    (own_copy / "decoder.onnx").symlink_to(tmp_path / "blobs" / "real.onnx")
     with pytest.raises(BundleError, match=r"decoder\.onnx leaves the bundle"):
         Bundle(own_copy)
 

@@ -19,6 +19,8 @@ from motionrt.runtime.body.rotation import (
     quaternion_to_matrix,
 )
 from motionrt.runtime.bundle.embedded import embedded_bundle
+from motionrt.runtime.bundle.manifest import Bundle
+from motionrt.runtime.bundle.sharing import hub_names, renamed
 from motionrt.runtime.errors import BackendError, BundleError, InputError
 
 HEADER = Path(motionrt.__file__).parent / "runtime" / "capi" / "motionrt.h"
@@ -347,8 +349,15 @@ def test_a_request_reads_its_constraints(
     same(found, pipeline.generate("walks", constraints=held, **given))
 
 
-def test_a_bundle_in_memory(c_pipeline: capi.Pipeline) -> None:
+@pytest.mark.parametrize("with_folders", [False, True])
+def test_a_bundle_in_memory(c_pipeline: capi.Pipeline, with_folders: bool) -> None:
     files = {path.name: path.read_bytes() for path in Path(embedded_bundle()).iterdir()}
+    if with_folders:  # as on a model hub
+        manifest = Bundle(embedded_bundle()).manifest
+        names = hub_names(manifest)
+        assert names["step.weights"] == "onnx/step.weights"
+        files = {names[name]: files[name] for name in names}
+        files["manifest.json"] = renamed(manifest, names).encoded()
     held = capi.Pipeline(files)
     given = {"num_frames": FRAMES, "seed": 1, "num_steps": STEPS}
     np.testing.assert_array_equal(

@@ -39,6 +39,7 @@ from motionrt.models.text_encoder import TextEncoder
 from motionrt.runtime.bundle.manifest import AxisInfo
 from motionrt.runtime.errors import BundleError, CheckpointError, InputError
 from motionrt.runtime.files import refuse_lfs_pointer
+from motionrt.runtime.hub import local_path
 from motionrt.runtime.text.tokenizer import TextRules, TextTokenizer
 
 LLM2VEC_FOLDERS = ("base", "mntp", "supervised")
@@ -56,6 +57,7 @@ CHECK_PROMPTS = (
     "A person picks up 2 boxes from the floor and puts them on a shelf.",
 )
 """What exported encoders are compared with their torch module on, and precisions are judged by."""
+PROJECTOR_ENDINGS = (".safetensors", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def read_text_encoder(
             "(qwen3, llama for LLM2Vec, bert)"
         )
     if projector is not None:
-        source = _with_projector(source, Path(projector))
+        source = _with_projector(source, _projector_file(local_path(projector)))
     _check_tokenizer(source, places)
     return replace(source, fingerprint=fingerprint(places))
 
@@ -249,25 +251,14 @@ def trace_text_encoder(source: TextEncoderSource, graph: Graph | None = None) ->
 
 
 def local_directory(place: str | os.PathLike[str]) -> Path:
-    """Return a local directory; a name of the form owner/model is fetched from the hub."""
-    path = Path(place)
-    if path.is_dir():
-        return path
-    name = os.fspath(place)
-    parts = name.split("/")
-    if len(parts) != 2 or not all(parts) or name.startswith((".", "~")) or path.exists():
+    """Return a local directory; a name of the hub (``org/name@revision:folder``) is fetched.
+
+    CheckpointError if there is none, HubError if it cannot be fetched.
+    """
+    path = local_path(place)
+    if not path.is_dir():
         raise CheckpointError(f"{path}: no such directory")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise CheckpointError(
-            f"{path}: no such directory; to take it from the hub: pip install huggingface_hub"
-        ) from None
-    try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
-    except Exception as error:  # the hub client raises many kinds, none of them documented whole
-        line = " ".join(str(error).split())[:120]
-        raise CheckpointError(f"{path}: no such directory, nor on the hub ({line})") from None
+    return path
 
 
 def fingerprint(places: Sequence[Path]) -> str:
@@ -386,6 +377,17 @@ def _settled(options: TextEncoderOptions, framing: str) -> TextEncoderOptions:
         pooling=options.pooling or "mean",
         normalise=bool(options.normalise),
     )
+
+
+def _projector_file(path: Path) -> Path:
+    """Return a projector's file: the path, or the one of the folder; CheckpointError if not one."""
+    if not path.is_dir():
+        return path
+    files = sorted(file for file in path.iterdir() if file.suffix in PROJECTOR_ENDINGS)
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files) or "no .safetensors or .pt file"
+        raise CheckpointError(f"{path}: holds {names}; name the projector's file")
+    return files[0]
 
 
 def _with_projector(source: TextEncoderSource, path: Path) -> TextEncoderSource:

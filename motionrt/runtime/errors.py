@@ -7,6 +7,7 @@
     ├── BundleError      a bundle is missing, damaged or from another version
     ├── BackendError     a backend that was asked for cannot run here
     ├── CheckpointError  a checkpoint cannot be read or does not fit its config
+    ├── HubError         what a name means on a model hub cannot be fetched or sent
     ├── ExportError      a checkpoint was read but cannot become a bundle
     ├── MotionError      a motion came out as no body moves, and that was not allowed
     └── ParityError      an exported graph differs from its torch module
@@ -55,6 +56,10 @@ class BackendError(MotionrtError):
 
 class CheckpointError(MotionrtError):
     """A checkpoint cannot be read or does not fit its config."""
+
+
+class HubError(MotionrtError):
+    """What a name means on a model hub cannot be fetched from there, or sent to it."""
 
 
 class ExportError(MotionrtError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,9 @@ def _check_graph(
     opened = open_graph(bundle, name, backend)
     if "onnx" in graph.files:
         file = graph.files["onnx"]
-        used = external_data(bundle.path(file), bundle.folder / file)
+        beside = Path(file).parent
+        places = external_data(bundle.path(file), bundle.folder / file)
+        used = {(beside / place).as_posix() for place in places}
         if unlisted := sorted(used - set(graph.data)):
             raise BundleError(
                 f"its weights in {', '.join(unlisted)} are not listed in the manifest, so nobody "

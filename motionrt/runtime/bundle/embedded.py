@@ -7,6 +7,7 @@ from pathlib import Path
 
 import motionrt
 from motionrt.runtime.errors import BundleError
+from motionrt.runtime.hub import local_path
 
 FOLDER = Path("assets", "default")
 """Where its bundle lies in the package."""
@@ -19,12 +20,13 @@ NAME = "default"
 def bundle_folder(path: str | os.PathLike[str] | None) -> Path:
     """Return the folder of a bundle that is named.
 
-    None is the embedded default, and so is its name where no folder is called so. BundleError as
-    `embedded_bundle`.
+    None is the embedded default, and so is its name where no folder is called so. What is no folder
+    here but a name of the Hugging Face Hub (``org/name@revision:folder``) is fetched from there.
+    BundleError as `embedded_bundle`, HubError if it cannot be fetched.
     """
     if path is None or (os.fspath(path) == NAME and not Path(path).exists()):
         return embedded_bundle()
-    return Path(path)
+    return local_path(path, unneeded=(".git*",))
 
 
 def embedded_bundle() -> Path:

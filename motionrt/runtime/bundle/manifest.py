@@ -141,10 +141,14 @@ class Manifest(_Part, frozen=True):
     """Where the weights come from: source, hashes, tool versions, licence."""
     files: Mapping[str, FileInfo]
 
+    def encoded(self) -> bytes:
+        """Return what a manifest's file holds."""
+        document = {"schema": SCHEMA, **msgspec.to_builtins(self)}
+        return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
     def write(self, folder: Path) -> None:
         """Write the manifest into a bundle's folder."""
-        document = {"schema": SCHEMA, **msgspec.to_builtins(self)}
-        content = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+        content = self.encoded()
         with atomic_file(folder / FILE_NAME) as temporary:
             temporary.write_bytes(content)
 

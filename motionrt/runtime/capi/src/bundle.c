@@ -175,6 +175,13 @@ static void check_file(call *c, const bundle *b, const char *name) {
   arena_free(bytes);
 }
 
+/* The name that a graph has for a file: they lie in one folder, and names of both begin with it. */
+static const char *beside(const char *graph, const char *name) {
+  const char *end = strrchr(graph, '/');
+  size_t length = end ? (size_t)(end - graph) + 1 : 0;
+  return strncmp(graph, name, length) ? name : name + length;
+}
+
 ort_session *bundle_session(call *c, arena *from, const bundle *b, const char *graph,
                             const session_options *options) {
   const char *file = graph_file(c, from, b, graph);
@@ -183,9 +190,10 @@ ort_session *bundle_session(call *c, arena *from, const bundle *b, const char *g
   named_bytes *parts = TEMP(c, named_bytes, room), whole;
   for (item = room ? data->first : NULL; item; item = item->next) {
     if (item->kind != JSON_STRING) damaged(c, b, "a graph's data is no list of files");
-    if (!b->folder)
-      parts[num_data++] = bundle_read(c, from, b, item->string);
-    else if (b->check_hashes)
+    if (!b->folder) {
+      parts[num_data] = bundle_read(c, from, b, item->string);
+      parts[num_data++].name = beside(file, item->string);
+    } else if (b->check_hashes)
       check_file(c, b, item->string);
     else
       file_entry(c, b, item->string); /* ONNX Runtime reads it; it must be one of the bundle's */

@@ -63,7 +63,10 @@ def find_bundle(bundle: Path | None, model: str | None) -> Path | None:
         return Path(model)
     folder = os.environ.get(BUNDLE_DIR_VARIABLE)
     if not folder:
-        raise click.UsageError(f"--model {model} needs {BUNDLE_DIR_VARIABLE}, or use --bundle DIR")
+        raise click.UsageError(
+            f"--model {model} needs {BUNDLE_DIR_VARIABLE}, the folder of your bundles (motionrt "
+            "export makes them), or use --bundle DIR"
+        )
     entries = {place.parent.name: place.parent for place in sorted(Path(folder).glob(_MANIFESTS))}
     for name, entry in entries.items():
         if name.lower() == model.lower():

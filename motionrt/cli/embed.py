@@ -28,7 +28,13 @@ import click
     help="The prompt book, a .safetensors file.",
 )
 @click.option("--add", is_flag=True, help="Keep what an existing book holds, encode only the rest.")
-@click.option("--backend", default="auto", show_default=True, help="Where the encoder runs.")
+@click.option(
+    "--backend",
+    envvar="TEXT_ENCODER_DEVICE",
+    default="auto",
+    show_default=True,
+    help="Where the encoder runs.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     prompts: Path,

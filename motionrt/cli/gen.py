@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
+from motionrt.cli._environment import tell_of_variables, text_backend
 from motionrt.cli._flags import (
     CSV_ANGLES,
     QUATERNION,
@@ -194,6 +195,14 @@ def _use_text_encoder(pipeline: Pipeline, url: str | None, token: str | None) ->
     server = client_from_environment(url, token=token)
     if server is not None and (url or pipeline.family.takes_text_embeddings):
         pipeline.use_text_encoder(server.url, server.token)
+        return
+    tell_of_variables(pipeline.manifest.text)
+    device = text_backend()
+    if device and device != pipeline.backend.name:
+        from motionrt.runtime.text.sources import GRAPH
+
+        if GRAPH in pipeline.manifest.graphs:
+            pipeline.run_on(GRAPH, device)
 
 
 def _outputs(

@@ -111,22 +111,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Ctrl-C, 128 and its number after another signal, 141 when nobody reads the output any more.
     """
     if arguments is not None:
-        code = _run(list(arguments))
+        code = _run(cli, list(arguments))
         if code:
             sys.exit(code)
         return
+    _run_program(cli, None)
+
+
+def kimodo_gen() -> None:
+    """Run ``motionrt gen`` by the name and with the defaults of Kimodo's own command.
+
+    Its model is a bundle in the folder that ``MOTIONRT_BUNDLE_DIR`` names. Ends as `main` does.
+    """
+    from motionrt.cli.gen import command
+
+    arguments = sys.argv[1:]
+    defaults = {"output": "output"}
+    if not any(argument.split("=")[0] == "--bundle" for argument in arguments):
+        defaults["model"] = "kimodo-soma-rp"
+    _run_program(command, arguments, prog_name="kimodo_gen", default_map=defaults)
+
+
+def _run_program(command: click.Command, arguments: list[str] | None, **settings: Any) -> None:
+    """Run a command as a process of its own does, and leave it with its exit code."""
     mend_streams()
     listen()
-    code = _run(None)
+    code = _run(command, arguments, **settings)
     if code:
         leave(code)
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(command: click.Command, arguments: list[str] | None, **settings: Any) -> int:
     """Run a command and return the exit code."""
     try:
         try:
-            code = cli.main(args=arguments, standalone_mode=False)
+            code = command.main(args=arguments, standalone_mode=False, **settings)
         except Exception as error:
             # Some libraries make an error of their own of an interrupt.
             if (number := signal_seen()) is not None:

@@ -26,7 +26,13 @@ from motionrt.cli._streams import tell
     type=click.IntRange(0, 65535),
     help="Port to serve on; 0 takes a free one.",
 )
-@click.option("--backend", default="auto", show_default=True, help="Where the encoder runs.")
+@click.option(
+    "--backend",
+    envvar="TEXT_ENCODER_DEVICE",
+    default="auto",
+    show_default=True,
+    help="Where the encoder runs.",
+)
 @click.option(
     "--token",
     envvar="TEXT_ENCODER_TOKEN",

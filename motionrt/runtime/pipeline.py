@@ -83,6 +83,7 @@ class Pipeline(ABC):
         self.fps = bundle.manifest.fps
         self.skeleton = bundle.output_skeleton
         self._graphs: dict[str, Graph] = {}
+        self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -384,8 +385,16 @@ class Pipeline(ABC):
         """Return a graph of the bundle, loaded at first use and kept."""
         with self._lock:
             if name not in self._graphs:
-                self._graphs[name] = open_graph(self.bundle, name, self.backend)
+                backend = self._backends.get(name, self.backend)
+                self._graphs[name] = open_graph(self.bundle, name, backend)
             return self._graphs[name]
+
+    def run_on(self, name: str, backend: str) -> None:
+        """Run one graph on another backend than the rest; BackendError if that cannot run here."""
+        chosen = choose_backend(backend, self.backend.threads)
+        with self._lock:
+            self._backends[name] = chosen
+            self._graphs.pop(name, None)
 
     @property
     def loaded_graphs(self) -> dict[str, Graph]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 import motionrt
 from motionrt import capi
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.root_motion import in_place
 from motionrt.runtime.body.rotation import (
     axis_angle_to_matrix,
     matrix_to_quaternion,
@@ -482,6 +484,22 @@ def test_poses_in_place_and_root_motion_are_the_motion(c_pipeline: capi.Pipeline
             atol=1e-4,
         )
         np.testing.assert_allclose(np.abs(np.sum(rotations * turns[frame], -1))[1:], 1, atol=1e-6)
+
+
+def test_in_place_is_what_files_in_place_hold(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
+    motion = c_pipeline.generate("walks and turns left", num_frames=FRAMES, seed=1, preset="fast")
+    same_motion = Motion.from_local(
+        quaternion_to_matrix(array(motion.local_rotations)),
+        array(motion.root_positions),
+        pipeline.native_skeleton,
+        motion.fps,
+    )
+    still = in_place(same_motion, smooth_seconds=0)
+    for frame in range(0, FRAMES, 7):
+        at, rotations = motion.sample(frame / motion.fps, capi.IN_PLACE)
+        np.testing.assert_allclose(at, still.root_positions[frame], atol=1e-5)
+        found = quaternion_to_matrix(np.array(rotations))
+        np.testing.assert_allclose(found, still.local_rot_mats[frame], atol=1e-4)
 
 
 # Progress, threads and wrong calls

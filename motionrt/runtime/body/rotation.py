@@ -259,6 +259,25 @@ def matrix_to_axis_angle(matrix: ArrayLike) -> Floats:
     return quaternion_to_axis_angle(matrix_to_quaternion(matrix))
 
 
+def rotation_vectors(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn (..., 3, 3) matrices into (..., 3) rotation vectors of at most pi, small ones exactly.
+
+    Unlike `matrix_to_axis_angle`, which rounds as Kimodo does.
+    """
+    quaternion = matrix_to_quaternion(matrices)
+    quaternion = np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    sine = np.linalg.norm(quaternion[..., 1:], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, quaternion[..., :1])
+    result: NDArray[np.float64] = unit(quaternion[..., 1:]) * angle
+    return result
+
+
+def rotation_matrices(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn (..., 3) rotation vectors into (..., 3, 3) matrices; undoes `rotation_vectors`."""
+    angle = np.linalg.norm(vectors, axis=-1)
+    return turn_about(unit(vectors), angle)
+
+
 def matrix_to_euler_zyx(matrix: ArrayLike) -> Floats:
     """Split R = Rz·Ry·Rx into angles (..., 3) in the order z, y, x; y lies within ±pi/2."""
     m = _matrices(matrix)

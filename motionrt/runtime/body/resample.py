@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,9 @@ def resample(motion: Motion, fps: float) -> Motion:
         turns = slerp(quaternions[:1], quaternions[1:], moments[:, None])
     else:
         turns = unit(curve(continuous_quaternions(quaternions)))
+    info = dict(motion.info)
+    if last - moments[-1] > 1e-6:
+        info.pop("loop", None)  # its last frame, which was its first, is none any more
     root, smooth, heading = motion.root_positions, motion.smooth_root_pos, None
     if motion.global_root_heading is not None:
         cosine, sine = motion.global_root_heading.astype(np.float64).T
@@ -80,8 +84,23 @@ def resample(motion: Motion, fps: float) -> Motion:
         foot_contacts=None if motion.foot_contacts is None else motion.foot_contacts[nearest],
         smooth_root_pos=None if smooth is None else through(smooth, curve(smooth)),
         global_root_heading=heading,
-        info=dict(motion.info),
+        info=info,
     )
+
+
+def at_speed(motion: Motion, speed: float) -> Motion:
+    """Play a motion faster (above 1) or slower, at its own frame rate.
+
+    It is resampled along the same splines. A loop stays one: the speed is then the nearest at which
+    a round is a whole number of frames. InputError if the speed is not above zero.
+    """
+    if not (math.isfinite(speed) and speed > 0):
+        raise InputError(f"speed is {speed}, it must be a number above zero")
+    last = motion.num_frames - 1
+    if "loop" in motion.info and last:
+        speed = last / max(1, round(last / speed))
+    faster = replace(motion, fps=motion.fps * speed)
+    return resample(faster, motion.fps)
 
 
 def resampled_frames(num_frames: int, old_fps: float, fps: float) -> int:

@@ -7,13 +7,16 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.body.frame import Frame
 from motionrt.runtime.body.joint_names import renamed_joints
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import bvh_rig_rotations, rebase, rest_rotations
+from motionrt.runtime.body.root_motion import ROOT_BONE, SMOOTH_SECONDS, carried_by_root
 from motionrt.runtime.body.rotation import (
     matrix_to_euler_zyx,
     matrix_to_quaternion,
     quaternion_to_matrix,
+    rotation_about_y,
     unwrap_euler_zyx,
 )
 from motionrt.runtime.body.skeleton import Skeleton, skeleton_asset
@@ -36,9 +39,23 @@ def write_bvh(
     joint_names: str | None = None,
     scale: float = CENTIMETRES,
     unwrap: bool | None = None,
+    root_bone: bool = False,
+    root_smoothing: float = SMOOTH_SECONDS,
+    up: str = "+y",
+    forward: str = "+z",
 ) -> None:
     """Write BVH; see `bvh_text` for the options."""
-    text = bvh_text(motion, rest=rest, joint_names=joint_names, scale=scale, unwrap=unwrap)
+    text = bvh_text(
+        motion,
+        rest=rest,
+        joint_names=joint_names,
+        scale=scale,
+        unwrap=unwrap,
+        root_bone=root_bone,
+        root_smoothing=root_smoothing,
+        up=up,
+        forward=forward,
+    )
     with atomic_file(path) as temporary:
         temporary.write_text(text, "utf-8", newline="\n")
 
@@ -50,6 +67,10 @@ def bvh_text(
     joint_names: str | None = None,
     scale: float = CENTIMETRES,
     unwrap: bool | None = None,
+    root_bone: bool = False,
+    root_smoothing: float = SMOOTH_SECONDS,
+    up: str = "+y",
+    forward: str = "+z",
 ) -> str:
     """Make the text of a BVH file.
 
@@ -62,6 +83,11 @@ def bvh_text(
         scale: units per metre; 100 is centimetres.
         unwrap: whether angles may leave ±180 degrees so that no channel jumps by a turn; None says
             yes, except where the file is Kimodo's.
+        root_bone: put a bone on the floor above the skeleton, which goes the body's smoothed path
+            (`motionrt.runtime.body.root_motion`); SOMA's still `Root` is then that bone.
+        root_smoothing: how far that path is smoothed, in seconds; 0 keeps the hips above the bone.
+        up: the axis that looks up in the file, +y or any other of `motionrt.runtime.body.frame`.
+        forward: the axis along which a body looks that faces +z here.
     """
     if not (np.isfinite(scale) and scale > 0):
         raise InputError(f"scale is {scale}, it must be above zero (units per metre)")
@@ -78,31 +104,49 @@ def bvh_text(
         offsets = based.skeleton.offsets.astype(np.float64)
     if unwrap is None:
         unwrap = not (rigged and rest == "neutral")
+    frame = Frame(up, forward)
+    hips, local = based.root_positions, based.local_rot_mats
+    carrier = np.zeros((motion.num_frames, 6))
+    carrier[:, 4] = -0.0  # as Kimodo has its still root
+    if root_bone:
+        carried = carried_by_root(based, root_smoothing)
+        hips, local = (part.astype(np.float32) for part in (carried.hips, carried.local_rot_mats))
+        turns = matrix_to_euler_zyx(frame.rotations(rotation_about_y(carried.heading)))
+        carrier[:, :3] = frame.positions(carried.path) * scale
+        carrier[:, 3:] = np.degrees(unwrap_euler_zyx(turns[:, None])[:, 0])
+    wrapped = rigged or root_bone
+    tip_offsets = based.skeleton.tip_offsets
+    hips_offset = np.array(_SOMA_HIPS_OFFSET_M)
+    if frame != Frame():
+        offsets, tip_offsets = frame.positions(offsets), frame.positions(tip_offsets)
+        hips, local = frame.positions(hips), frame.rotations(local)
+        hips_offset = frame.positions(hips_offset)
 
     order = _depth_first(motion.skeleton)
     lines = ["HIERARCHY"]
+    if wrapped:
+        name = _WRAPPER[joint_names] if rigged else ROOT_BONE
+        lines += [f"ROOT {name}", "{", *_joint_lines(1, np.zeros(3), root=True)]
     if rigged:
-        offsets[0] = _SOMA_HIPS_OFFSET_M
-        lines += [f"ROOT {_WRAPPER[joint_names]}", "{", *_joint_lines(1, np.zeros(3), root=True)]
-    tips = based.skeleton.tip_offsets * np.float32(scale)
+        offsets[0] = hips_offset
+    tips = tip_offsets * np.float32(scale)
     scaled = (offsets * scale).astype(np.float32).astype(np.float64)  # as Kimodo rounds them
-    lines += _hierarchy(motion.skeleton, names, scaled, tips, order, wrapped=rigged)
-    if rigged:
+    lines += _hierarchy(motion.skeleton, names, scaled, tips, order, wrapped, ends=not rigged)
+    if wrapped:
         lines.append("}")
     lines += ["MOTION", f"Frames: {motion.num_frames}", f"Frame Time: {1 / motion.fps!r}"]
 
     # Through a quaternion and in single precision, as Kimodo does it: this makes the numbers the
     # same to the last digit or two.
-    rotations = quaternion_to_matrix(matrix_to_quaternion(based.local_rot_mats))
+    rotations = quaternion_to_matrix(matrix_to_quaternion(local))
     angles = matrix_to_euler_zyx(rotations)
     if unwrap:
         angles = unwrap_euler_zyx(angles.astype(np.float64))
     frames = motion.num_frames
-    root = motion.root_positions * np.float32(scale)
+    root = hips * np.float32(scale)
     columns = [root, np.degrees(angles[:, order]).reshape(frames, -1)]
-    if rigged:
-        still = np.tile(np.array([0.0, 0.0, 0.0, 0.0, -0.0, 0.0]), (frames, 1))
-        columns.insert(0, still)
+    if wrapped:
+        columns.insert(0, carrier)
     table = np.round(np.concatenate(columns, axis=1, dtype=np.float64), _DECIMALS)
     # repr is the shortest decimal text of a double.
     lines += [" ".join(map(repr, row)) + " " for row in table.tolist()]
@@ -116,8 +160,9 @@ def _hierarchy(
     tips: NDArray[np.float32],
     order: list[int],
     wrapped: bool,
+    ends: bool,
 ) -> list[str]:
-    """Joints as nested blocks, in depth-first order; End Sites under leaves unless wrapped."""
+    """Joints as nested blocks, in depth-first order; with ends there are End Sites under leaves."""
     base = 1 if wrapped else 0
     depths = np.full(skeleton.num_joints, base)
     lines: list[str] = []
@@ -135,7 +180,7 @@ def _hierarchy(
         lines += ["  " * depth + f"{keyword} {name}", "  " * depth + "{"]
         lines += _joint_lines(depth + 1, offsets[joint], root=is_first)
         open_depths.append(depth)
-        if not wrapped and not skeleton.children[joint]:
+        if ends and not skeleton.children[joint]:
             inside = "  " * (depth + 1)
             lines += [f"{inside}End Site", inside + "{"]
             lines += [f"{inside}  OFFSET {_numbers(tips[joint])}"]

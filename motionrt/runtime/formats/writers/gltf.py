@@ -18,10 +18,13 @@ import motionrt
 from motionrt.runtime.body.joint_names import renamed_joints
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import rebase, rest_rotations
+from motionrt.runtime.body.root_motion import ROOT_BONE, SMOOTH_SECONDS, carried_by_root
 from motionrt.runtime.body.rotation import (
+    Floats,
     continuous_quaternions,
     matrix_to_quaternion,
     perpendicular,
+    quaternion_about_y,
     unit,
 )
 from motionrt.runtime.body.skeleton import Skeleton
@@ -47,9 +50,17 @@ def write_gltf(
     *,
     rest: str = "neutral",
     joint_names: str | None = None,
+    root_bone: bool = False,
+    root_smoothing: float = SMOOTH_SECONDS,
 ) -> None:
     """Write .glb; see `glb_bytes` for the options."""
-    data = glb_bytes(motion, rest=rest, joint_names=joint_names)
+    data = glb_bytes(
+        motion,
+        rest=rest,
+        joint_names=joint_names,
+        root_bone=root_bone,
+        root_smoothing=root_smoothing,
+    )
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
@@ -60,16 +71,26 @@ def write_gltf_text(
     *,
     rest: str = "neutral",
     joint_names: str | None = None,
+    root_bone: bool = False,
+    root_smoothing: float = SMOOTH_SECONDS,
 ) -> None:
     """Write .gltf: the same document as text, its data in it as base64."""
-    document, data = _document(motion, rest, joint_names)
+    smooth = root_smoothing if root_bone else None
+    document, data = _document(motion, rest, joint_names, smooth)
     inside = base64.b64encode(data).decode("ascii")
     document["buffers"][0]["uri"] = f"data:application/octet-stream;base64,{inside}"
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
 
 
-def glb_bytes(motion: Motion, *, rest: str = "neutral", joint_names: str | None = None) -> bytes:
+def glb_bytes(
+    motion: Motion,
+    *,
+    rest: str = "neutral",
+    joint_names: str | None = None,
+    root_bone: bool = False,
+    root_smoothing: float = SMOOTH_SECONDS,
+) -> bytes:
     """Make the bytes of a .glb file.
 
     Metres, y up, +z forward, as glTF has it. The figure stands on the floor in its rest pose; left
@@ -80,12 +101,18 @@ def glb_bytes(motion: Motion, *, rest: str = "neutral", joint_names: str | None 
         motion: any skeleton.
         rest: the pose without animation, "neutral" or "t-pose" (`motionrt.runtime.body.rest_pose`).
         joint_names: "mixamo", "ue5" or "vrm" renames the joints; None keeps their names.
+        root_bone: put a bone on the floor above the skeleton, which goes the body's smoothed path
+            (`motionrt.runtime.body.root_motion`); the hips then move relative to it.
+        root_smoothing: how far that path is smoothed, in seconds; 0 keeps the hips above the bone.
     """
-    return container(*_document(motion, rest, joint_names))
+    smooth = root_smoothing if root_bone else None
+    return container(*_document(motion, rest, joint_names, smooth))
 
 
-def _document(motion: Motion, rest: str, joint_names: str | None) -> tuple[dict[str, Any], bytes]:
-    """The JSON of a file, and its one buffer."""
+def _document(
+    motion: Motion, rest: str, joint_names: str | None, root_smoothing: float | None
+) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a file, and its one buffer; without a root_smoothing there is no root bone."""
     names = motion.skeleton.joint_names
     if joint_names is not None:
         names = renamed_joints(motion.skeleton, joint_names)
@@ -108,15 +135,18 @@ def _document(motion: Motion, rest: str, joint_names: str | None) -> tuple[dict[
         "indices": buffer.add(mesh.indices, target=_ELEMENT_ARRAY_BUFFER),
         "material": 0,
     }
-    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (joints, 1, 1))
-    inverse_bind[:, 3, :3] = -bind  # column-major
-    inverse_bind_matrices = buffer.add(inverse_bind.reshape(joints, 16))
-    nodes, animation = skeleton_and_animation(based, names, buffer)
+    has_root = root_smoothing is not None
+    bones = joints + has_root
+    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (bones, 1, 1))
+    inverse_bind[:joints, 3, :3] = -bind  # column-major
+    inverse_bind_matrices = buffer.add(inverse_bind.reshape(bones, 16))
+    nodes, animation = skeleton_and_animation(based, names, buffer, root_smoothing)
+    top = joints if has_root else 0
     nodes.append({"name": "figure", "mesh": 0, "skin": 0})
     document = {
         "asset": ASSET,
         "scene": 0,
-        "scenes": [{"nodes": [0, joints]}],
+        "scenes": [{"nodes": [top, bones]}],
         "nodes": nodes,
         "meshes": [{"name": "figure", "primitives": [primitive]}],
         "materials": [
@@ -128,8 +158,8 @@ def _document(motion: Motion, rest: str, joint_names: str | None) -> tuple[dict[
         "skins": [
             {
                 "name": skeleton.name,
-                "skeleton": 0,
-                "joints": list(range(joints)),
+                "skeleton": top,
+                "joints": list(range(bones)),
                 "inverseBindMatrices": inverse_bind_matrices,
             }
         ],
@@ -147,15 +177,27 @@ def on_the_floor(skeleton: Skeleton) -> NDArray[np.float32]:
 
 
 def skeleton_and_animation(
-    motion: Motion, names: Sequence[str], buffer: Buffer
+    motion: Motion, names: Sequence[str], buffer: Buffer, root_smoothing: float | None = None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Make a node for every joint, under its index, and the animation that moves them."""
+    """Make a node for every joint, under its index, and the animation that moves them.
+
+    With a root_smoothing there is a root bone, one more node behind them.
+    """
     skeleton = motion.skeleton
     times = (np.arange(motion.num_frames) / motion.fps).astype(np.float32)
     time_accessor = buffer.add(times[:, None], bounds=True)
-    quaternions = unit(continuous_quaternions(matrix_to_quaternion(motion.local_rot_mats)))
-    rotations = np.roll(quaternions, -1, axis=-1).swapaxes(0, 1).astype(np.float32)  # x y z w
-    outputs = [(0, "translation", buffer.add(motion.root_positions))]
+    local, hips = motion.local_rot_mats, motion.root_positions
+    outputs = []
+    if root_smoothing is not None:
+        carried = carried_by_root(motion, root_smoothing)
+        top = skeleton.num_joints
+        local, hips = carried.local_rot_mats, carried.hips
+        outputs = [
+            (top, "translation", buffer.add(carried.path.astype(np.float32))),
+            (top, "rotation", buffer.add(_keys(quaternion_about_y(carried.heading)))),
+        ]
+    rotations = _keys(matrix_to_quaternion(local)).swapaxes(0, 1)
+    outputs += [(0, "translation", buffer.add(hips.astype(np.float32)))]
     outputs += [(j, "rotation", accessor) for j, accessor in enumerate(buffer.add_each(rotations))]
     samplers = [{"input": time_accessor, "output": accessor} for _, _, accessor in outputs]
     channels = [
@@ -170,12 +212,20 @@ def skeleton_and_animation(
         if skeleton.children[joint]:
             node["children"] = list(skeleton.children[joint])
         nodes.append(node)
+    if root_smoothing is not None:
+        nodes.append({"name": ROOT_BONE, "children": [0]})
     return nodes, {
         "name": "motion",
         "samplers": samplers,
         "channels": channels,
         "extras": {"fps": motion.fps},
     }
+
+
+def _keys(quaternions: Floats) -> NDArray[np.float32]:
+    """Keys x y z w of quaternions w x y z, (T, ..., 4)."""
+    steady = unit(continuous_quaternions(quaternions))
+    return np.ascontiguousarray(np.roll(steady, -1, axis=-1), np.float32)
 
 
 @dataclass

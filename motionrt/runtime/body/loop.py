@@ -40,8 +40,9 @@ MAX_SEAM_M = 0.20
 STRAIGHT_RAD = math.radians(20)
 """A heading that differs by less from round to round is an error of the seam, not a turn."""
 NO_JUMP_MPS = 0.05
-MOST_TRIED = 12
-"""A round can be cut at many moments of its stride; the first of these that leaves no jump is."""
+MOST_TRIED, MOST_ROUNDS = 12, 4
+"""A round can be cut at many moments of its stride; the first of these that leaves no jump is. If
+none does, rounds of the next best lengths are tried."""
 _EASE_SECONDS = 0.2
 _BLOCK = 2_000_000
 """Numbers that are compared at once."""
@@ -97,20 +98,21 @@ def looped(motion: Motion, *, max_seconds: float | None = None) -> Loop:
     nearest as seen from where the body stands; of those that are nearly as good, the longest, of
     max_seconds at most. InputError if no two frames are near enough.
     """
-    cycles = _cycles(motion, max_seconds)
-    first, last = cycles[0]
-    before = seam(motion, first, last)
-    if before.position_mm > 1000 * MAX_SEAM_M * body_scale(motion.skeleton):
-        raise InputError(
-            f"it comes back to no pose: frames {first} and {last} are nearest, and off by {before}"
-        )
+    farthest = 1000 * MAX_SEAM_M * body_scale(motion.skeleton)
     best: Loop | None = None
-    for first, last in cycles:
+    for first, last in _cycles(motion, max_seconds):
+        before = seam(motion, first, last)
+        if before.position_mm > farthest:
+            if best is not None:
+                continue
+            raise InputError(
+                f"it comes back to no pose: frames {first} and {last} are nearest, and off by "
+                f"{before}"
+            )
         loop = closed(motion, first, last)
         after = seam(loop, 0, loop.num_frames - 1)
         if best is None or after.velocity_mps < best.after.velocity_mps:
-            moved = _moved(motion, loop, first, last)
-            best = Loop(loop, first, last, seam(motion, first, last), after, moved)
+            best = Loop(loop, first, last, before, after, _moved(motion, loop, first, last))
         if best.after.velocity_mps < NO_JUMP_MPS:
             break
     assert best is not None  # there is at least one cycle
@@ -127,7 +129,7 @@ def best_cycle(motion: Motion, *, max_seconds: float | None = None) -> tuple[int
 
 
 def _cycles(motion: Motion, max_seconds: float | None) -> list[tuple[int, int]]:
-    """The best cycle, and those of its length that close about as well at another moment."""
+    """The best cycle, others of its length that close as well, then those of other lengths."""
     frames = motion.num_frames
     shortest = max(math.ceil(SHORTEST_SECONDS * motion.fps), 4)
     longest = frames - 1
@@ -145,9 +147,15 @@ def _cycles(motion: Motion, max_seconds: float | None) -> list[tuple[int, int]]:
     best = int(np.flatnonzero(least <= least.min() + alike)[-1])
     while best > 0 and least[best - 1] < least[best]:  # of one valley the deepest
         best -= 1
-    firsts = np.argsort(costs[best], kind="stable")[:MOST_TRIED]
-    firsts = firsts[costs[best][firsts] <= least[best] + 2 * alike]
-    return [(int(first), int(first) + shortest + best) for first in firsts]
+    inner = np.pad(least, 1, constant_values=np.inf)
+    valleys = np.flatnonzero((least <= inner[:-2]) & (least <= inner[2:]))
+    others = [lag for lag in valleys[np.argsort(least[valleys], kind="stable")] if lag != best]
+    cycles = []
+    for lag in [best, *others[: MOST_ROUNDS - 1]]:
+        firsts = np.argsort(costs[lag], kind="stable")[:MOST_TRIED]
+        firsts = firsts[costs[lag][firsts] <= least[lag] + 2 * alike]
+        cycles += [(int(first), int(first) + shortest + int(lag)) for first in firsts]
+    return cycles
 
 
 def seam(motion: Motion, first: int, last: int) -> Seam:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motionrt.cli._finishing import FinishingFlags
 from motionrt.cli._places import (
     STANDARD_OUTPUT,
     check_standard_output,
@@ -35,6 +36,7 @@ class Outputs:
     """None: the motion's own."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Format -> options of its writer."""
+    finishing: FinishingFlags = field(default_factory=FinishingFlags)
 
     def of(self, request: Request) -> Outputs:
         """Return the same for a request's number of samples."""
@@ -73,8 +75,6 @@ class Outputs:
 
     def write(self, motions: Sequence[Motion], stem: str) -> list[Path]:
         """Write every sample below a stem; return the files, none for standard output."""
-        from motionrt.runtime.body.resample import resample
-
         if stem == STANDARD_OUTPUT:
             (format,) = self.formats
             with standard_output(FORMATS[format].ending) as path:
@@ -83,7 +83,7 @@ class Outputs:
         files = []
         places = output_paths(stem, self.num_samples, self.formats)
         for motion, paths in zip(motions, places, strict=True):
-            saved = motion if self.fps is None else resample(motion, self.fps)
+            saved = self._finished(motion)
             for name, path in paths.items():
                 options = self.settings.get(name, {})
                 saved.save(path, format=name, **options)
@@ -91,6 +91,17 @@ class Outputs:
                 if told := caution(saved, name, **options):
                     tell(f"note: {path}: {told}")
         return files
+
+    def _finished(self, motion: Motion) -> Motion:
+        """Finish a motion as it is asked for, and say what was done."""
+        from motionrt.runtime.body.resample import resample
+
+        if not self.finishing.settings:
+            return motion if self.fps is None else resample(motion, self.fps)
+        finished = self.finishing.finished(motion, self.fps)
+        for line in finished.told:
+            tell(f"note: {line}")
+        return finished.motion
 
 
 def output_paths(stem: str, num_samples: int, formats: Sequence[str]) -> list[dict[str, Path]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from motionrt.cli._finishing import FinishingFlags, finishing_options
 from motionrt.cli._flags import CSV_ANGLES, QUATERNION, FormatName
 from motionrt.cli._places import (
     STANDARD_OUTPUT,
@@ -23,6 +24,7 @@ EXAMPLES = """\b
 motionrt convert walk.npz walk.glb --rest t-pose --joint-names mixamo
 motionrt convert walk.npz walk.bvh --fps 60 --bvh-scale 1
 motionrt convert dance.csv dance_beyondmimic.npz --fps 50
+motionrt convert walk.npz walk.glb --loop --in-place --for unity
 """
 
 
@@ -54,6 +56,7 @@ motionrt convert dance.csv dance_beyondmimic.npz --fps 50
 )
 @click.option("--quaternion", **QUATERNION)
 @click.option("--csv-angles", **CSV_ANGLES)
+@finishing_options
 @reading_options_beside("--quaternion")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -72,6 +75,7 @@ def command(
     csv_angles: str | None,
     quiet: bool,
     reading: Reading,
+    finishing: FinishingFlags,
 ) -> None:
     """Convert the motion file IN to OUT; the suffixes say from what to what.
 
@@ -79,17 +83,18 @@ def command(
     _beyondmimic.npz it is the robot G1 for a tracking task. With --format, OUT may be a folder
     (clips/), in which the file is named like IN, or - for standard output.
     """
-    from motionrt.runtime.body.resample import resample
     from motionrt.runtime.formats.table import (
         caution,
         format_of,
         format_to_write,
         reader_options,
+        writer_options,
         written_with,
     )
 
     if (target is None) == (output is None):
         raise click.UsageError(f"say where to, as in: motionrt convert {source} walk.bvh")
+    finishing.check()
     target = target or output or ""
     in_folder = is_folder(target)
     if format is None and (in_folder or target == STANDARD_OUTPUT):
@@ -120,12 +125,18 @@ def command(
         ("--bvh-scale", "scale", bvh_scale),
         ("--quaternion", "quaternion", quaternion),
         ("--csv-angles", "angles", csv_angles),
+        ("--root-motion", "root_bone", finishing.writing.get("root_bone")),
+        ("--root-smoothing", "root_smoothing", finishing.writing.get("root_smoothing")),
+        ("--up", "up", finishing.writing.get("up")),
+        ("--forward", "forward", finishing.writing.get("forward")),
     ]:
         if value is None:
             continue
         formats = written_with(name)
         if target_format in formats:
             options[name] = value
+        elif name in finishing.settings:
+            pass  # it is done to the motion
         elif name == "quaternion" and name in own:
             more[name] = reading.options.get(name, value)
         else:
@@ -140,8 +151,13 @@ def command(
     if to_pipe := target == STANDARD_OUTPUT:
         check_standard_output(f"a {row.ending} file", row.is_text)
     motion = reading.read(source, **more)
-    if fps is not None:
-        motion = resample(motion, fps)
+    finished = finishing.finished(motion, fps)
+    motion = finished.motion
+    for line in finished.told:
+        tell(f"note: {line}")
+    wanted = finishing.wishes(motion.skeleton)
+    taken = writer_options(target_format)
+    options = {**{name: wanted[name] for name in taken if name in wanted}, **options}
     with place_to_write(target, row.ending) as path:
         motion.save(path, format=target_format, **options)
     if told := caution(motion, target_format, **options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from click.core import ParameterSource
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._environment import tell_of_variables, text_backend
+from motionrt.cli._finishing import FinishingFlags, finishing_options
 from motionrt.cli._flags import (
     CSV_ANGLES,
     QUATERNION,
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
 @flag("bvh-scale", type=float, help="BVH units a metre.  [default: 100, centimetres]")
 @flag("quaternion", **QUATERNION)
 @flag("csv-angles", **CSV_ANGLES)
+@finishing_options
 @flag(
     "text-encoder-url",
     help="Text-encoder server to ask for embeddings (motionrt serve-text, or Kimodo's own), "
@@ -121,6 +124,7 @@ def command(
     quiet: bool,
     as_json: bool,
     reading: Reading,
+    finishing: FinishingFlags,
     formats: Sequence[str] = (),
     **family_flags: Any,
 ) -> None:
@@ -141,6 +145,7 @@ def command(
         )
     if output == "-" and (batch or as_json):
         raise click.UsageError(f"-o - goes without {'--batch' if batch else '--json'}")
+    finishing.check()
     from motionrt.cli._batch import read_items, run_batch
     from motionrt.cli._gen_request import request_of_folder, request_of_prompt
     from motionrt.cli._progress import step_progress
@@ -157,7 +162,10 @@ def command(
     rig = {"rest": rest, "joint_names": joint_names, "scale": bvh_scale}
     robot = {"quaternion": quaternion, "angles": csv_angles}
     named = None if batch else output
-    outputs = _outputs(pipeline.skeleton, formats, {**rig, **robot}, fps, named)
+    given = {key: value for key, value in {**rig, **robot}.items() if value is not None}
+    options_of_files = {**finishing.wishes(pipeline.skeleton), **given}
+    outputs = _outputs(pipeline.skeleton, formats, options_of_files, fps, named)
+    outputs = replace(outputs, finishing=finishing)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
         run_batch(pipeline, items, Path(output), outputs, reading, strict, quiet, as_json)

@@ -35,7 +35,7 @@ def main() -> None:
         "| prompt | round, s | seam before | after, worst | joints moved, median (most) "
         "| skate of feet before, after |\n|" + " --- |" * 6
     )
-    ratios = []
+    ratios: list[tuple[float, ...]] = []
     for prompt in PROMPTS:
         motions = [
             pipeline.generate(prompt, seconds=5, seed=seed) for seed in range(arguments.seeds)
@@ -59,7 +59,8 @@ def main() -> None:
             f"| {np.median(moved):.0f} mm ({max(moved):.0f}) "
             f"| {skates[0]:.3f}, {skates[1]:.3f} m/s |"
         )
-        ratios += [(jitter(m), jitter(resample(m, 60)), jitter(_linear(m, 60))) for m in motions]
+        clips = [(m, resample(m, 60), _linear(m, 60)) for m in motions]
+        ratios += [tuple(jitter(clip) or 0.0 for clip in row) for row in clips]
     own, splines, lines = np.mean(ratios, axis=0)
     print(
         f"\njitter at {motions[0].fps:g} fps {own:.0f} m/s³, at 60 fps {splines:.0f} along splines,"

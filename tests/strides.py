@@ -52,7 +52,7 @@ def striding(
 def speeds(motion: Motion) -> np.ndarray:
     """Speed of every joint from frame to frame, (T - 1, J), in m/s."""
     steps = np.diff(motion.posed_joints.astype(np.float64), axis=0)
-    return np.linalg.norm(steps, axis=-1) * motion.fps
+    return np.asarray(np.linalg.norm(steps, axis=-1) * motion.fps)
 
 
 def rounds(motion: Motion, count: int = 3) -> Motion:

@@ -24,6 +24,7 @@ def command(targets: bool, markdown: bool) -> None:
     from motionrt.runtime.formats.targets import rows as target_rows
 
     rows: list[tuple[str, ...]]
+    headings: tuple[str, ...]
     if targets:
         headings, rows = HEADINGS, target_rows()
     else:

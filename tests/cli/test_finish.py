@@ -53,10 +53,8 @@ def test_files_for_a_program(
     code, _, err = run(capsys, command, walk, "-o", place, "--for", target)
     assert (code, err) == (0, "")
     names = [node["name"] for node in _nodes(place)]
-    style = TARGETS[target].joint_names
-    assert (
-        {"mixamo": "mixamorig:Hips", "ue5": "pelvis", "vrm": "hips"}.get(style, "Hips")
-    ) in names
+    hips = {None: "Hips", "mixamo": "mixamorig:Hips", "ue5": "pelvis", "vrm": "hips"}
+    assert hips[TARGETS[target].joint_names] in names
     assert ("root" in names) == TARGETS[target].root_bone
 
 

@@ -136,7 +136,7 @@ HEADINGS = ("--for", "program", "up", "forward", "hand", "unit", "file", "sets",
 
 def rows() -> list[tuple[str, ...]]:
     """Give the table's cells, a row a target, under `HEADINGS`."""
-    table = []
+    table: list[tuple[str, ...]] = []
     for target in TARGETS.values():
         sets = [f"--rest {target.rest}"]
         sets += [f"--joint-names {target.joint_names}"] if target.joint_names else []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from strides import speeds, striding
@@ -13,27 +15,30 @@ def test_ends_are_cut_to_feet_that_come_down() -> None:
     motion = striding(phase=1.0)
     cut = trimmed(motion)
     assert 60 < cut.num_frames < motion.num_frames
-    contacts = motion.foot_contacts
+    contacts = np.array(motion.foot_contacts)
     start = int(np.flatnonzero((contacts[1:] & ~contacts[:-1]).any(axis=1))[0]) + 1
     np.testing.assert_array_equal(cut.posed_joints[0], motion.posed_joints[start])
 
 
 def test_an_end_on_both_feet_stays() -> None:
     motion = striding(seconds=1)
-    motion.foot_contacts[:5] = True
-    motion.foot_contacts[-5:] = True
+    contacts = np.array(motion.foot_contacts)
+    contacts[:5] = contacts[-5:] = True
+    motion.foot_contacts = contacts
     assert trimmed(motion).num_frames == motion.num_frames
 
 
 def test_what_takes_no_steps_is_refused() -> None:
     motion = striding(seconds=1)
-    motion.foot_contacts[:] = False
+    motion.foot_contacts = np.zeros((30, 4), bool)
     with pytest.raises(InputError, match="comes down"):
         trimmed(motion)
 
 
 @pytest.mark.parametrize("lead", [from_pose, to_pose])
-def test_a_lead_starts_at_rest_in_the_pose_and_meets_the_motion(lead: object) -> None:
+def test_a_lead_starts_at_rest_in_the_pose_and_meets_the_motion(
+    lead: Callable[..., Motion],
+) -> None:
     motion = striding(heading=0.5)
     led = lead(motion, seconds=0.5)
     assert led.num_frames == motion.num_frames + 15

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from strides import striding
@@ -19,7 +21,7 @@ FRAMES = [
 @pytest.mark.parametrize("frame", FRAMES)
 def test_axes_go_where_the_frame_has_them(frame: Frame) -> None:
     def axis(name: str) -> np.ndarray:
-        return np.eye(3)["xyz".index(name[1])] * (-1 if name[0] == "-" else 1)
+        return np.asarray(np.eye(3)["xyz".index(name[1])] * (-1 if name[0] == "-" else 1))
 
     scale = frame.units_per_metre
     np.testing.assert_allclose(frame.positions(np.array([0.0, 1, 0])), scale * axis(frame.up))
@@ -62,6 +64,6 @@ def test_a_motion_in_a_frame_poses_its_skeleton(frame: Frame) -> None:
         {"units_per_metre": float("inf")},
     ],
 )
-def test_no_frame_is_refused(wrong: dict[str, object]) -> None:
+def test_no_frame_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"up|forward|units"):
         Frame(**wrong)

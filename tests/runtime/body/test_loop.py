@@ -16,7 +16,8 @@ from motionrt.runtime.errors import InputError
 
 def jumps(motion: Motion) -> np.ndarray:
     """How much each joint's step changes from frame to frame, (T - 2,), the worst joint's."""
-    return np.linalg.norm(np.diff(motion.posed_joints.astype(float), n=2, axis=0), axis=-1).max(1)
+    changes = np.diff(motion.posed_joints.astype(float), n=2, axis=0)
+    return np.asarray(np.linalg.norm(changes, axis=-1).max(1))
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.8])

@@ -13,6 +13,7 @@ from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rest_pose import bvh_rig_rotations, rebase, rest_rotations
 from motionrt.runtime.body.root_motion import ROOT_BONE, SMOOTH_SECONDS, carried_by_root
 from motionrt.runtime.body.rotation import (
+    Floats,
     matrix_to_euler_zyx,
     matrix_to_quaternion,
     quaternion_to_matrix,
@@ -105,7 +106,8 @@ def bvh_text(
     if unwrap is None:
         unwrap = not (rigged and rest == "neutral")
     frame = Frame(up, forward)
-    hips, local = based.root_positions, based.local_rot_mats
+    hips: Floats = based.root_positions
+    local: Floats = based.local_rot_mats
     carrier = np.zeros((motion.num_frames, 6))
     carrier[:, 4] = -0.0  # as Kimodo has its still root
     if root_bone:
@@ -115,10 +117,11 @@ def bvh_text(
         carrier[:, :3] = frame.positions(carried.path) * scale
         carrier[:, 3:] = np.degrees(unwrap_euler_zyx(turns[:, None])[:, 0])
     wrapped = rigged or root_bone
-    tip_offsets = based.skeleton.tip_offsets
-    hips_offset = np.array(_SOMA_HIPS_OFFSET_M)
+    tip_offsets: Floats = based.skeleton.tip_offsets
+    hips_offset: Floats = np.array(_SOMA_HIPS_OFFSET_M)
     if frame != Frame():
-        offsets, tip_offsets = frame.positions(offsets), frame.positions(tip_offsets)
+        offsets = frame.positions(offsets).astype(np.float64)
+        tip_offsets = frame.positions(tip_offsets)
         hips, local = frame.positions(hips), frame.rotations(local)
         hips_offset = frame.positions(hips_offset)
 

@@ -186,7 +186,8 @@ def skeleton_and_animation(
     skeleton = motion.skeleton
     times = (np.arange(motion.num_frames) / motion.fps).astype(np.float32)
     time_accessor = buffer.add(times[:, None], bounds=True)
-    local, hips = motion.local_rot_mats, motion.root_positions
+    local: Floats = motion.local_rot_mats
+    hips: Floats = motion.root_positions
     outputs = []
     if root_smoothing is not None:
         carried = carried_by_root(motion, root_smoothing)

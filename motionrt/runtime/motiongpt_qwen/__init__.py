@@ -1,0 +1,1 @@
+"""MotionGPT with a Qwen3 language model: motions as words of a conversation."""

@@ -15,6 +15,9 @@ from motionrt.runtime.backend.graph import Arrays
 from motionrt.runtime.bundle.manifest import Bundle, Count
 from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.humanml.features import NUM_FEATURES
+from motionrt.runtime.language.cached_graph import CachedGraph
+from motionrt.runtime.language.decoding import Always, continue_tokens
+from motionrt.runtime.language.sampling import Choice, SamplingRules
 from motionrt.runtime.motiongpt3.prompt import (
     END_OF_TEXT,
     GIVEN_MOTION,
@@ -24,7 +27,6 @@ from motionrt.runtime.motiongpt3.prompt import (
 from motionrt.runtime.motiongpt3.schedule import latent_schedule
 from motionrt.runtime.pipeline import BenchmarkCase, Pipeline, Progress
 from motionrt.runtime.sampling.noise import TorchGenerator
-from motionrt.runtime.sampling.token_sampling import GenerationRules, continue_tokens
 from motionrt.runtime.text.tokenizer import TextRules, TextTokenizer
 
 Floats = NDArray[np.float32]
@@ -32,6 +34,9 @@ MAX_NEW_TOKENS = 40
 """Upstream's longest caption."""
 BENCHMARK_SEED = 0
 BENCHMARK_PROMPT = "A person walks forward."
+_REPETITION_PENALTY = 1.1
+_DRAWN_FROM = 50
+"""Of the likeliest words, where one is drawn."""
 _LONGEST_TEXT = 1 << 14
 _PAST_AXES = ("batch", "past_tokens")
 """The free axes of what the backbone remembers."""
@@ -300,11 +305,13 @@ class MotionGpt3Model(Pipeline):
         end, vocab_size, num_positions = text.end_of_text_id, text.vocab_size, text.num_positions
         if max_tokens < 1:
             raise InputError(f"{max_tokens} tokens: must be 1 or more")
-        # The tokens that start and end a motion are the last two: a caption holds none.
-        rules = GenerationRules(banned=(vocab_size - 2, vocab_size - 1), draws=sample)
+        rules = SamplingRules(
+            temperature=1.0 if sample else 0.0,
+            top_k=_DRAWN_FROM,
+            repetition_penalty=_REPETITION_PENALTY,
+        )
         if seed is not None and not 0 <= seed:
             raise InputError(f"seed {seed}: must be from 0")
-        generator = np.random.default_rng(seed) if sample else None
         rows = self.tokenize(prompts)
         counts = np.array([len(row) for row in rows])
         if counts.max() + max_tokens > num_positions:
@@ -312,31 +319,53 @@ class MotionGpt3Model(Pipeline):
                 f"{counts.max()} tokens of prompt and {max_tokens} new: at most {num_positions}"
             )
         tokens = self._split(rows, asks_for_motion=False)
-        result = self._run_backbone(
-            tokens,
-            self._latents(motion_latents, len(rows)),
-            logit_rows=tokens.last_text_rows(num_positions),
+        backbone = CachedGraph(
+            self.graph("backbone"),
+            {"past": "present"},
+            dict(zip(_PAST_AXES, (len(rows), 0), strict=True)),
         )
-        past_positions = np.concatenate((tokens.text_positions, tokens.motion_positions), axis=1)
+        past_positions = np.zeros((len(rows), 0), np.int64)
         nothing = np.zeros((len(rows), 0), np.int64)
 
-        def advance(chosen: NDArray[np.int64], step: int) -> Floats:
-            nonlocal result, past_positions
-            positions = (counts + step)[:, None]
-            result = self._run_backbone(
-                PromptTokens(chosen[:, None], positions, nothing, nothing),
-                np.zeros((len(rows), 0, self.latent_dim), np.float32),
-                past=result["present"],
-                past_positions=past_positions,
-                logit_rows=np.zeros((len(rows), 1), np.int64),
+        def read(read_on: PromptTokens, latents: Floats, logit_rows: NDArray[np.int64]) -> Floats:
+            nonlocal past_positions
+            inputs = {
+                **read_on.to_inputs(),
+                "motion_latents": latents,
+                "past_positions": past_positions,
+                "logit_rows": logit_rows,
+            }
+            last: Floats = backbone.run(inputs, ["logits"])["logits"][:, 0]
+            past_positions = np.concatenate(
+                (past_positions, read_on.text_positions, read_on.motion_positions), axis=1
             )
-            past_positions = np.concatenate((past_positions, positions), axis=1)
-            last: Floats = result["logits"][:, 0]
             return last
 
-        return continue_tokens(
-            result["logits"][:, 0], advance, rules, end, max_tokens, generator, logits
+        def advance(chosen: NDArray[np.int64], step: int) -> Floats:
+            return read(
+                PromptTokens(chosen[:, None], (counts + step)[:, None], nothing, nothing),
+                np.zeros((len(rows), 0, self.latent_dim), np.float32),
+                np.zeros((len(rows), 1), np.int64),
+            )
+
+        # The tokens that start and end a motion are the last two: a caption holds none.
+        banned = Always(Choice(banned=np.array([vocab_size - 2, vocab_size - 1])))
+        latents = self._latents(motion_latents, len(rows))
+        made = continue_tokens(
+            read(tokens, latents, tokens.last_text_rows(num_positions)),
+            advance,
+            rules,
+            [end],
+            max_tokens,
+            # One for all rows: they draw in turn.
+            generators=[np.random.default_rng(seed)] * len(rows) if sample else [],
+            grammars=[banned] * len(rows),
+            logits=logits,
         )
+        ids = np.full((len(rows), max(map(len, made))), end, np.int64)
+        for row, chosen in enumerate(made):
+            ids[row, : len(chosen)] = chosen
+        return ids
 
     def readable(self, ids: Sequence[int] | NDArray[np.int64]) -> str:
         """Return the text of generated ids as upstream prints it, up to the end of the text."""
@@ -413,32 +442,20 @@ class MotionGpt3Model(Pipeline):
             )
         return values
 
-    def _run_backbone(
-        self,
-        tokens: PromptTokens,
-        latents: Floats,
-        *,
-        past: NDArray[np.float32] | None = None,
-        past_positions: NDArray[np.int64] | None = None,
-        logit_rows: NDArray[np.int64] | None = None,
-    ) -> Arrays:
+    def _run_backbone(self, tokens: PromptTokens, latents: Floats) -> Arrays:
         backbone = self.graph("backbone")
         batch = len(tokens.text_ids)
-        if past is None:
-            axes = next(t.axes for t in backbone.info.inputs if t.name == "past")
-            sizes = dict(zip(_PAST_AXES, (batch, 0), strict=True))
-            past = np.zeros([sizes[a] if isinstance(a, str) else a for a in axes], np.float32)
-            past_positions = np.zeros((batch, 0), np.int64)
-        assert past_positions is not None
+        axes = next(t.axes for t in backbone.info.inputs if t.name == "past")
+        sizes = dict(zip(_PAST_AXES, (batch, 0), strict=True))
         return backbone.run(
             {
                 **tokens.to_inputs(),
                 "motion_latents": latents,
-                "past": past,
-                "past_positions": past_positions,
-                "logit_rows": np.zeros((batch, 0), np.int64) if logit_rows is None else logit_rows,
+                "past": np.zeros([sizes[a] if isinstance(a, str) else a for a in axes], np.float32),
+                "past_positions": np.zeros((batch, 0), np.int64),
+                "logit_rows": np.zeros((batch, 0), np.int64),
             },
-            ["motion_hidden"] if logit_rows is None else ["logits", "present"],
+            ["motion_hidden"],
         )
 
     def _frame_mask(self, lengths: Sequence[int]) -> NDArray[np.bool_]:

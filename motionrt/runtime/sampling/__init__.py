@@ -1,1 +1,1 @@
-"""What sampling draws on: noise from a seed, schedules, the choice of tokens."""
+"""What sampling draws on: noise from a seed, and schedules."""

@@ -1,0 +1,1 @@
+"""Language models: a graph that remembers what it has read, and tokens one after another."""

@@ -1,4 +1,4 @@
-"""Llama and Qwen3 as text encoders: token ids to hidden states.
+"""Llama and Qwen3: token ids to hidden states, as text encoders and as what predicts tokens.
 
 One module serves both: they differ in sizes, in Qwen3's normalised queries and keys, and in what a
 token may attend to. Parameter names are those of Hugging Face checkpoints, without their leading
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +81,13 @@ class RMSNorm(nn.Module):
         return x * scale * self.weight
 
 
+class Cache(Protocol):
+    """Keys and values of the tokens before, of one layer."""
+
+    def write(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Put new ones (B, heads, S, head_dim) in; return all, of the same heads."""
+
+
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions."""
 
@@ -99,13 +107,26 @@ class Attention(nn.Module):
         else:
             self.q_norm = self.k_norm = nn.Identity()
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attention_bias: Tensor) -> Tensor:
-        """Attend within x (B, S, width); cos and sin are (S, head_dim), the bias (B, 1, S, S)."""
+    def forward(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        attention_bias: Tensor,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Attend within x (B, S, width), and to what the cache holds.
+
+        cos and sin are (S, head_dim), or (B, 1, S, head_dim) of rows at positions of their own; the
+        bias is (B, 1, S, K) for K keys, without a cache S.
+        """
         batch, length, _ = x.shape
         query = self._heads(self.q_norm, self.q_proj(x), self.num_heads)
         key = self._heads(self.k_norm, self.k_proj(x), self.num_kv_heads)
         value = self.v_proj(x).view(batch, length, self.num_kv_heads, -1).transpose(1, 2)
         query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
+        if cache is not None:
+            key, value = cache.write(key, value)
         # Queries of one group share a key and value head: the group is an axis of its own.
         groups = self.num_heads // self.num_kv_heads
         query = query.reshape(batch, self.num_kv_heads, groups, length, self.head_dim)
@@ -150,9 +171,16 @@ class DecoderLayer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attention_bias: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        attention_bias: Tensor,
+        cache: Cache | None = None,
+    ) -> Tensor:
         """Map (B, S, width) to the same shape; the other arguments as in ``Attention``."""
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, attention_bias)
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, attention_bias, cache)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 

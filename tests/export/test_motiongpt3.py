@@ -7,7 +7,8 @@ from motiongpt3_checkpoint import CONFIG, make_model, make_state, tiny_bundle, w
 from tokenizers import Tokenizer
 
 from motionrt.cli.main import main
-from motionrt.export.motiongpt3 import HeadConditions, HeadStep, features_to_joints
+from motionrt.export.humanml import features_to_joints
+from motionrt.export.motiongpt3 import HeadConditions, HeadStep
 from motionrt.models.motiongpt3 import DiffusionHead
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.humanml import features as humanml_features

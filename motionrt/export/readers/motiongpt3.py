@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from motionrt.export.readers.config_values import positive_number, told, whole_number
 from motionrt.export.readers.interpolated_yaml import InterpolatedYaml
 from motionrt.export.readers.safe_pickle import open_pickled
+from motionrt.export.readers.statistics import read_row
 from motionrt.export.readers.weights import Weights, read_json
 from motionrt.models.motion_vae import MotionVae, MotionVaeConfig
 from motionrt.models.motiongpt3 import MotionGpt3, MotionGpt3Config
-from motionrt.runtime.errors import CheckpointError, InputError
+from motionrt.runtime.errors import CheckpointError
 from motionrt.runtime.files import refuse_lfs_pointer
-from motionrt.runtime.formats.readers.arrays import read_array
 
 NUM_FEATURES = 263
 """Features a frame of HumanML3D, the representation that the released models speak."""
@@ -266,28 +266,14 @@ def _read_stats(places: Iterable[Path]) -> tuple[NDArray[np.float32], NDArray[np
         for folder in (place, place / "assets" / "meta", place / "meta"):
             for mean, std in (("Mean.npy", "Std.npy"), ("mean.npy", "std.npy")):
                 if (folder / mean).is_file() and (folder / std).is_file():
-                    return _read_row(folder / mean), _read_row(folder / std, positive=True)
+                    return (
+                        read_row(folder / mean, NUM_FEATURES),
+                        read_row(folder / std, NUM_FEATURES, positive=True),
+                    )
     raise CheckpointError(
         f"{places[0]}: no Mean.npy and Std.npy there or beside the checkpoint; "
         "they come with the HumanML3D data set"
     )
-
-
-def _read_row(path: Path, positive: bool = False) -> NDArray[np.float32]:
-    try:
-        refuse_lfs_pointer(path, CheckpointError)
-        row = read_array(path)
-    except InputError as error:
-        raise CheckpointError(str(error)) from error
-    if row.shape != (NUM_FEATURES,) or row.dtype.kind != "f":
-        raise CheckpointError(
-            f"{path}: {row.dtype} {row.shape}, should be ({NUM_FEATURES},) floats"
-        )
-    if not np.isfinite(row).all() or (positive and not (row > 0).all()):
-        raise CheckpointError(
-            f"{path}: holds values that are no {'deviations' if positive else 'means'}"
-        )
-    return np.asarray(row, np.float32)
 
 
 def _require(settings: InterpolatedYaml, key: str, supported: Any) -> None:

@@ -91,8 +91,11 @@ def add_engines(
             click.echo(f"{target.name} {name}: {size:.1f} MB")
 
 
-def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --output, --force, --licence, --quiet and the options of engines to a command."""
+def output_options(function: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
+    """Add --output, --force, --licence, --quiet and the options of engines to a command.
+
+    required: nothing but a bundle is written.
+    """
     function = engine_options(required=False)(function)
     for option in (
         click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings."),
@@ -101,7 +104,7 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "-o",
             "--output",
-            required=True,
+            required=required,
             type=click.Path(path_type=Path),
             help="The bundle: a directory that is made.",
         ),

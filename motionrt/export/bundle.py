@@ -111,12 +111,7 @@ class BundleWriter:
             model = ir.load(path)  # its weights now come from the file, one at a time
             quantise(model, recipe)
         self.add_model(spec, model, graph.module, graph.checks, recipe)
-        relative = self._graphs[spec.name].deviation.get("relative", 0.0)
-        if not relative <= MAX_DEVIATION:
-            raise ExportError(
-                f"{spec.name}: deviates from fp32 by {relative:.3f} (relative), allowed is "
-                f"{MAX_DEVIATION}; use --precision {' or '.join(recipe.better)}"
-            )
+        self.refuse_deviation(spec.name, recipe)
         if loop_graph is not None:
             self.progress(f"compiling {loop_spec.name}")
             path = self.folder / f"{loop_spec.name}.onnx"
@@ -140,6 +135,15 @@ class BundleWriter:
         self._graphs[name] = msgspec.structs.replace(
             graph, deviation={**graph.deviation, **figures}
         )
+
+    def refuse_deviation(self, name: str, recipe: Recipe) -> None:
+        """Raise ExportError if a graph is further than ``MAX_DEVIATION`` from fp32."""
+        relative = self._graphs[name].deviation.get("relative", 0.0)
+        if not relative <= MAX_DEVIATION:
+            raise ExportError(
+                f"{name}: deviates from fp32 by {relative:.3f} (relative), allowed is "
+                f"{MAX_DEVIATION}; use --precision {' or '.join(recipe.better)}"
+            )
 
     def judge(self, what: str, names: Sequence[str], recipe: Recipe, option: str) -> None:
         """Warn once if what was measured of graphs is bad, by the worst of each figure.
@@ -315,8 +319,8 @@ def source_hashes(paths: Sequence[Path]) -> dict[str, str]:
 
 
 def _content_key(tensor: ir.TensorProtocol, content: bytes) -> bytes:
-    shape = repr((tensor.dtype, tuple(tensor.shape))).encode()
-    return hashlib.sha256(shape + content).digest()
+    """Return what is equal for initializers that may share their bytes, whatever their shapes."""
+    return hashlib.sha256(f"{tensor.dtype!r} {len(content)} ".encode() + content).digest()
 
 
 def _loop_graph_spec(step: GraphSpec, loop: LoopSpec) -> GraphSpec:

@@ -12,6 +12,7 @@ from motionrt.runtime.bundle.manifest import AxisInfo, ElementType
 
 DTYPES = {
     "float32": torch.float32,
+    "float16": torch.float16,
     "int64": torch.int64,
     "bool": torch.bool,
 }

@@ -24,6 +24,29 @@ NUDGE = 1e-6
 otherwise: some ten roundings of float32, which is what is left of them after a few layers."""
 
 
+class Recorded:
+    """A reference that remembers its results: a large module takes minutes for each."""
+
+    def __init__(self, reference: Reference) -> None:
+        """Wrap a reference."""
+        self._reference = reference
+        self._results: dict[tuple[bytes, ...], Tensor | tuple[Tensor, ...]] = {}
+
+    @property
+    def first(self) -> Tensor:
+        """The (first) output of the first call."""
+        result = next(iter(self._results.values()))
+        return result if isinstance(result, Tensor) else result[0]
+
+    def __call__(self, **inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the reference does, computed once for the same inputs."""
+        key = tuple(f"{t.shape}".encode() + t.numpy().tobytes() for t in inputs.values())
+        if key not in self._results:
+            with torch.no_grad():
+                self._results[key] = self._reference(**inputs)
+        return self._results[key]
+
+
 @dataclass
 class Compared:
     """What a graph was compared on, and how far off it was."""

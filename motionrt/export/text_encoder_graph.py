@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from motionrt.export.bundle import BundleWriter, save_model
-from motionrt.export.parity import check_graph
+from motionrt.export.parity import Recorded, check_graph
 from motionrt.export.quantise.deviation import check_deviation, measure_deviation
 from motionrt.export.quantise.recipes import LANGUAGE_MODEL_RECIPES, Recipe
 from motionrt.export.quantise.rewrite import quantise
@@ -58,7 +57,7 @@ def add_text_encoder(
     graph = text_encoder_graph(source)
     spec = graph.spec
     model = trace_text_encoder(source, graph)
-    reference = _Recorded(graph.module)
+    reference = Recorded(graph.module)
     if wanted.name != "fp32" and weights_bytes(source.weights) < LARGE_BYTES:
         path = writer.fp32_path(spec.name)
         path.parent.mkdir(exist_ok=True)
@@ -69,7 +68,8 @@ def add_text_encoder(
     done = quantise(model, wanted)
     writer.add_model(spec, model, reference, graph.checks, wanted)
     writer.add_file("tokenizer.json", source.tokenizer_json)
-    exact, found = reference.first, _run(writer, graph.checks[0])
+    exact = np.asarray(reference.first.numpy(), np.float32)
+    found = _run(writer, graph.checks[0])
     manifest = {**source.manifest, "tokenizer": "tokenizer.json"}
     if wanted.name != "fp32":
         deviation = measure_deviation(found, exact)
@@ -88,26 +88,6 @@ def add_prompt_book(writer: BundleWriter, book: PromptBook, width: int) -> dict[
         )
     writer.add_file(BOOK_FILE, book.to_bytes())
     return {"prompt_book": BOOK_FILE, "num_prompts": len(book), "prompt_book_encoder": book.encoder}
-
-
-class _Recorded:
-    """A module that remembers its results: a large one takes minutes for each."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
-        self._results: dict[tuple[bytes, ...], Tensor] = {}
-
-    @property
-    def first(self) -> NDArray[np.float32]:
-        """The result of the first call."""
-        return np.asarray(next(iter(self._results.values())).numpy(), np.float32)
-
-    def __call__(self, **inputs: Tensor) -> Tensor:
-        key = tuple(tensor.numpy().tobytes() for tensor in inputs.values())
-        if key not in self._results:
-            with torch.no_grad():
-                self._results[key] = self._module(**inputs)
-        return self._results[key]
 
 
 def _run(writer: BundleWriter, inputs: Mapping[str, Tensor]) -> NDArray[np.float32]:

@@ -104,6 +104,8 @@ LANGUAGE_MODEL_RECIPES = {
     ),
 }
 """Precisions of a text encoder, run once a prompt."""
+TOKEN_PRECISIONS = ("fp32", "fp16", "int8", "int4")
+"""Those of a language model that speaks, run once a token."""
 
 
 def recipe(name: str, language_model: bool, **changes: Any) -> Recipe:

@@ -123,7 +123,7 @@ def read_motiongpt_qwen(
                     "of the language model that was trained"
                 )
         language = _read_language(
-            base or language_model, weights, tokenizer.config.num_codes, settings
+            language_model, base or language_model, weights, tokenizer.config.num_codes, settings
         )
     return MotionGptQwenCheckpoint(
         name=vq.stem,
@@ -180,9 +180,16 @@ def _named_base(settings: InterpolatedYaml | None) -> Path | None:
 
 
 def _read_language(
-    place: Path, stored: Weights | None, num_codes: int, settings: InterpolatedYaml | None
+    language_model: Path,
+    place: Path,
+    stored: Weights | None,
+    num_codes: int,
+    settings: InterpolatedYaml | None,
 ) -> LanguageCheckpoint:
-    """Read the directory, and the weights from a checkpoint if it has them."""
+    """Read the directory at place, and the weights from a checkpoint if they are there.
+
+    They are the directory's own if it is what was given, and knows motion tokens.
+    """
     kind = _setting(settings, "lm.params.new_token_type", "insert")
     if kind != "insert":
         raise CheckpointError(
@@ -197,7 +204,8 @@ def _read_language(
     extended = tokenizer.token_to_id(tokens[0]) is not None
     if not extended:
         tokenizer.add_tokens([AddedToken(token, normalized=False) for token in tokens])
-    if stored is not None and not extended:
+    own = any((place / f"model.safetensors{end}").is_file() for end in ("", ".index.json"))
+    if stored is not None and (place != language_model or not extended or not own):
         if not _language_names(stored):
             raise CheckpointError(f"{stored.place}: holds no language model ({LANGUAGE_PREFIX}…)")
         weights = stored.renamed(
@@ -212,6 +220,7 @@ def _read_language(
     rows = weights.shapes[EMBEDDING][0] if weights.shapes[EMBEDDING] else 0
     first = _check_tokens(tokenizer, tokens, rows, place, weights.place, exact=not extended)
     config = _resized(config, rows, path)
+    weights.require_layers("model.layers.", config.num_layers, f"{path}: num_hidden_layers")
     tied = bool(raw.get("tie_word_embeddings", False))
     expected = {f"model.{name}": shape for name, shape in expected_shapes(config).items()}
     head = {HEAD: expected[EMBEDDING]}
@@ -221,7 +230,6 @@ def _read_language(
             raise CheckpointError(
                 f"{weights.place}: {HEAD} differs from {EMBEDDING}, which {path} has it tied to"
             )
-    weights.require_layers("model.layers.", config.num_layers, f"{path}: num_hidden_layers")
     spare = [HEAD] if tied else []
     generation = place / "generation_config.json"
     return LanguageCheckpoint(

@@ -7,7 +7,6 @@ that a server answers is trusted.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import os
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.errors import LONGEST_QUOTE, BackendError, InputError, one_line
+from motionrt.runtime.text.server_address import checked_address, is_loopback
 
 if TYPE_CHECKING:
     from motionrt.runtime.text.exchange import Exchange
@@ -62,7 +62,7 @@ class TextEncoderClient:
         encode_seconds: until a prompt is encoded, in all. token: sent as ``Authorization: Bearer``.
         InputError if url or token is none.
         """
-        self.url = _checked(url)
+        self.url = checked_address(url, "text encoder")
         self.width = width
         if token is not None and not re.fullmatch(r"[!-~]+", token):
             raise InputError("the token must be visible ASCII characters, without spaces")
@@ -86,7 +86,7 @@ class TextEncoderClient:
         # Here, because it takes a third of the time in which the command line starts.
         from motionrt.runtime.text.exchange import Exchange
 
-        with Exchange(self.url, self.token, proxies=not _is_loopback(self.url)) as exchange:
+        with Exchange(self.url, self.token, proxies=not is_loopback(self.url)) as exchange:
             rows = [self._encode_one(exchange, prompt) for prompt in prompts]
         widths = {len(row) for row in rows}
         if len(widths) > 1:
@@ -230,21 +230,6 @@ def client_from_environment(
     return client
 
 
-def _checked(url: str) -> str:
-    """Return a server's address with a slash at its end; InputError if it is none."""
-    try:
-        parts = urlsplit(url if "//" in url else f"http://{url}")
-        parts.port  # noqa: B018 - it is parsed now, and may be none
-    except ValueError:
-        parts = SplitResult("", "", "", "", "")
-    strange = not url.isprintable() or " " in url or parts.query or parts.fragment
-    if parts.scheme not in ("http", "https") or not parts.hostname or strange:
-        raise InputError(f"text encoder URL {url!r}: expected http://host:port/")
-    if parts.username is not None or parts.password is not None:
-        raise InputError("text encoder URL: holds a name or a password; give a token instead")
-    return parts.geturl().rstrip("/") + "/"
-
-
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
@@ -259,16 +244,6 @@ def _within(base: str, url: str) -> str | None:
     plain = re.fullmatch(r"[!-~]+", url) and parts.path.startswith("/") and "\\" not in url
     query = f"?{parts.query}" if parts.query else ""
     return parts.path + query if same and plain else None
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _file_of(result: list[Any]) -> Any:

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -19,19 +20,40 @@ MAX_PROBLEM_BYTES = 1 << 12
 """Of an answer that says what is wrong so much is read."""
 
 
+@dataclass(frozen=True)
+class ServerKind:
+    """What a server is, as messages say it."""
+
+    name: str
+    token: str
+    """How to give it a token."""
+    start: str
+    """How to have one."""
+
+
+TEXT_ENCODER = ServerKind(
+    "a text-encoder server",
+    "give --text-encoder-token or TEXT_ENCODER_TOKEN",
+    "start a server with: motionrt serve-text",
+)
+
+
 class Exchange:
     """A client of one server. Every failure is a BackendError of one line.
 
     Each request has a connection of its own: one that is kept may be gone when it is needed next.
     """
 
-    def __init__(self, url: str, token: str | None, proxies: bool) -> None:
+    def __init__(
+        self, url: str, token: str | None, proxies: bool, kind: ServerKind = TEXT_ENCODER
+    ) -> None:
         """Take the server's address, with a slash at its end.
 
         token is sent as ``Authorization: Bearer``; proxies says whether those of the environment
         are used.
         """
         self.url = url
+        self._kind = kind
         parts = urlsplit(url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
@@ -105,27 +127,27 @@ class Exchange:
         if status in (429, 503):
             raise BackendError(f"{self.url}: is busy (answered {status}); ask again later")
         if status == 401:
-            raise BackendError(
-                f"{self.url}: asks for a token (answered 401); give --text-encoder-token or "
-                "TEXT_ENCODER_TOKEN"
-            )
+            raise BackendError(f"{self.url}: asks for a token (answered 401); {self._kind.token}")
         if 300 <= status < 400:
             raise BackendError(
                 f"{self.url}: sends elsewhere (answered {status} {asked}); give the address itself"
             )
         if status != 200:
-            said = self._problem(response) or "is it a text-encoder server?"
+            said = self._problem(response) or f"is it {self._kind.name}?"
             raise BackendError(f"{self.url}: answered {status} {asked}; {said}")
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise BackendError(f"{self.url}: its answer is compressed, which was not asked for")
 
     def _problem(self, response: httpx2.Response) -> str | None:
-        """Return what an answer of ours says is wrong."""
+        """Return what an answer says is wrong: one of ours, or with OpenAI's interface."""
         try:
-            said = b"".join(self._limited(response, MAX_PROBLEM_BYTES))
-            detail = msgspec.json.decode(said)["detail"]
-        except (BackendError, msgspec.MsgspecError, TypeError, KeyError, RecursionError):
+            answer = msgspec.json.decode(b"".join(self._limited(response, MAX_PROBLEM_BYTES)))
+        except (BackendError, msgspec.MsgspecError, RecursionError):
             return None
+        if not isinstance(answer, dict):
+            return None
+        error = answer.get("error")
+        detail = answer.get("detail", error.get("message") if isinstance(error, dict) else None)
         return one_line(detail, LONGEST_QUOTE) if isinstance(detail, str) else None
 
     def _limited(self, response: httpx2.Response, most: int) -> Iterator[bytes]:
@@ -142,9 +164,7 @@ class Exchange:
     def _broken(self, error: Exception) -> BackendError:
         said = one_line(str(error) or type(error).__name__, LONGEST_QUOTE)
         if isinstance(error, httpx2.ConnectError):
-            return BackendError(
-                f"{self.url}: cannot connect ({said}); start a server with: motionrt serve-text"
-            )
+            return BackendError(f"{self.url}: cannot connect ({said}); {self._kind.start}")
         return BackendError(f"{self.url}: the connection broke ({said})")
 
 

@@ -114,13 +114,19 @@ class TextTokenizer:
         found: int | None = self._tokenizer.token_to_id(token)
         return found
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of token ids, special tokens written out."""
+    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
+        """Return the text of token ids, special tokens written out or left out."""
         try:
-            text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
+            text: str = self._tokenizer.decode(
+                [int(i) for i in ids], skip_special_tokens=skip_special
+            )
         except Exception as error:
             raise BundleError(f"{self._place}: decodes no tokens ({_short(error)})") from None
         return text
+
+    def ids(self, text: str) -> list[int]:
+        """Return the ids of a text alone: none of the rules, no tokens that it does not hold."""
+        return self._ids(text, special_tokens=False)
 
     def encode(
         self, texts: Sequence[str]

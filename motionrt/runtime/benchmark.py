@@ -77,6 +77,7 @@ def benchmark(
     pipeline.check_num_frames(frames)
     case = pipeline.benchmark_case(frames, solver)
     loaded = time.perf_counter() - start
+    steps = steps if case.steps is None else case.steps
     first, _ = _timed(lambda: case.sample(1))
     case.sample(min(2, steps))
     sampling, decoding = [], []

@@ -16,6 +16,7 @@ from motionrt.runtime.options import Option
 FAMILIES: dict[str, str] = {
     "kimodo": "motionrt.runtime.kimodo.family:FAMILY",
     "motiongpt3": "motionrt.runtime.motiongpt3.family:FAMILY",
+    "motiongpt-qwen": "motionrt.runtime.motiongpt_qwen.family:FAMILY",
 }
 """Name in a manifest -> its `Family`, as module:name; the module imports nothing heavy."""
 
@@ -39,6 +40,8 @@ class Family:
     """Its text encoder can be a server (`Pipeline.use_text_encoder`)."""
     captions: bool = False
     """It describes motions in words (`Pipeline.caption`)."""
+    converses: bool = False
+    """It answers in a conversation (``motionrt chat``)."""
     model_key: Callable[[str], str | None] = lambda name: None
     """Brings the many spellings of a published model's name to one; None for other names."""
 

@@ -96,6 +96,23 @@ CONTINUE_FROM = Option(
 )
 
 
+BETWEEN = Option(
+    Kind.TWO_FILES,
+    "Two motion files: the result leads from the first to the second.",
+    objects=True,
+)
+TEMPERATURE = Option(
+    Kind.NUMBER,
+    "Of what is drawn: the ancestral solver's noise, or a language model's tokens; lower varies "
+    "less.  [default: the model's]",
+)
+TEMPLATE = Option(
+    Kind.TEXT,
+    "How the prompt is worded for the model: a name (MotionGPT3: caption or evaluation), or with "
+    "Qwen3 your own text with <Caption_Placeholder>.  [default: the model's]",
+)
+
+
 def options_of(declared: type) -> dict[str, Option]:
     """Return the options of a ``TypedDict``, by name; TypeError for a field without an `Option`.
 

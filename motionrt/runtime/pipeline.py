@@ -61,6 +61,8 @@ class BenchmarkCase:
     sample: Callable[[int], object]
     """Denoises in so many steps; what it returns is decoded."""
     decode: Callable[[object], object]
+    steps: int | None = None
+    """How many steps the motion takes, where nobody can choose that."""
 
 
 _LONGEST_SECONDS = 1e9

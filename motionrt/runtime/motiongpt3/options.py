@@ -3,7 +3,13 @@
 # Annotations are not postponed here: `options_of` reads them without importing what is quoted.
 from typing import TYPE_CHECKING, Annotated, Any
 
-from motionrt.runtime.options import CONTINUE_FROM, DiffusionOptions, Kind, Option
+from motionrt.runtime.options import (
+    BETWEEN,
+    CONTINUE_FROM,
+    TEMPERATURE,
+    TEMPLATE,
+    DiffusionOptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,30 +29,12 @@ class MotionGpt3Options(DiffusionOptions, total=False):
     A motion is a Motion, its file, features (T, 263) or joints (T, 22, 3) at 20 frames a second.
     """
 
-    temperature: Annotated[
-        float | None,
-        Option(
-            Kind.NUMBER,
-            "Of the ancestral solver's noise; 1 is as trained, lower varies less.  [default: 1]",
-        ),
-    ]
-    template: Annotated[
-        str | None,
-        Option(
-            Kind.TEXT,
-            "How the prompt is worded for the model: caption or evaluation.  [default: caption]",
-        ),
-    ]
+    temperature: Annotated[float | None, TEMPERATURE]
+    """Of the ancestral solver's noise; 1 is as trained."""
+    template: Annotated[str | None, TEMPLATE]
     """A name of ``prompt.TEMPLATES``."""
     continue_from: Annotated["AnyMotion | None", CONTINUE_FROM]
-    between: Annotated[
-        "Sequence[AnyMotion] | None",
-        Option(
-            Kind.TWO_FILES,
-            "Two motion files: the result leads from the first to the second.",
-            objects=True,
-        ),
-    ]
+    between: Annotated["Sequence[AnyMotion] | None", BETWEEN]
     """Two motions; seconds is then the gap's length."""
 
 

@@ -50,6 +50,12 @@ def read_codes(
     return Codes(tuple(numbers), tuple(notes))
 
 
+def read_codes_of_text(text: str, tokens: MotionTokens) -> Codes:
+    """Collect the codes of the first motion in a text without thoughts, as `read_codes` does."""
+    numbers = [tokens.mask + 1 if number is None else number for number in tokens.numbers(text)]
+    return read_codes(numbers, 0, None, tokens)
+
+
 def parse_as_upstream(text: str, tokens: MotionTokens) -> tuple[list[int], str]:
     """Return the ids of the first motion in a text, and the text with a placeholder for it.
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_TOKEN = re.compile(r"<motion_id_\d+>")
+_TOKEN = re.compile(r"<motion_id_([0-9]+)>")
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,27 @@ class MotionTokens:
         """Return a motion as text: start, at most length of the codes without separators, end."""
         kept = codes if length is None else codes[:length]
         return "".join(motion_token(number) for number in (self.start, *kept, self.end))
+
+    def numbers(self, text: str) -> list[int | None]:
+        """Return the motion tokens in a text by their numbers; None stands for other words."""
+        found: list[int | None] = []
+        place = 0
+        for match in _TOKEN.finditer(text):
+            if text[place : match.start()].strip():
+                found.append(None)
+            number = int(match.group(1)[:_MOST_DIGITS])
+            found.append(number if number <= self.mask else None)
+            place = match.end()
+        return [*found, None] if text[place:].strip() else found
+
+    def with_placeholder(self, text: str, placeholder: str) -> str:
+        """Return a text with a placeholder for its first motion."""
+        start, end = motion_token(self.start), motion_token(self.end)
+        before, found, rest = text.partition(start)
+        if not found:
+            return text
+        inside, found, behind = rest.partition(end)
+        return before + placeholder + (behind if found else _TOKEN.sub("", inside))
 
 
 def motion_token(number: int) -> str:

@@ -28,12 +28,12 @@ PLACEHOLDERS = (CAPTION, MOTION, FRAMES, SECONDS, HEAD, TAIL, MASKED)
 """In the order in which they are filled."""
 
 TEMPLATES: Mapping[str, str] = {
-    "motion": f"Generate motion: {CAPTION}",
-    "motion_length": f"Generate motion with {FRAMES} frames: {CAPTION}",
-    "caption": f"Generate text: {MOTION}",
-    "caption_length": f"Generate text with {FRAMES} frames: {MOTION}",
+    "t2m": f"Generate motion: {CAPTION}",
+    "t2m_length": f"Generate motion with {FRAMES} frames: {CAPTION}",
+    "m2t": f"Generate text: {MOTION}",
+    "m2t_length": f"Generate text with {FRAMES} frames: {MOTION}",
     "prediction": f"Predict motion: {HEAD}",
-    "between": f"Complete the masked motion: {MASKED}",
+    "in_between": f"Complete the masked motion: {MASKED}",
 }
 """Task -> the wording that upstream asks with."""
 
@@ -89,7 +89,7 @@ def find_template(asked: str | None, task: str, templates: Mapping[str, str]) ->
 
     InputError if it is neither a name nor holds the placeholder that the task needs.
     """
-    needed = {"motion": CAPTION, "caption": MOTION, "prediction": HEAD, "between": MASKED}[task]
+    needed = {"t2m": CAPTION, "m2t": MOTION, "prediction": HEAD, "in_between": MASKED}[task]
     text = templates[task] if asked is None else templates.get(asked, asked)
     if needed not in text:
         names = [name for name, wording in templates.items() if needed in wording]

@@ -21,7 +21,7 @@ def test_all_placeholders_are_filled() -> None:
     template = "<Caption_Placeholder>|<Frame_Placeholder>|<Second_Placeholder>|<Motion_Placeholder>"
     assert filling.into(template) == f"jump|57|2.0|{named(8, 1, 2, 9)}"
     quoted = Filling("jump", quoted=True)
-    assert quoted.into(TEMPLATES["motion"]) == 'Generate motion: "jump"'
+    assert quoted.into(TEMPLATES["t2m"]) == 'Generate motion: "jump"'
 
 
 def test_heads_tails_and_masks_are_cut_by_tokens() -> None:
@@ -34,14 +34,14 @@ def test_heads_tails_and_masks_are_cut_by_tokens() -> None:
 
 
 def test_templates_are_found_by_name_or_are_their_own() -> None:
-    assert find_template(None, "motion", TEMPLATES) == TEMPLATES["motion"]
-    assert find_template("motion_length", "motion", TEMPLATES) == TEMPLATES["motion_length"]
+    assert find_template(None, "t2m", TEMPLATES) == TEMPLATES["t2m"]
+    assert find_template("t2m_length", "t2m", TEMPLATES) == TEMPLATES["t2m_length"]
     own = "Bewege dich: <Caption_Placeholder>"
-    assert find_template(own, "motion", TEMPLATES) == own
-    with pytest.raises(InputError, match="choose motion, motion_length"):
-        find_template("haiku", "motion", TEMPLATES)
+    assert find_template(own, "t2m", TEMPLATES) == own
+    with pytest.raises(InputError, match="choose t2m, t2m_length"):
+        find_template("haiku", "t2m", TEMPLATES)
     with pytest.raises(InputError, match="no <Motion_Placeholder>"):
-        find_template("motion", "caption", TEMPLATES)
+        find_template("t2m", "m2t", TEMPLATES)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from motionrt.cli._standard_input import MotionFile
     help="Ask this instead, with <Motion_Placeholder> where the motion belongs, for example "
     "'What is <Motion_Placeholder>?'.",
 )
-@flag("max-tokens", type=int, default=40, show_default=True, help="Longest answer.")
+@flag("max-tokens", type=int, help="Longest answer.  [default: the model's, 40 or 128]")
 @flag("sample", is_flag=True, help="Draw the words instead of taking the likeliest.")
 @flag("seed", type=int, help="With --sample: the same seed gives the same words.")
 @reading_options_beside("--sample")
@@ -33,7 +33,7 @@ def command(
     bundle: Path | None,
     model: str | None,
     question: str | None,
-    max_tokens: int,
+    max_tokens: int | None,
     sample: bool,
     seed: int | None,
     backend: str,

@@ -23,6 +23,7 @@ from motionrt.cli._flags import (
     given_options,
     prompt_text,
 )
+from motionrt.cli._language import language_server_options, use_language_server
 from motionrt.cli._reading import Reading, reading_options_beside
 from motionrt.cli._streams import tell
 
@@ -88,6 +89,14 @@ if TYPE_CHECKING:
     "instead of the bundle's encoder; also TEXT_ENCODER_URL.",
 )
 @flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
+@language_server_options
+@flag("show-thinking", is_flag=True, help="Print the thoughts of a language model.")
+@flag(
+    "test-modes",
+    is_flag=True,
+    help="Make the motion twice, with thinking and without, and compare the two: files "
+    "NAME_thinking and NAME_no_thinking.",
+)
 @flag(
     "strict",
     is_flag=True,
@@ -118,6 +127,10 @@ def command(
     csv_angles: str | None,
     text_encoder_url: str | None,
     text_encoder_token: str | None,
+    lm_url: str | None,
+    lm_model: str | None,
+    show_thinking: bool,
+    test_modes: bool,
     strict: bool,
     backend: str,
     threads: int,
@@ -143,6 +156,10 @@ def command(
             'give a prompt, as in: motionrt gen "a person walks forward" (an empty one is allowed: '
             "''), or --input-folder"
         )
+    if test_modes and (batch or input_folder or output == "-" or as_json):
+        raise click.UsageError("--test-modes goes with a prompt, without --json and -o -")
+    if test_modes and family_flags["thinking"] is not None:
+        raise click.UsageError("--test-modes takes both modes: leave --thinking away")
     if output == "-" and (batch or as_json):
         raise click.UsageError(f"-o - goes without {'--batch' if batch else '--json'}")
     finishing.check()
@@ -150,12 +167,14 @@ def command(
     from motionrt.cli._gen_request import request_of_folder, request_of_prompt
     from motionrt.cli._progress import step_progress
     from motionrt.cli._report import report, warn
+    from motionrt.cli._thinking import compare_modes, show_thoughts
     from motionrt.runtime.pipeline import load
 
     start = time.perf_counter()
     pipeline = load(find_bundle(bundle, model), backend, threads)
     family = pipeline.family
     _use_text_encoder(pipeline, text_encoder_url, text_encoder_token)
+    use_language_server(pipeline, lm_url, lm_model)
     loaded = time.perf_counter()
     options = given_options(ctx, family_flags, family)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}
@@ -181,11 +200,16 @@ def command(
     outputs.check(output)
     reading.check(request.motion_files(family))
     request = request.with_motions(family, reading.read_known)
+    if test_modes:
+        compare_modes(pipeline, request, outputs, output, strict, quiet)
+        return
     with step_progress(quiet or as_json) as progress:
         motions = pipeline.run(request, progress)
     generated = time.perf_counter()
     for line in [f"note: {note}" for note in motions[0].notes] + pipeline.hints(request.prompts):
         tell(line)
+    if show_thinking:
+        show_thoughts(motions)
     warn(motions, strict)
     files = outputs.write(motions, output)
     seconds = {

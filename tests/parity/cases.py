@@ -36,6 +36,7 @@ QUICK = {
     "schedule",
     "smooth_root",
     "text",
+    "text_rules",
     "tokenizer_gpt2_ids",
     "train_trace",
 }

@@ -16,15 +16,17 @@ from motionrt.export.readers.motiongpt_qwen import (
     EMBEDDING,
     LanguageCheckpoint,
     MotionGptQwenCheckpoint,
-    motion_tokens,
 )
 from motionrt.export.readers.weights import read_json
-from motionrt.runtime.errors import InputError
-from motionrt.runtime.files import atomic_folder
+from motionrt.runtime.errors import CheckpointError, InputError, one_line
+from motionrt.runtime.files import atomic_folder, refuse_lfs_pointer
 
 WEIGHTS_FILE = "model.safetensors"
+_FLAGS = ("lstrip", "normalized", "rstrip", "single_word", "special")
+"""Of a token that was added to a vocabulary."""
+_LEFT_OUT = ("auto_map", "quantization_config")
 CHAT_TEMPLATE = """\
-{%- set ns = namespace(last_user=-1) -%}
+{%- set ns = namespace(last_user=messages|length - 1) -%}
 {%- for message in messages -%}
   {%- if message.role == 'user' -%}{%- set ns.last_user = loop.index0 -%}{%- endif -%}
 {%- endfor -%}
@@ -38,13 +40,13 @@ CHAT_TEMPLATE = """\
       {%- set turn.thought = message.reasoning_content -%}
     {%- elif '</think>' in text -%}
       {%- set turn.thought = text.split('</think>')[0].rstrip('\\n').split('<think>')[-1] -%}
-      {%- set turn.answer = text.split('</think>')[-1] -%}
+      {%- set turn.thought = turn.thought.lstrip('\\n') -%}
+      {%- set turn.answer = text.split('</think>')[-1].lstrip('\\n') -%}
     {%- endif -%}
-    {%- set turn.thought = turn.thought.strip('\\n') -%}
-    {%- set turn.answer = turn.answer.lstrip('\\n') -%}
     {{- '<|im_start|>assistant\\n' -}}
     {%- if loop.index0 > ns.last_user and (loop.last or turn.thought) -%}
-      {{- '<think>\\n' + turn.thought + '\\n</think>\\n\\n' -}}
+      {{- '<think>\\n' + turn.thought.strip('\\n') + '\\n</think>\\n\\n' -}}
+      {%- set turn.answer = turn.answer.lstrip('\\n') -%}
     {%- endif -%}
     {{- turn.answer + '<|im_end|>\\n' -}}
   {%- endif -%}
@@ -92,7 +94,7 @@ def _config(language: LanguageCheckpoint) -> dict[str, Any]:
 
     Libraries from before transformers 5 read rope_theta alone, and take 10000 where it is missing.
     """
-    raw = read_json(language.directory / "config.json")
+    raw = _own(read_json(language.directory / "config.json"))
     dtype = str(language.weights.load(EMBEDDING).dtype).removeprefix("torch.")
     types = {key: dtype for key in ("dtype", "torch_dtype") if key in raw}
     return {
@@ -116,31 +118,56 @@ def _generation(language: LanguageCheckpoint) -> dict[str, Any]:
 
 
 def _tokenizer_config(language: LanguageCheckpoint) -> tuple[dict[str, Any], str]:
-    """Return the directory's tokenizer settings with the motion tokens, and the chat template."""
+    """Return the directory's tokenizer settings with all added tokens, and the chat template."""
     path = language.directory / "tokenizer_config.json"
-    found = read_json(path) if path.is_file() else {"tokenizer_class": "Qwen2Tokenizer"}
-    template = found.pop("chat_template", None)
-    beside = language.directory / "chat_template.jinja"
-    if beside.is_file():
-        template = beside.read_text("utf-8")
-    if not isinstance(template, str):
-        template = CHAT_TEMPLATE
-    added = found.get("added_tokens_decoder")
-    num_codes = language.num_motion_tokens - 3
-    motion = {
-        str(language.first_motion_id + i): {
-            "content": token,
-            "lstrip": False,
-            "normalized": False,
-            "rstrip": False,
-            "single_word": False,
-            "special": False,
-        }
-        for i, token in enumerate(motion_tokens(num_codes))
+    found = {"tokenizer_class": "Qwen2Tokenizer"}
+    if path.is_file():
+        found = _own(read_json(path))
+    template = _chat_template(found.pop("chat_template", None), language.directory)
+    # What is not listed gets another id: transformers adds it again, behind all others.
+    added = sorted(language.tokenizer.get_added_tokens_decoder().items())
+    found["added_tokens_decoder"] = {
+        str(token_id): {"content": token.content, **{key: getattr(token, key) for key in _FLAGS}}
+        for token_id, token in added
     }
-    found["added_tokens_decoder"] = {**(added if isinstance(added, dict) else {}), **motion}
     return found, template
 
 
+def _chat_template(stated: Any, place: Path) -> str:
+    """Return the directory's chat template, from its file or settings; ours if it has none."""
+    path = place / "chat_template.jinja"
+    if path.is_file():
+        refuse_lfs_pointer(path, CheckpointError)
+        try:
+            return path.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path}: cannot be read as text ({one_line(error)})") from None
+    if isinstance(stated, list):  # several by name
+        named = {t.get("name"): t.get("template") for t in stated if _has_name(t)}
+        stated = named.get("default")
+    return stated if isinstance(stated, str) and _can_be_written(stated) else CHAT_TEMPLATE
+
+
+def _has_name(template: Any) -> bool:
+    return isinstance(template, dict) and isinstance(template.get("name"), str)
+
+
+def _can_be_written(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a letter, written as an escape
+        return False
+    return True
+
+
+def _own(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a directory's settings without those that name code to run, or other weights."""
+    return {key: value for key, value in settings.items() if key not in _LEFT_OUT}
+
+
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    try:
+        text = json.dumps(values, indent=2)
+    except RecursionError:
+        raise CheckpointError(f"{path.name} of the language model is nested too deep") from None
+    path.write_text(text + "\n", "utf-8")

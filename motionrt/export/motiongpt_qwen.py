@@ -169,14 +169,9 @@ def _sampler_section(language: LanguageCheckpoint | None) -> dict[str, Any]:
     """Return the sampling defaults: the language model's own where its directory states them."""
     if language is None:
         return {}
-    stated = {
-        key: value
-        for key, value in language.generation.items()
-        if key in _SAMPLING and isinstance(value, (int, float)) and not isinstance(value, bool)
-    }
     return {
         **_SAMPLING,
-        **stated,
+        **language.sampling,
         "max_new_tokens": MAX_NEW_TOKENS,
         "caption_max_new_tokens": CAPTION_TOKENS,
     }

@@ -26,6 +26,7 @@ from motionrt.export.readers.weights import Weights, open_checkpoint, open_safet
 from motionrt.models.decoder_lm import DecoderConfig
 from motionrt.runtime.errors import CheckpointError, InputError
 from motionrt.runtime.files import refuse_lfs_pointer
+from motionrt.runtime.language.sampling import LARGEST_TEMPERATURE
 
 EXTRA_MOTION_TOKENS = 3
 """Start, end and mask follow the codes."""
@@ -42,6 +43,12 @@ _TURN_TOKENS = {
     "think_end_id": "</think>",
 }
 """What a manifest calls the tokens of Qwen3's chat format."""
+_LARGEST_SETTINGS = {
+    "temperature": LARGEST_TEMPERATURE,
+    "top_p": 1.0,
+    "repetition_penalty": 1e3,
+}
+"""Of sampling, beside top_k."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class LanguageCheckpoint:
     max_positions: int
     generation: Mapping[str, Any]
     """generation_config.json, empty if there is none."""
+    sampling: Mapping[str, float]
+    """What it states of how tokens are drawn, by the names of a manifest."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +240,7 @@ def _read_language(
                 f"{weights.place}: {HEAD} differs from {EMBEDDING}, which {path} has it tied to"
             )
     spare = [HEAD] if tied else []
-    generation = place / "generation_config.json"
+    generation = _optional_json(place / "generation_config.json")
     return LanguageCheckpoint(
         directory=place,
         config=config,
@@ -243,8 +252,24 @@ def _read_language(
         max_positions=whole_number(
             raw.get("max_position_embeddings", 32768), f"{path}: max_position_embeddings"
         ),
-        generation=read_json(generation) if generation.is_file() else {},
+        generation=generation,
+        sampling=_sampling(generation, place / "generation_config.json"),
     )
+
+
+def _optional_json(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _sampling(raw: Mapping[str, Any], path: Path) -> dict[str, float]:
+    """Return the settings of sampling that are stated; CheckpointError for one that is none."""
+    found: dict[str, float] = {}
+    for key, largest in _LARGEST_SETTINGS.items():
+        if raw.get(key) is not None:
+            found[key] = positive_number(raw[key], f"{path}: {key}", largest)
+    if raw.get("top_k") is not None:
+        found["top_k"] = whole_number(raw["top_k"], f"{path}: top_k", 0)
+    return found
 
 
 def _tokenizer(place: Path) -> Tokenizer:

@@ -23,6 +23,8 @@ main(sys.argv[1:])
     [
         ("export", "kimodo", "checkpoint", "--no-text-encoder", "-o", "made"),
         ("export", "motiongpt3", "model.ckpt", "-o", "made"),
+        ("export", "motiongpt-qwen", "--vq", "model.ckpt", "-o", "made"),
+        ("export", "motiongpt-qwen", "--vq", "model.ckpt", "--hf-dir", "made"),
         ("train-default", "data"),
         ("train-projector", "--pairs", "pairs.npz", "-o", "projector.safetensors"),
     ],
@@ -47,6 +49,8 @@ def test_without_torch_a_command_says_what_to_install(
         (("kimodo", "c", "--no-text-encoder", "-o", "mine"), 1, "mine: exists already"),
         (("kimodo", "c", "--no-text-encoder", "-o", "mine", "--force"), 1, "mine: is no bundle"),
         (("motiongpt3", "c.ckpt", "-o", "mine", "--force"), 1, "mine: is no bundle"),
+        (("motiongpt-qwen", "--vq", "c.ckpt"), 2, "give -o BUNDLE, --hf-dir DIRECTORY or both"),
+        (("motiongpt-qwen", "--vq", "c.ckpt", "--base", "b", "-o", "new"), 2, "--lm CHECKPOINT"),
         (("kimodo", "c", "-o", "new"), 2, "--text-encoder"),
         (("kimodo", "c", "--no-text-encoder"), 2, "--output"),
         (("kimodo", "c", "-o", "new", "--precision", "int2"), 2, "--precision"),

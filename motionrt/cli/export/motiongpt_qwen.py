@@ -12,9 +12,15 @@ from motionrt.cli._extras import needing
 from motionrt.export.quantise.recipes import TOKEN_PRECISIONS
 
 _PATH = click.Path(path_type=Path)
+EXAMPLES = """\b
+motionrt export motiongpt-qwen --vq last.ckpt --mean Mean.npy --std Std.npy -o mgq
+motionrt export motiongpt-qwen --vq last.ckpt --lm Qwen3-0.6B --precision int4 -o mgq
+motionrt export motiongpt-qwen --vq vq.ckpt --lm lm.ckpt --base Qwen3-0.6B -o mgq
+motionrt export motiongpt-qwen --vq last.ckpt --lm Qwen3-0.6B --hf-dir served
+"""
 
 
-@click.command("motiongpt-qwen")
+@click.command("motiongpt-qwen", epilog=EXAMPLES)
 @click.option(
     "--vq",
     required=True,

@@ -21,6 +21,9 @@ from motionrt.export.quantise.recipes import (
 
 if TYPE_CHECKING:
     from motionrt.export.bundle import BundleWriter
+    from motionrt.export.quantise.recipes import Recipe
+    from motionrt.export.text_encoder import TextEncoderSource
+    from motionrt.runtime.text.prompt_book import PromptBook
 
 
 ENGINES = ("tensorrt-rtx", "tensorrt")
@@ -176,6 +179,39 @@ def text_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+def check_text_options(
+    text_encoder: tuple[str, ...], projector: Path | None, no_text_encoder: bool
+) -> None:
+    """Raise UsageError for options of `text_options` that contradict each other."""
+    if no_text_encoder == bool(text_encoder):
+        raise click.UsageError("give either --text-encoder DIR or --no-text-encoder")
+    if projector is not None and no_text_encoder:
+        raise click.UsageError("--projector goes with --text-encoder")
+
+
+def read_text_parts(
+    text_encoder: tuple[str, ...],
+    projector: Path | None,
+    prompt_book: Path | None,
+    text_framing: str,
+    text_precision: str,
+    text_block_size: str | None,
+) -> tuple[TextEncoderSource | None, Recipe, PromptBook | None]:
+    """Read what `text_options` name: the encoder, its precision, and the prompt book."""
+    from motionrt.export.quantise.recipes import recipe
+    from motionrt.export.text_encoder import TextEncoderOptions, read_text_encoder
+    from motionrt.runtime.text.prompt_book import PromptBook
+
+    size = int(text_block_size) if text_block_size else None
+    text_recipe = recipe(text_precision, language_model=True, block_size=size)
+    book = PromptBook.load(prompt_book) if prompt_book else None
+    encoder = None
+    if text_encoder:
+        options = TextEncoderOptions(framing=text_framing)
+        encoder = read_text_encoder(text_encoder, projector, options)
+    return encoder, text_recipe, book
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from motionrt.export.branches import Branches
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.quantise.deviation import measure_motions
@@ -63,11 +64,7 @@ LOOP = LoopSpec(
 
 
 class GuidedStep(nn.Module):
-    """One denoising step, whole: guidance branches, their combination, the solver's update.
-
-    A branch is a batch of its own in which text and constraints are each on (1) or off (0); the
-    last branch is the one that the others are guided away from. Source: Ho 2022, arXiv:2207.12598.
-    """
+    """One denoising step, whole: guidance branches, their combination, the solver's update."""
 
     def __init__(self, denoiser: Kimodo) -> None:
         """Wrap a denoiser."""
@@ -95,28 +92,18 @@ class GuidedStep(nn.Module):
         branch_text, branch_constraints and branch_weights are (G,); the last weight has no effect.
         The remaining inputs are the denoiser's, timestep is (1,) and coefficients (3,).
         """
-        branches, batch = branch_text.shape[0], x.shape[0]
-
-        def repeat(tensor: Tensor) -> Tensor:
-            return tensor.unsqueeze(0).expand(branches, *tensor.shape).flatten(0, 1)
-
-        def switch(tensor: Tensor, on: Tensor) -> Tensor:
-            shape = (branches, *(1 for _ in tensor.shape))
-            return (tensor.unsqueeze(0) * on.view(shape)).flatten(0, 1)
-
+        branches = Branches(branch_text, branch_constraints, branch_weights)
         predicted = self.denoiser(
-            repeat(x),
-            repeat(frame_mask),
-            switch(text_features, branch_text),
-            switch(text_mask.float(), branch_text) > 0,
-            timestep.expand(branches * batch),
-            repeat(first_heading_rad),
-            switch(motion_mask, branch_constraints),
-            repeat(observed_motion),
-        ).unflatten(0, (branches, batch))
-        away = predicted[-1:]
-        weights = branch_weights.view(branches, 1, 1, 1)
-        x0 = predicted[-1] + (weights * (predicted - away)).sum(0)
+            branches.repeat(x),
+            branches.repeat(frame_mask),
+            branches.with_text(text_features),
+            branches.with_text(text_mask.float()) > 0,
+            timestep.expand(branches.count * x.shape[0]),
+            branches.repeat(first_heading_rad),
+            branches.with_constraints(motion_mask),
+            branches.repeat(observed_motion),
+        )
+        x0 = branches.guided(predicted)
         a, b, c = coefficients.unbind()
         return a * x + b * x0 + c * x0_previous, x0
 

@@ -119,6 +119,8 @@ def compile_loop(step: ir.Model, spec: LoopSpec) -> ir.Model:
         "", "Shape", [first_scanned], [ir.AttrInt64("start", 0), ir.AttrInt64("end", 1)]
     )
     trips = ir.Node("", "Squeeze", [count.outputs[0]])
+    # Named here: a name that onnx_ir makes up may be one of the body's.
+    count.outputs[0].name, trips.outputs[0].name = f"{spec.name}.rows", f"{spec.name}.trips"
     # Optional, but TensorRT's parser knows the body's condition only if the loop has one.
     always = ir.Node("", "Constant", [], [ir.AttrTensor("value", ir.tensor(np.array(True)))])
     always.outputs[0].name = "always"

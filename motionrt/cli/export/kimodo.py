@@ -8,8 +8,10 @@ import click
 
 from motionrt.cli._environment import preset_encoder
 from motionrt.cli._exporting import (
+    check_text_options,
     output_options,
     precision_option,
+    read_text_parts,
     text_options,
     write_bundle,
 )
@@ -40,27 +42,17 @@ def command(
     if not text_encoder and not no_text_encoder:
         text_encoder, usual = preset_encoder()
         projector = projector or usual
-    if no_text_encoder == bool(text_encoder):
-        raise click.UsageError("give either --text-encoder DIR or --no-text-encoder")
-    if projector is not None and no_text_encoder:
-        raise click.UsageError("--projector goes with --text-encoder")
+    check_text_options(text_encoder, projector, no_text_encoder)
     with write_bundle(output, force, quiet) as writer:
         writer.progress("reading the checkpoint")
         from motionrt.export.kimodo import export_kimodo
-        from motionrt.export.quantise.recipes import recipe
         from motionrt.export.readers.kimodo import read_kimodo
         from motionrt.export.readers.published import find_checkpoint
-        from motionrt.export.text_encoder import TextEncoderOptions, read_text_encoder
-        from motionrt.runtime.text.prompt_book import PromptBook
 
-        size = int(text_block_size) if text_block_size else None
-        text_recipe = recipe(text_precision, language_model=True, block_size=size)
-        book = PromptBook.load(prompt_book) if prompt_book else None
         checkpoint = read_kimodo(find_checkpoint(checkpoint_dir))
-        encoder = None
-        if text_encoder:
-            options = TextEncoderOptions(framing=text_framing)
-            encoder = read_text_encoder(text_encoder, projector, options)
+        encoder, text_recipe, book = read_text_parts(
+            text_encoder, projector, prompt_book, text_framing, text_precision, text_block_size
+        )
         export_kimodo(
             writer,
             checkpoint,

@@ -32,8 +32,6 @@ from motionrt.runtime.text.prompt import clean_prompt
 from motionrt.runtime.text.sources import GRAPH as TEXT_GRAPH
 from motionrt.runtime.text.sources import TextSources
 
-MAX_PROMPT_WORDS = 1000
-"""A longer prompt is refused: the encoders see a few hundred words at most."""
 BENCHMARK_SEED = 0
 _STATISTICS = "statistics.safetensors"
 Floats = NDArray[np.float32]
@@ -153,26 +151,7 @@ class KimodoModel(Pipeline):
         Returns text_features (B, 1, W) and text_mask (B, 1); a blank prompt is all zero and False.
         InputError if a prompt is too long or the bundle holds no text encoder.
         """
-        width = self.defaults.text_width
-        features = np.zeros((len(texts), 1, width), np.float32)
-        mask = np.zeros((len(texts), 1), np.bool_)
-        for row, text in enumerate(texts):
-            words = len(text.split())
-            if words > MAX_PROMPT_WORDS:
-                raise InputError(
-                    f"prompt of {words} words: at most {MAX_PROMPT_WORDS}; "
-                    "describe one short motion"
-                )
-            cleaned = clean_prompt(text)
-            if cleaned:
-                embedding = self.text.encode(cleaned)
-                if embedding.shape != (width,):
-                    raise self.bundle.unfit(
-                        f"embeddings of texts have the shape {embedding.shape}, not ({width},)"
-                    )
-                features[row, 0] = embedding
-                mask[row, 0] = True
-        return features, mask
+        return self.text.encode_all(texts, self.defaults.text_width, clean_prompt)
 
     def sample(
         self,

@@ -19,6 +19,8 @@ from motionrt.runtime.text.prompt_book import PromptBook
 from motionrt.runtime.text.tokenizer import TextTokenizer
 
 GRAPH = "text_encoder"
+MAX_PROMPT_WORDS = 1000
+"""A longer prompt is refused: the encoders see a few hundred words at most."""
 MAX_KNOWN = 256
 """Embeddings that are remembered."""
 
@@ -116,6 +118,35 @@ class TextSources:
                     self._known.clear()
                 self._known[prompt] = self._encode(prompt)
             return self._known[prompt]
+
+    def encode_all(
+        self, texts: Sequence[str], width: int, clean: Callable[[str], str]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Clean and encode prompts.
+
+        Returns text features (B, 1, W) and a mask (B, 1); a blank prompt is all zero and False.
+        InputError if a prompt is too long or the bundle holds no text encoder, BundleError if
+        embeddings are not width numbers.
+        """
+        features = np.zeros((len(texts), 1, width), np.float32)
+        mask = np.zeros((len(texts), 1), np.bool_)
+        for row, text in enumerate(texts):
+            words = len(text.split())
+            if words > MAX_PROMPT_WORDS:
+                raise InputError(
+                    f"prompt of {words} words: at most {MAX_PROMPT_WORDS}; "
+                    "describe one short motion"
+                )
+            cleaned = clean(text)
+            if cleaned:
+                embedding = self.encode(cleaned)
+                if embedding.shape != (width,):
+                    raise self.bundle.unfit(
+                        f"embeddings of texts have the shape {embedding.shape}, not ({width},)"
+                    )
+                features[row, 0] = embedding
+                mask[row, 0] = True
+        return features, mask
 
     def _encode(self, prompt: str) -> NDArray[np.float32]:
         if self.server is not None:

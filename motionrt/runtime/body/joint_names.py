@@ -125,7 +125,26 @@ _CMU = {
     "{S}Hand": "hand",
 }
 
-NAMINGS = {"soma": _SOMA, "smplx": _SMPLX, "cmu": _CMU}
+_CORE = {
+    # Of four joints of the spine the last carries neck and shoulders; the second keeps its name.
+    "Hips": "hips",
+    "Spine": "spine",
+    "Spine2": "chest",
+    "Spine3": "upper_chest",
+    "Neck": "neck",
+    "Head": "head",
+    "{S}UpLeg": "thigh",
+    "{S}Leg": "shin",
+    "{S}Foot": "foot",
+    "{S}ToeBase": "toe",
+    "{S}Shoulder": "clavicle",
+    "{S}Arm": "upper_arm",
+    "{S}ForeArm": "lower_arm",
+    "{S}Hand": "hand",
+    "{S}HandThumb1": "thumb1",
+}
+
+NAMINGS = {"soma": _SOMA, "smplx": _SMPLX, "cmu": _CMU, "core": _CORE}
 """Joint names -> roles, by whose names they are (`Skeleton.naming`)."""
 
 

@@ -20,7 +20,7 @@ LARGEST_NUMBER = 1e9
 """No number of a motion or skeleton is larger: lengths are metres, and their squares are taken in
 single precision."""
 
-SKELETON_NAMES = ("soma30", "soma77", "g1", "smplx22", "cmu22", "humanml22", "myo26")
+SKELETON_NAMES = ("soma30", "soma77", "g1", "smplx22", "cmu22", "core27", "humanml22", "myo26")
 """The skeletons that `load_skeleton` knows."""
 
 _JOINT_TUPLES = (

@@ -25,7 +25,7 @@ DEFAULT_FPS = 30.0
 
 _SKEWED = 0.05
 """So far may R Rᵀ be from the identity: half precision is allowed."""
-_BY_NUM_JOINTS = {30: "soma30", 77: "soma77", 34: "g1", 22: "smplx22"}
+_BY_NUM_JOINTS = {27: "core27", 30: "soma30", 77: "soma77", 34: "g1", 22: "smplx22"}
 
 
 def read_npz(

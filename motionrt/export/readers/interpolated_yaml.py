@@ -100,6 +100,20 @@ class InterpolatedYaml:
             raise CheckpointError(f"{self.path}: no key {dotted}")
         return default
 
+    def find_in(self, section: str, key: str, default: Any = _MISSING) -> Any:
+        """Return the value of a key wherever it stands below a section, as `find` does.
+
+        section is the name of a mapping, at any depth.
+        """
+        for place in self._places(key):
+            if section in place[:-1]:
+                value = _Following(self, key).at(place)
+                if value is not _MISSING:
+                    return value
+        if default is _MISSING:
+            raise CheckpointError(f"{self.path}: no key {key} below {section}")
+        return default
+
     def _places(self, key: str) -> Iterator[_Place]:
         """Yield where mappings have a key, the least nested first."""
         level: list[tuple[_Place, Any]] = [((), self._tree)]

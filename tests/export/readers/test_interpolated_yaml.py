@@ -80,6 +80,24 @@ def test_a_key_is_found_wherever_it_stands(tmp_path: Path) -> None:
         config.find("nothing")
 
 
+def test_a_key_is_found_below_a_section_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("""
+    size: 1
+    model:
+      encoder: {size: 2, inner: {depth: 3}}
+      decoder: {size: "${size}", depth: 4}
+    """)
+    settings = InterpolatedYaml(path)
+    assert settings.find_in("encoder", "size") == 2
+    assert settings.find_in("decoder", "size") == 1
+    assert settings.find_in("encoder", "depth") == 3
+    assert settings.find_in("model", "depth") == 4  # the least nested
+    assert settings.find_in("encoder", "width", None) is None
+    with pytest.raises(CheckpointError, match="no key width below encoder"):
+        settings.find_in("encoder", "width")
+
+
 def test_a_section_may_be_a_reference_even_to_itself(tmp_path: Path) -> None:
     config = read(tmp_path, "a: {x: '${b}'}\nb: {y: '${a}', n: 3}\nc: ${c}\nd: ${nowhere}\n")
     assert config.find("n") == 3

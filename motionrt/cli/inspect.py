@@ -82,7 +82,7 @@ def _show_graph(name: str, graph: GraphInfo, manifest: Manifest, verbose: bool) 
     from motionrt.runtime.errors import one_line
 
     size = sum(manifest.files[file].size for file in {*graph.files.values(), *graph.data})
-    told = f"    {name:<14}{one_line(graph.precision):<13}{size / 1e6:9.1f} MB"
+    told = f"    {name:<18}{one_line(graph.precision):<13}{size / 1e6:9.1f} MB"
     click.echo(told + _deviation(graph.deviation))
     for concern in concerns(graph.deviation):
         click.echo(f"      bad: {concern}")

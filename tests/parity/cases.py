@@ -25,11 +25,13 @@ from types import ModuleType
 OWN = Path(__file__).parents[1] / "golden"
 NO_CASES = {"checkpoints", "__pycache__"}
 QUICK = {
+    "cli",
     "export_amass",
     "export_bvh",
     "export_csv",
     "humanml_decode",
     "metrics",
+    "motionrep",
     "postprocess",
     "ridge",
     "sanitize",

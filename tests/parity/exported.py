@@ -11,6 +11,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 import motionrt.cli.main
+from motionrt.runtime.ardy.pipeline import ArdyPipeline
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 from motionrt.runtime.pipeline import load
 
@@ -41,4 +42,13 @@ def kimodo(checkpoint: Path, *text_encoder: Path) -> KimodoPipeline:
     bundle = export("kimodo", str(checkpoint), *(arguments or ["--no-text-encoder"]))
     pipeline = load(bundle, backend="cpu")
     assert isinstance(pipeline, KimodoPipeline)
+    return pipeline
+
+
+@lru_cache(maxsize=32)
+def ardy(checkpoint: Path) -> ArdyPipeline:
+    """Export an ARDY checkpoint and load the bundle on the CPU."""
+    bundle = export("ardy", str(checkpoint), "--no-text-encoder")
+    pipeline = load(bundle, backend="cpu")
+    assert isinstance(pipeline, ArdyPipeline)
     return pipeline

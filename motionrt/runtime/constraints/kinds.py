@@ -339,6 +339,16 @@ def crop_constraints(constraints: Sequence[Constraint], start: int, stop: int) -
     return [constraint for constraint in cropped if constraint is not None]
 
 
+def delay_constraints(constraints: Sequence[Constraint], frames: int) -> list[Constraint]:
+    """Let constraints hold so many frames later."""
+    delayed: list[Constraint] = []
+    for constraint in constraints:
+        values = {spec.name: getattr(constraint, spec.name) for spec in fields(constraint)}
+        values["frame_indices"] = values["frame_indices"] + frames
+        delayed.append(type(constraint)(**values))
+    return delayed
+
+
 def check_frames(constraints: Sequence[Constraint], num_frames: int) -> None:
     """Raise InputError for the first frame that lies beyond a clip."""
     for number, constraint in enumerate(constraints):

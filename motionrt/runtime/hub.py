@@ -91,6 +91,7 @@ def _library(place: HubPlace) -> ModuleType:
     """Return the hub's own library, silent but for bars on a terminal; HubError if none."""
     try:
         import huggingface_hub as library
+        from huggingface_hub.utils import logging as messages
         from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError:
         from motionrt.runtime.extras import pip_command
@@ -98,7 +99,7 @@ def _library(place: HubPlace) -> ModuleType:
         raise HubError(
             f"{place}: no path here; to take it for one of the hub: {pip_command('hub')}"
         ) from None
-    logging.getLogger(library.__name__).setLevel(logging.ERROR)  # what goes wrong is raised
+    messages.set_verbosity(logging.ERROR)  # what goes wrong is raised
     if not sys.stderr or not sys.stderr.isatty():
         disable_progress_bars()  # a log is no place for bars
     return library

@@ -104,7 +104,7 @@ def test_the_command_line_has_its_flags(
     assert summary["files"] == [f"{stem}.npz", f"{stem}.bvh"]
     assert np.ptp(motionrt.Motion.load(stem.with_suffix(".npz")).root_positions[:, 1]) > 0.3
     code, _, err = run(capsys, "gen", "bob", "--constraints", "c.json", *common)
-    assert code == 1 and "--constraints: toy has no such option (kimodo has)" in err
+    assert code == 1 and "--constraints: toy has no such option (kimodo and ardy have)" in err
     (tmp_path / "list.jsonl").write_text('"bob"\n{"prompt": "b", "preset": "high"}\n')
     code, out, err = run(
         capsys, "gen", "--batch", tmp_path / "list.jsonl", "--bundle", bundle, "-o", tmp_path / "b"

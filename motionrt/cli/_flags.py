@@ -171,8 +171,8 @@ def given_options(ctx: click.Context, values: Mapping[str, Any], family: Family)
             able = [other.name for other in all_families() if name in other.options]
             others = f"{' and '.join(able)} {'has' if len(able) == 1 else 'have'}"
             raise InputError(
-                f"--{_name_of(name, option)}: {family.name} has no such option ({others}); leave it "
-                f"away, or use a bundle of {' or '.join(able)}"
+                f"--{_name_of(name, option)}: {family.name} has no such option ({others}); leave "
+                f"it away, or use a bundle of {' or '.join(able)}"
             )
         found[name] = value
     return found

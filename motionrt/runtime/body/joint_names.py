@@ -144,7 +144,24 @@ _CORE = {
     "{S}HandThumb1": "thumb1",
 }
 
-NAMINGS = {"soma": _SOMA, "smplx": _SMPLX, "cmu": _CMU, "core": _CORE}
+_MYO = {
+    "pelvis": "hips",
+    "lumbar_spine_3": "spine",
+    "thoracic_spine": "chest",
+    "cervical_spine_4": "neck",
+    "skull": "head",
+    "clavicle_{s}": "clavicle",
+    "humerus_{s}": "upper_arm",
+    "ulna_{s}": "lower_arm",
+    "lunate_{s}": "hand",
+    "femur_{s}": "thigh",
+    "tibia_{s}": "shin",
+    "foot_{s}": "foot",
+    "proximal_phalanx_1_{s}": "thumb2",
+    "proximal_phalanx_2_{s}": "index1",
+}
+
+NAMINGS = {"soma": _SOMA, "smplx": _SMPLX, "cmu": _CMU, "core": _CORE, "myo": _MYO}
 """Joint names -> roles, by whose names they are (`Skeleton.naming`)."""
 
 

@@ -46,17 +46,19 @@ def myo_motion(
     lift = -float(given[..., 1].min())
     seen = given + np.array([0, lift, 0])
     rig = fitted_skeleton(seen, skeleton)
-    bones = rig.offsets.astype(np.float64)
-    # The root has one short bone, whose direction is mostly noise: it does not turn.
-    bones[PELVIS] = 0
-    rotations = solve_joint_rotations(seen, rig, bones)
-    posed, world = rig.forward_kinematics(rotations, seen[:, 0])
+    # The root has one short bone, whose direction is mostly noise: it does not turn, and stands
+    # where the pelvis has it.
+    bones, aims = rig.offsets.astype(np.float64), seen.copy()
+    root = seen[:, PELVIS] - bones[PELVIS]
+    bones[PELVIS], aims[:, 0] = 0, seen[:, PELVIS]
+    rotations = solve_joint_rotations(aims, rig, bones)
+    posed, world = rig.forward_kinematics(rotations, root)
     distances = np.linalg.norm(posed - seen, axis=-1)
     return Motion(
         fps=FPS,
         skeleton=rig,
         local_rot_mats=rotations.astype(np.float32),
-        root_positions=seen[:, 0].astype(np.float32),
+        root_positions=root.astype(np.float32),
         posed_joints=seen.astype(np.float32),
         global_rot_mats=world.astype(np.float32),
         info={
@@ -64,7 +66,7 @@ def myo_motion(
             "ik_error_m": round(float(distances.mean()), 6),
             "ik_largest_error_m": round(float(distances.max()), 6),
             "lifted_m": round(lift, 6),
-            "root_translation": "lost upstream",
+            "in_place": True,
         },
         notes=[PATH_IS_LOST],
     )

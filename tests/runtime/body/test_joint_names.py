@@ -14,12 +14,33 @@ NEEDED = {  # what each engine must find to map a biped
 }
 
 
-@pytest.mark.parametrize("skeleton", [name for name in SKELETON_NAMES if name != "g1"])
+WITH_TOES = [name for name in SKELETON_NAMES if name not in ("g1", "myo26")]
+
+
+@pytest.mark.parametrize("skeleton", WITH_TOES)
 @pytest.mark.parametrize("style", STYLES)
 def test_every_body_joint_has_its_name_and_no_two_share_one(skeleton: str, style: str) -> None:
     names = renamed_joints(load_skeleton(skeleton), style)
     assert len(set(names)) == len(names) == load_skeleton(skeleton).num_joints
     assert set(NEEDED[style].split()) <= {name.removeprefix("mixamorig:") for name in names}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_musculoskeleton_has_all_names_but_those_of_joints_that_it_lacks(style: str) -> None:
+    lacking = {
+        "mixamo": {"Spine2", "LeftToeBase"},
+        "ue5": {"spine_03", "ball_l"},
+        "vrm": {"upperChest", "leftToes"},
+    }
+    skeleton = load_skeleton("myo26")
+    names = renamed_joints(skeleton, style)
+    plain = {name.removeprefix("mixamorig:") for name in names}
+    assert len(plain) == skeleton.num_joints
+    assert set(NEEDED[style].split()) - plain == lacking[style]
+    groups = joint_groups(names)
+    assert groups == joint_groups(skeleton.joint_names)
+    assert groups["hip_joints"] == skeleton.hip_joints
+    assert groups["left_hand_joints"] == skeleton.left_hand_joints
 
 
 def test_fingers_skip_the_metacarpal() -> None:
@@ -38,7 +59,7 @@ def test_robots_and_unknown_styles_are_refused() -> None:
 
 
 @pytest.mark.parametrize("style", [None, *STYLES])
-@pytest.mark.parametrize("skeleton", [name for name in SKELETON_NAMES if name != "g1"])
+@pytest.mark.parametrize("skeleton", WITH_TOES)
 def test_hips_feet_and_hands_are_found_by_any_rigs_names(skeleton: str, style: str | None) -> None:
     known = load_skeleton(skeleton)
     groups = joint_groups(renamed_joints(known, style) if style else known.joint_names)

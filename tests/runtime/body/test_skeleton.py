@@ -21,9 +21,10 @@ def test_every_skeleton_loads_and_survives_json(name: str) -> None:
     assert Skeleton.from_dict(json.loads(json.dumps(skeleton.to_dict()))) == skeleton
     right, left = skeleton.hip_joints
     assert skeleton.rest_positions[left, 0] > 0 > skeleton.rest_positions[right, 0]  # faces +z
-    ankle, toe = skeleton.left_foot_joints[:2]
-    assert skeleton.parents[toe] == ankle
-    assert skeleton.rest_positions[toe, 2] > skeleton.rest_positions[ankle, 2]
+    if name != "myo26":  # which ends at the foot
+        ankle, toe = skeleton.left_foot_joints[:2]
+        assert skeleton.parents[toe] == ankle
+        assert skeleton.rest_positions[toe, 2] > skeleton.rest_positions[ankle, 2]
     assert set(skeleton.end_effector_groups) == {
         "LeftFoot",
         "RightFoot",

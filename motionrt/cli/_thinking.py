@@ -46,11 +46,13 @@ def compare_modes(
         raise InputError(f"--test-modes: {pipeline.family.name} does not think")
     rows = [("", "thinking", "no thinking")]
     found = []
+    seed = request.seed
     for thinking in (True, False):
-        asked = replace(request, options={**request.options, "thinking": thinking})
+        asked = replace(request, seed=seed, options={**request.options, "thinking": thinking})
         start = time.perf_counter()
         motions = pipeline.run(asked)
         seconds = time.perf_counter() - start
+        seed = motions[0].info["seed"]
         if thinking:
             for note in motions[0].notes:
                 tell(f"note: {note}")

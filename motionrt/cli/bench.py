@@ -17,7 +17,13 @@ from motionrt.cli._streams import tell
 @backend_options
 @click.option("--solver", help="How steps are taken.  [default: the model's]")
 @click.option("--frames", type=int, default=150, show_default=True, help="Length of the motion.")
-@click.option("--steps", type=int, default=20, show_default=True, help="Denoising steps.")
+@click.option(
+    "--steps",
+    type=int,
+    default=20,
+    show_default=True,
+    help="Denoising steps; of a language model a step is a token, and --frames says how many.",
+)
 @click.option(
     "--repeats", type=int, default=3, show_default=True, help="Runs, of which the median counts."
 )

@@ -185,13 +185,13 @@ class Conversation:
         if not codes:
             return None
         pipeline = self.pipeline
-        return pipeline.motion_of(
-            codes,
-            prompt=asked,
-            seed=self.seed,
-            model=pipeline.manifest.name,
-            family=pipeline.manifest.family,
-            backend=pipeline.backend.name,
-            codes=list(codes),
-            turn=self.num_turns,
-        )
+        info = {
+            "prompt": asked,
+            "seed": self.seed,
+            "model": pipeline.manifest.name,
+            "family": pipeline.manifest.family,
+            "backend": pipeline.backend.name,
+            "codes": list(codes),
+            "turn": self.num_turns,
+        }
+        return pipeline.motion_of(codes, info)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, Unpack, cast
 
@@ -229,10 +229,10 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
         )
         return self._answer(ids)
 
-    def motion_of(self, codes: Sequence[int], **info: Any) -> Motion:
+    def motion_of(self, codes: Sequence[int], info: Mapping[str, Any] | None = None) -> Motion:
         """Return the motion that codes stand for, all its frames; info is kept with it."""
         decoded = self.decode([list(codes)])
-        return self._motion(decoded["joints"][0], decoded["features"][0], info)
+        return self._motion(decoded["joints"][0], decoded["features"][0], dict(info or {}))
 
     @property
     def asks_server(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from motionrt.cli._ending import (
     signal_seen,
 )
 from motionrt.cli._streams import discard_output, mend_streams, tell
-from motionrt.runtime.errors import MotionrtError
+from motionrt.runtime.errors import MotionrtError, one_line
 
 
 class LazyGroup(click.Group):
@@ -136,6 +137,7 @@ def _run_program(command: click.Command, arguments: list[str] | None, **settings
     """Run a command as a process of its own does, and leave it with its exit code."""
     mend_streams()
     listen()
+    warnings.showwarning = _tell_warning
     code = _run(command, arguments, **settings)
     if code:
         leave(code)
@@ -177,6 +179,11 @@ def _run(command: click.Command, arguments: list[str] | None, **settings: Any) -
         return BUG
     # click returns the code of ctx.exit() instead of raising it.
     return code if isinstance(code, int) else 0
+
+
+def _tell_warning(message: Warning | str, *_: object) -> None:
+    """Print a warning of Python's as one line, without the place in the code."""
+    tell(f"Warning: {one_line(message)}")
 
 
 def _tell_misuse(error: click.ClickException) -> None:

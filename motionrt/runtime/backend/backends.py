@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import importlib
 import os
+import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from motionrt.runtime.backend.cuda import CudaDevice, find_device
@@ -23,6 +25,8 @@ PROVIDERS = {
 ENGINE_MODULES = {"tensorrt-rtx": "tensorrt_rtx_bindings", "tensorrt": "tensorrt"}
 """Backends that run engines built beforehand -> the Python module that builds and runs them."""
 BACKENDS = (*ENGINE_MODULES, *PROVIDERS)
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
+"""Which bring the module ``onnxruntime``."""
 _PROVIDER_PACKAGES = {"directml": "onnxruntime-directml"}
 _MOST_A_CORE = 4
 """Threads; more gain nothing, a thousand take minutes and a million end the process."""
@@ -135,8 +139,35 @@ def available_providers() -> list[str]:
         raise BackendError(
             f"no ONNX backend installed; {pip_command('cpu')} (with an NVIDIA GPU: [gpu])"
         ) from error
+    if told := clash():
+        warnings.warn(told, RuntimeWarning, stacklevel=2)
     providers: list[str] = onnxruntime.get_available_providers()
     return providers
+
+
+@lru_cache
+def clash() -> str:
+    """Say that several packages of onnxruntime share one module here; empty if there is one.
+
+    What was installed last has written over the other's files, and pip knows nothing of it.
+    """
+    found = _packages()
+    if len(found) < 2:
+        return ""
+    return (
+        f"{' and '.join(found)} are both installed and write over each other; keep one: "
+        f"pip uninstall -y {' '.join(found)} && {pip_command('gpu')} (or [cpu])"
+    )
+
+
+def _packages() -> list[str]:
+    """Return the packages that brought the module, by the records that pip keeps beside it."""
+    import onnxruntime
+
+    folder = Path(onnxruntime.__file__).parent.parent
+    records = sorted(place.name for place in folder.glob("onnxruntime*-*.dist-info"))
+    names = [name.partition("-")[0].replace("_", "-") for name in records]
+    return [name for name in names if name in _PACKAGES]
 
 
 def engine_module(backend: str) -> Any:

@@ -104,3 +104,15 @@ def test_threads_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         choose_backend("cpu")
     with pytest.raises(InputError, match="-1 threads"):
         choose_backend("cpu", -1)
+
+
+def test_two_packages_of_one_module_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert backends.clash() == ""
+    both = ["onnxruntime", "onnxruntime-gpu"]
+    monkeypatch.setattr(backends, "_packages", lambda: both)
+    backends.clash.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="onnxruntime and onnxruntime-gpu are both"):
+            assert choose_backend("cpu").name == "cpu"
+    finally:
+        backends.clash.cache_clear()

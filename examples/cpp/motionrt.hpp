@@ -10,6 +10,7 @@
 
 #include <motionrt.h>
 
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -21,7 +22,7 @@ namespace motionrt {
 
 class Error : public std::runtime_error {
  public:
-  explicit Error(mrt_status status) : std::runtime_error(mrt_last_error()), status(status) {}
+  explicit Error(mrt_status code) : std::runtime_error(mrt_last_error()), status(code) {}
   const mrt_status status;
 };
 
@@ -63,6 +64,28 @@ struct Pose {
   std::vector<float> rotations;  // w x y z of each joint
 };
 
+// The pose some share of the way from one to another: joint by joint, the shorter way round.
+inline Pose blend(const Pose &from, const Pose &to, float share) {
+  Pose made = to;
+  for (int k = 0; k < 3; k++) made.root[k] = from.root[k] + share * (to.root[k] - from.root[k]);
+  for (size_t at = 0; at + 4 <= made.rotations.size(); at += 4) {
+    const float *a = &from.rotations[at], *b = &to.rotations[at];
+    const float dot = a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3];
+    const float angle = std::acos(std::fmin(std::fabs(dot), 1.0f)), sine = std::sin(angle);
+    const float one = sine < 1e-4f ? 1 - share : std::sin((1 - share) * angle) / sine;
+    const float two = sine < 1e-4f ? share : std::sin(share * angle) / sine;
+    for (int k = 0; k < 4; k++) made.rotations[at + k] = one * a[k] + (dot < 0 ? -two : two) * b[k];
+  }
+  return made;
+}
+
+// What root motion moves a character by: metres in its own frame, x to its left and z ahead; and
+// its turn about y.
+struct RootDelta {
+  float translation[3] = {};
+  float turn_rad = 0;
+};
+
 class Motion {
  public:
   explicit Motion(mrt_motion *handle)
@@ -89,12 +112,20 @@ class Motion {
   Rows global_positions() const {
     return {mrt_motion_global_positions(owner_.get()), frames() * joints(), 3};
   }
+  // (T x C): 1 where a foot is on the ground; null where the family does not tell.
+  const uint8_t *foot_contacts() const { return mrt_motion_foot_contacts(owner_.get()); }
+  int32_t num_contacts() const { return info_.num_contacts; }
 
   Pose sample(double seconds, uint32_t flags = 0) const {
     Pose pose;
     pose.rotations.resize(4 * joints());
     check(mrt_motion_sample(owner_.get(), seconds, flags, pose.root, pose.rotations.data()));
     return pose;
+  }
+  RootDelta root_delta(double from, double to, uint32_t flags = 0) const {
+    RootDelta delta;
+    check(mrt_motion_root_delta(owner_.get(), from, to, flags, delta.translation, &delta.turn_rad));
+    return delta;
   }
   void save(const std::string &path) const { check(mrt_motion_save(owner_.get(), path.c_str())); }
   const mrt_motion *handle() const { return owner_.get(); }
@@ -111,14 +142,21 @@ class Motion {
   mrt_motion_info info_;
 };
 
+// What motionrt.h says of mrt_generate_options; an empty text or list is the default.
 struct Options {
   int64_t seed = -1;
   double seconds = 5;
+  int32_t num_frames = 0;
   int32_t num_samples = 1;
   int32_t num_steps = 0;
-  std::string preset;
+  std::string solver, preset;
+  std::vector<float> guidance_weights;
   std::string constraints_json;
+  std::vector<mrt_constraint> constraints;
   float first_heading_rad = 0;
+  int32_t postprocess = -1;
+  const Motion *continue_from = nullptr;
+  std::vector<float> embedding;
   // Told how far it is; false stops.
   std::function<bool(const char *stage, int32_t done, int32_t total)> progress;
 };
@@ -138,6 +176,21 @@ class Pipeline {
 
   Skeleton skeleton() const { return Skeleton(mrt_pipeline_skeleton(handle_.get())); }
 
+  mrt_pipeline_info info() const {
+    mrt_pipeline_info told;
+    mrt_pipeline_info_init(&told);
+    check(mrt_pipeline_get_info(handle_.get(), &told));
+    return told;
+  }
+
+  // What Options::embedding takes instead of a prompt, later and without a text encoder.
+  std::vector<float> embed(const std::string &prompt) {
+    std::vector<float> embedding(static_cast<size_t>(info().text_width));
+    check(mrt_embed(handle_.get(), prompt.c_str(), embedding.data(),
+                    static_cast<int32_t>(embedding.size())));
+    return embedding;
+  }
+
   Motion generate(const std::string &prompt, const Options &options = {}) {
     mrt_motion *made = nullptr;
     Given given(options);
@@ -156,6 +209,29 @@ class Pipeline {
     Given given(options);
     check(mrt_generate_sequence(handle_.get(), texts.data(), seconds.data(),
                                 static_cast<int32_t>(texts.size()), &given.c, &made));
+    return listed(made);
+  }
+
+  std::vector<Motion> generate_many(const std::vector<std::string> &prompts,
+                                    const Options &options = {}) {
+    std::vector<const char *> texts;
+    for (const auto &prompt : prompts) texts.push_back(prompt.c_str());
+    mrt_motions *made = nullptr;
+    Given given(options);
+    check(mrt_generate_many(handle_.get(), texts.data(), static_cast<int32_t>(texts.size()),
+                            &given.c, &made));
+    return listed(made);
+  }
+
+  // A line of `motionrt gen --batch`; files that it names are looked up in folder.
+  std::vector<Motion> generate_json(const std::string &request, const std::string &folder = ".") {
+    mrt_motions *made = nullptr;
+    check(mrt_generate_json(handle_.get(), request.c_str(), folder.c_str(), nullptr, &made));
+    return listed(made);
+  }
+
+ private:
+  static std::vector<Motion> listed(mrt_motions *made) {
     std::shared_ptr<mrt_motions> list(made, mrt_motions_free);
     std::vector<Motion> motions;
     for (int32_t i = 0; i < mrt_motions_count(made); i++)
@@ -163,25 +239,35 @@ class Pipeline {
     return motions;
   }
 
- private:
   // The C options, whose pointers live as long as this.
   struct Given {
     explicit Given(const Options &options) : progress(options.progress) {
       mrt_generate_options_init(&c);
       c.seed = options.seed;
       c.seconds = options.seconds;
+      c.num_frames = options.num_frames;
       c.num_samples = options.num_samples;
       c.num_steps = options.num_steps;
-      c.preset = options.preset.empty() ? nullptr : options.preset.c_str();
-      c.constraints_json =
-          options.constraints_json.empty() ? nullptr : options.constraints_json.c_str();
+      c.solver = text(options.solver);
+      c.preset = text(options.preset);
+      c.guidance_weights = options.guidance_weights.data();
+      c.num_guidance_weights = static_cast<int32_t>(options.guidance_weights.size());
+      c.constraints_json = text(options.constraints_json);
+      c.constraints = options.constraints.data();
+      c.num_constraints = static_cast<int32_t>(options.constraints.size());
       c.first_heading_rad = options.first_heading_rad;
+      c.postprocess = options.postprocess;
+      c.continue_from = options.continue_from ? options.continue_from->handle() : nullptr;
+      c.embedding = options.embedding.empty() ? nullptr : options.embedding.data();
       if (progress) {
         c.progress = [](void *user, const char *stage, int32_t done, int32_t total) {
           return static_cast<Given *>(user)->progress(stage, done, total);
         };
         c.progress_user = this;
       }
+    }
+    static const char *text(const std::string &given) {
+      return given.empty() ? nullptr : given.c_str();
     }
     mrt_generate_options c;
     std::function<bool(const char *, int32_t, int32_t)> progress;

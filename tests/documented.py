@@ -1,4 +1,4 @@
-"""Commands of documents, run as their reader would; and the tools that they need."""
+"""Commands and code of documents, tried as their reader would; and the tools that they need."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
+EMBED = ROOT / "docs" / "embed.md"
+
 
 def need(*tools: str) -> None:
     """Skip the test where a tool is missing; in CI, which installs them all, let it fail."""
@@ -21,15 +23,15 @@ def need(*tools: str) -> None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(line)
 
 
-def commands(document: Path, heading: str | None = None) -> str:
-    """Return what a document's shell blocks say: all of them, or those under one heading."""
+def commands(document: Path, heading: str | None = None, language: str = "sh") -> str:
+    """Return what a document's blocks of a language say: all, or those under one heading."""
     text = document.read_text("utf-8")
     if heading is not None:
-        found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+        found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.M | re.S)
         assert found is not None, f"{document} has no heading {heading}"
         text = found[1]
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-    assert blocks, f"{document} has no shell block under {heading}"
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+    assert blocks, f"{document} has no {language} block under {heading}"
     return "".join(blocks)
 
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from documented import run
+from documented import EMBED, commands, copy_of_examples, run
 
 import motionrt
 
@@ -9,9 +9,17 @@ import motionrt
 @pytest.fixture(scope="session")
 def ship(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a game ships: `motionrt package`."""
-    folder = tmp_path_factory.mktemp("ship") / "ship"
-    run(f"motionrt package -o {folder}", folder.parent)
-    return folder
+    folder = tmp_path_factory.mktemp("ship")
+    run(commands(EMBED, "What you ship"), folder)
+    return folder / "ship"
+
+
+@pytest.fixture
+def desk(ship: Path, tmp_path: Path) -> Path:
+    """Where a reader of docs/embed.md sits: what is shipped, beside the examples."""
+    (tmp_path / "ship").symlink_to(ship)
+    copy_of_examples(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

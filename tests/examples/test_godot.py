@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from c_builds import WARNINGS, compile_c
 from carried import heading, same_way
-from documented import commands, need, run
+from documented import EMBED, commands, need, run
 from numpy.typing import NDArray
 from places import ROOT, TESTS
 
@@ -105,6 +105,13 @@ def test_the_scene_plays(dump: dict[str, Any]) -> None:
     x, y, z = dump["scene"]
     # It walks on while the jump is made, which takes as long as the machine is busy.
     assert y == 0 and 0.3 < z < 8 and abs(x) < 2
+
+
+def test_the_page_gives_the_same_commands(project: Path) -> None:
+    assert commands(EMBED, "Godot").endswith(commands(project / "README.md"))
+    (project / "shown.gd").write_text("extends Node\n" + commands(EMBED, "Godot", "gdscript"))
+    said = run("godot3-server --path . --check-only -s shown.gd", project)
+    assert "Parse Error" not in said, said
 
 
 def test_it_compiles_without_a_warning() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from carried import heading, same_way
-from documented import need, run
+from documented import EMBED, commands, copy_of_examples, need, run
 from numpy.typing import NDArray
 from places import ROOT, TESTS
 
@@ -30,9 +30,16 @@ def seen(ship: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDAr
     """World positions (frames, J, 3) of the character's bones, by what was played."""
     need("mcs", "mono")
     folder = tmp_path_factory.mktemp("unity")
-    sources = f"{TESTS}/examples/unity/*.cs {PACKAGE}/Runtime/*.cs"
+    (folder / "ship").symlink_to(ship)
+    (folder / "MyGame" / "Packages").mkdir(parents=True)
+    copy_of_examples(folder)
+    run(commands(EMBED, "Unity"), folder)
+    (folder / "Script.cs").write_text(commands(EMBED, "Unity", "csharp"))
+    sources = f"{TESTS}/examples/unity/*.cs MyGame/Packages/{PACKAGE.name}/Runtime/*.cs Script.cs"
     run(f"mcs -warnaserror -out:Play.exe {sources}", folder)
-    run(f"mono --debug Play.exe {ship} dump.txt", folder, LD_LIBRARY_PATH=str(ship))
+    plugins = folder / "MyGame" / "Assets" / "Plugins" / "x86_64"
+    play = "mono --debug Play.exe MyGame/Assets/StreamingAssets dump.txt"
+    run(play, folder, LD_LIBRARY_PATH=str(plugins))
     frames: dict[str, list[list[str]]] = {}
     for line in (folder / "dump.txt").read_text().splitlines():
         what, *numbers = line.split()

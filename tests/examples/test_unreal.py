@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from carried import heading, same_way
-from documented import commands, need, run
+from documented import EMBED, commands, need, run
 from numpy.typing import NDArray
 from places import ROOT, TESTS
 
@@ -152,9 +152,21 @@ def test_what_is_wrong_is_said(
 
 
 def test_each_file_compiles_alone(project: Path, compiler: str) -> None:
-    sources = sorted(path.as_posix() for path in project.rglob("*.cpp") if path.stem != "unity")
+    sources = sorted(path.as_posix() for path in project.rglob("*.cpp") if path.parent != project)
     assert len(sources) == 6
     run("\n".join(f"{compiler} -fsyntax-only {path}" for path in sources), project)
+
+
+def test_the_page_leads_to_the_same_plugin(desk: Path, project: Path, compiler: str) -> None:
+    run(commands(EMBED, "Unreal"), desk)
+    plugin = Path("Plugins", "Motionrt")
+    found, expected = (
+        {path.relative_to(root) for path in root.rglob("*") if "generated" not in path.name}
+        for root in (desk / "MyGame" / plugin, project / plugin)
+    )
+    assert found == expected
+    (project / "shown.cpp").write_text(commands(EMBED, "Unreal", "cpp"))
+    run(f"{compiler} -fsyntax-only shown.cpp", project)
 
 
 def test_the_rules_of_its_build(project: Path) -> None:

@@ -181,6 +181,8 @@ class GenerateOptions(ctypes.Structure):
         ("noise", POINTER(c_float)),
         ("num_noise", c_int64),
         ("no_chain", c_bool),
+        ("temperature", c_double),
+        ("text_template", c_char_p),
     )
 
 
@@ -625,7 +627,7 @@ class Pipeline:
     ) -> list[Motion]:
         """Generate what a JSON request asks for; files in it are relative to folder.
 
-        Of the options progress, embedding, first_headings_rad and noise are used.
+        Of the options progress, continue_from, embedding, first_headings_rad and noise are used.
         """
         made, given = ctypes.c_void_p(), _Options(options)
         given.check(
@@ -660,6 +662,7 @@ class _Options:
             num_samples=1,
             postprocess=-1,
             root_margin=-1,
+            temperature=-1,
         )
         known = {name for name, _ in GenerateOptions._fields_} - {"struct_size", "progress_user"}
         known -= {"num_guidance_weights", "num_constraints", "num_noise"}
@@ -678,7 +681,7 @@ class _Options:
         _check(status)
 
     def _set(self, name: str, value: Any) -> None:
-        if name in ("solver", "preset", "compat", "constraints_json"):
+        if name in ("solver", "preset", "compat", "constraints_json", "text_template"):
             value = _bytes(value)
         elif name == "guidance_weights":
             weights = [value] if isinstance(value, (int, float)) else list(value)

@@ -222,6 +222,9 @@ def test_a_motion_goes_on(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
     first, before = c_pipeline.generate("walks", **given), pipeline.generate("walks", **given)
     found = c_pipeline.generate("jumps", continue_from=first, **given)
     same(found, pipeline.generate("jumps", continue_from=before, **given))
+    request = {"prompt": "jumps", **given}
+    (found,) = c_pipeline.generate_json(json.dumps(request), continue_from=first)
+    same(found, pipeline.generate("jumps", continue_from=before, **given))
 
 
 LONG = {"seed": 8, "num_steps": STEPS}
@@ -603,6 +606,9 @@ def test_views_keep_their_motion(c_pipeline: capi.Pipeline) -> None:
         ),
         ({"root_margin": float("inf")}, "root margin"),
         ({"first_heading_rad": float("nan")}, "must be finite"),
+        ({"temperature": float("inf")}, "temperature: must be finite"),
+        ({"temperature": 0.5}, "kimodo has no option temperature"),
+        ({"text_template": "caption"}, "kimodo has no option text_template"),
     ],
     ids=str,
 )

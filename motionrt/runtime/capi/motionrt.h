@@ -28,12 +28,13 @@
  *   by several threads at once. What is freed must not be in use.
  * - Same bundle, same seed, same machine: same motion, equal to that of the Python package.
  *
- * What is left to the Python package: exporting and verifying bundles; TensorRT engines; text
- * encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
+ * What is left to the Python package: families other than Kimodo and MotionGPT3; exporting and
+ * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
  * (continue_from, between); constraints of its own for each prompt of a call; models of several text
- * tokens a prompt; reading motion files; formats other than BVH and GLB; resampling; judging motions
- * (foot skate, jitter and the like; doubts about constraints). Bundles of schema 1 are to be
- * exported again.
+ * tokens a prompt; reading motion files, also those that a request names (continue_from, between);
+ * formats other than BVH and GLB; resampling; judging motions (foot skate, jitter and the like), and
+ * warning of constraints that no body meets and of prompts that the model does not know. Bundles of
+ * schema 1 are to be exported again.
  */
 #ifndef MOTIONRT_H
 #define MOTIONRT_H
@@ -306,6 +307,10 @@ typedef struct mrt_generate_options {
   int64_t num_noise;        /* how many there are */
   bool no_chain; /* a prompt longer than the model was trained on is made in one piece, not of parts
                     that follow one another: it may lose itself; Kimodo alone */
+  double temperature;        /* of the ancestral solver's noise: 1 is as trained, lower varies less;
+                                init: -1, which is 1; MotionGPT3 alone */
+  const char *text_template; /* how a prompt is worded for the model: "caption" or "evaluation"; NULL:
+                                caption; MotionGPT3 alone */
 } mrt_generate_options;
 
 static inline void mrt_generate_options_init(mrt_generate_options *options) {
@@ -316,6 +321,7 @@ static inline void mrt_generate_options_init(mrt_generate_options *options) {
   fresh.num_samples = 1;
   fresh.postprocess = -1;
   fresh.root_margin = -1;
+  fresh.temperature = -1;
   *options = fresh;
 }
 
@@ -338,7 +344,8 @@ MRT_API mrt_status mrt_generate_sequence(mrt_pipeline *pipeline, const char *con
 
 /* Generate what a JSON request asks for: a line of `motionrt gen --batch`, or docs/request.md. Files
  * that it names are looked up in folder (NULL: the current one). Of options, which may be NULL, only
- * progress, embedding, first_headings_rad and noise are used. Free *out with mrt_motions_free(). */
+ * progress, continue_from, embedding, first_headings_rad and noise are used. Free *out with
+ * mrt_motions_free(). */
 MRT_API mrt_status mrt_generate_json(mrt_pipeline *pipeline, const char *request,
                                      const char *folder, const mrt_generate_options *options,
                                      mrt_motions **out);

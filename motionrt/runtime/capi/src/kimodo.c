@@ -121,6 +121,9 @@ static void settle(generation *g) {
   const request *r = g->request;
   const kimodo *m = g->model;
   size_t i;
+  if (!isnan(r->temperature) || r->text_template)
+    fail(g->c, MRT_BAD_INPUT, "kimodo has no option %s",
+         r->text_template ? "text_template" : "temperature");
   g->num_steps = r->num_steps;
   g->solver = r->solver;
   if (r->preset) {

@@ -71,7 +71,7 @@ static ort_session *graph(call *c, mrt_pipeline *p, ort_session **kept, const ch
 
 /* A prompt without outer blanks, asked for as in training; MRT_BAD_INPUT for what means something to
  * the model. */
-static char *motion_request(call *c, const motiongpt3 *m, const char *prompt) {
+static char *motion_request(call *c, const motiongpt3 *m, const char *prompt, bool evaluation) {
   buffer out = {&c->memory, NULL, 0, 0};
   const char *end, *start = prompt;
   char *trimmed;
@@ -88,7 +88,7 @@ static char *motion_request(call *c, const motiongpt3 *m, const char *prompt) {
   end = prompt + strlen(prompt);
   while (start < end && is_space(utf8_read(start, end, &size))) start += size;
   trimmed = trim_end(c, &c->memory, start);
-  buffer_print(c, &out, "%s \n ", trimmed);
+  buffer_print(c, &out, evaluation ? "Generate motion: %s \n \n " : "%s \n ", trimmed);
   if (m->wraps_holders) buffer_print(c, &out, "%s", added_tokens[0]);
   for (k = 0; k < m->num_output_holders; k++) buffer_print(c, &out, "%s", added_tokens[4]);
   if (m->wraps_holders) buffer_print(c, &out, "%s", added_tokens[1]);
@@ -102,7 +102,7 @@ typedef struct prompt_tokens {
   int64_t *text_ids, *text_positions, *motion_ids, *motion_positions;
 } prompt_tokens;
 
-static prompt_tokens tokenize(call *c, mrt_pipeline *p, const request *r) {
+static prompt_tokens tokenize(call *c, mrt_pipeline *p, const request *r, bool evaluation) {
   motiongpt3 *m = p->model;
   int32_t i, s;
   size_t k;
@@ -114,7 +114,7 @@ static prompt_tokens tokenize(call *c, mrt_pipeline *p, const request *r) {
         tokenizer_parse(c, &p->keep, file.bytes, file.num_bytes, m->tokenizer_file);
   }
   for (i = 0; i < r->num_prompts; i++) {
-    const char *text = motion_request(c, m, r->prompts[i]);
+    const char *text = motion_request(c, m, r->prompts[i], evaluation);
     int64_t num_text = 0, num_motion = 0;
     size_t last = 0;
     rows[i] = tokenizer_encode(c, &c->memory, m->tokenizer, text, strlen(text), false,
@@ -262,8 +262,20 @@ typedef struct settled {
   int32_t num_steps;
   const char *solver;
   double scale, temperature;
-  bool guided;
+  bool guided, evaluation;
 } settled;
+
+/* What only other families have is no option here. */
+static void refuse_others(call *c, const request *r) {
+  const char *other = r->first_heading != 0 || r->headings  ? "first_heading_rad"
+                      : r->postprocess >= 0                 ? "postprocess"
+                      : r->root_margin >= 0                 ? "root_margin"
+                      : r->num_transition_frames            ? "num_transition_frames"
+                      : r->no_chain                         ? "no_chain"
+                      : r->compat != find_compat("2026-03") ? "compat"
+                                                            : NULL;
+  if (other) fail(c, MRT_BAD_INPUT, "motiongpt3 has no option %s", other);
+}
 
 static settled settle(call *c, const mrt_pipeline *p, const request *r) {
   static const struct {
@@ -273,6 +285,11 @@ static settled settle(call *c, const mrt_pipeline *p, const request *r) {
   const motiongpt3 *m = p->model;
   settled s;
   size_t i;
+  refuse_others(c, r);
+  s.evaluation = r->text_template && !strcmp(r->text_template, "evaluation");
+  if (r->text_template && !s.evaluation && strcmp(r->text_template, "caption"))
+    fail(c, MRT_BAD_INPUT, "template \"%s\" is unknown; choose caption or evaluation",
+         r->text_template);
   s.num_steps = r->num_steps;
   s.solver = r->solver;
   if (r->preset) {
@@ -495,7 +512,7 @@ static mrt_motions *motiongpt3_generate(call *c, mrt_pipeline *p, const request 
     fail(c, MRT_BAD_INPUT, "%lld motions in one call: at most %d", (long long)batch, MAX_ROWS);
   s = settle(c, p, r);
   report(c, r, "encoding text", 0, 1);
-  tokens = tokenize(c, p, r);
+  tokens = tokenize(c, p, r, s.evaluation);
   hidden = holder_hidden(c, p, &tokens, &width);
   ancestral = !strcmp(s.solver, "ancestral");
   x = TEMP(c, float, batch *D);

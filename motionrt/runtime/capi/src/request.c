@@ -108,6 +108,11 @@ request request_make(call *c, const mrt_generate_options *given) {
          MAX_TRANSITION_FRAMES);
   r.no_chain = o.no_chain;
   if (o.compat) r.compat = need_compat(c, o.compat);
+  if (!(o.temperature < 0)) {
+    if (!isfinite(o.temperature)) fail(c, MRT_BAD_INPUT, "temperature: must be finite");
+    r.temperature = o.temperature;
+  }
+  r.text_template = o.text_template;
   r.continue_from = o.continue_from;
   r.embeddings = o.embedding;
   r.progress = o.progress;
@@ -268,6 +273,7 @@ request request_parse(call *c, const char *document, const char *folder,
   size_t i;
   r.progress = given.progress;
   r.progress_user = given.progress_user;
+  r.continue_from = given.continue_from;
   r.embeddings = given.embeddings;
   r.headings = given.headings;
   r.noise = given.noise;
@@ -347,8 +353,7 @@ request request_parse(call *c, const char *document, const char *folder,
   }
   if ((value = json_get(root, "compat"))) r.compat = need_compat(c, text(c, value, "compat"));
   if ((value = json_get(root, "temperature"))) r.temperature = number(c, value, "temperature");
-  if ((value = json_get(root, "template")) && !json_is(value, "caption"))
-    fail(c, MRT_BAD_INPUT, "request: template: this library words prompts as caption alone");
+  if ((value = json_get(root, "template"))) r.text_template = text(c, value, "template");
   check(c, &r);
   return r;
 }

@@ -21,7 +21,8 @@ typedef struct request {
   int32_t num_weights;  /* -1: the model's guidance; 0: none; 1: text; 2: text, constraints */
   float weights[2];
   double guidance_scale; /* MotionGPT3's; NaN: the model's */
-  double temperature;    /* MotionGPT3's */
+  double temperature;    /* MotionGPT3's; NaN: the model's */
+  const char *text_template; /* MotionGPT3's; NULL: the model's */
   double first_heading;
   const json *constraints_document; /* parsed, or NULL */
   const char *constraints_place;    /* where it is from */

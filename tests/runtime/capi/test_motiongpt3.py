@@ -1,0 +1,87 @@
+"""MotionGPT3's options through the C library: the motions that they make in Python."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from motionrt import capi
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.motiongpt3.pipeline import MotionGpt3Pipeline
+
+pytestmark = pytest.mark.slow
+METRES = 1e-4
+
+
+@pytest.fixture(scope="module")
+def pipeline(motiongpt3_bundle: Path) -> MotionGpt3Pipeline:
+    return MotionGpt3Pipeline.load(motiongpt3_bundle, backend="cpu")
+
+
+@pytest.fixture(scope="module")
+def c_pipeline(motiongpt3_bundle: Path) -> capi.Pipeline:
+    return capi.Pipeline(motiongpt3_bundle)
+
+
+@pytest.mark.parametrize(
+    ("options", "python"),
+    [
+        ({}, {}),
+        ({"temperature": 0.3}, {"temperature": 0.3}),
+        ({"temperature": 0}, {"temperature": 0}),
+        ({"text_template": "evaluation"}, {"template": "evaluation"}),
+        ({"solver": "ddim", "num_steps": 5}, {"solver": "ddim", "num_steps": 5}),
+        ({"guidance_weights": 3.0}, {"guidance_weights": [3.0]}),
+        ({"no_guidance": True}, {"guidance_type": "nocfg"}),
+    ],
+    ids=str,
+)
+def test_options_do_what_they_do_in_python(
+    c_pipeline: capi.Pipeline,
+    pipeline: MotionGpt3Pipeline,
+    options: dict[str, Any],
+    python: dict[str, Any],
+) -> None:
+    given: dict[str, Any] = {"seconds": 1.0, "seed": 3}
+    expected = pipeline.generate("a person walks", **given, **python)
+    found = c_pipeline.generate("a person walks", **given, **options)
+    np.testing.assert_allclose(found.global_positions, expected.posed_joints, atol=METRES)
+    request = {"prompt": "a person walks", **given, **python}
+    (asked,) = c_pipeline.generate_json(json.dumps(request))
+    np.testing.assert_array_equal(asked.global_positions, found.global_positions)
+
+
+def test_options_change_the_motion(c_pipeline: capi.Pipeline) -> None:
+    given: dict[str, Any] = {"seconds": 1.0, "seed": 3}
+    plain = np.asarray(c_pipeline.generate("walk", **given).global_positions)
+    for option in ({"temperature": 0.3}, {"text_template": "evaluation"}):
+        other = np.asarray(c_pipeline.generate("walk", **given, **option).global_positions)
+        assert np.abs(other - plain).max() > 100 * METRES
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"temperature": float("nan")}, "temperature: must be finite"),
+        ({"text_template": "poem"}, "choose caption or evaluation"),
+        ({"first_heading_rad": 1.0}, "motiongpt3 has no option first_heading_rad"),
+        ({"first_headings_rad": np.zeros(1, np.float32)}, "has no option first_heading_rad"),
+        ({"postprocess": False}, "has no option postprocess"),
+        ({"root_margin": 0.1}, "has no option root_margin"),
+        ({"num_transition_frames": 3}, "has no option num_transition_frames"),
+        ({"no_chain": True}, "has no option no_chain"),
+        ({"compat": "latest"}, "has no option compat"),
+        ({"constraints_json": "[]"}, "takes no constraints"),
+    ],
+    ids=str,
+)
+def test_wrong_options_get_a_line(
+    c_pipeline: capi.Pipeline, options: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(line)):
+        c_pipeline.generate("walk", seconds=1.0, **options)

@@ -18,7 +18,7 @@ from places import NODE
 from scipy.spatial.transform import Rotation, Slerp
 
 COMPONENTS = {"i1": 5120, "u1": 5121, "i2": 5122, "u2": 5123, "u4": 5125, "f4": 5126}
-KINDS = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
+KINDS = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 
 
 def turns(axis: str, *degrees: float) -> np.ndarray:

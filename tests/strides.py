@@ -1,9 +1,11 @@
 """A walk to test with whose stride is known, on one of our skeletons."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
+import motionrt
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.root_motion import headings
 from motionrt.runtime.body.rotation import euler_to_matrix, rotation_about_y
@@ -47,6 +49,21 @@ def striding(
     back = [sign * np.cos(angle) < 0 for sign in (1, -1)]
     contacts = np.stack([back[0], back[0], back[1], back[1]], axis=1)
     return Motion.from_local(local, root, body, fps, foot_contacts=contacts)
+
+
+@lru_cache(maxsize=2)
+def walk_of_default(prompt: str = "a person walks forward") -> Motion:
+    """A real walk, of the embedded default; do not write to it."""
+    return motionrt.load().generate(prompt, seconds=3, seed=3)
+
+
+def gliding() -> Motion:
+    """A body that glides 0.9 m while its feet are said to stand: no leg is as long."""
+    walk = striding(seconds=3)
+    root = walk.root_positions * np.array([0, 1, 0.25], np.float32)
+    stands = np.ones((90, 4), bool)
+    still = np.repeat(walk.local_rot_mats[:1], 90, axis=0)
+    return Motion.from_local(still, root, walk.skeleton, 30, foot_contacts=stands)
 
 
 def speeds(motion: Motion) -> np.ndarray:

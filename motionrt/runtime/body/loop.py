@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.quality import body_scale
-from motionrt.runtime.body.root_motion import headings
+from motionrt.runtime.body.root_motion import headings, loop_step
 from motionrt.runtime.body.rotation import rotation_about_y, rotation_matrices, rotation_vectors
 from motionrt.runtime.body.seen_pose import (
     about_y,
@@ -237,6 +237,44 @@ def closed(motion: Motion, first: int, last: int) -> Motion:
         contacts[-1] = contacts[0]
     local[:, 0] = rotation_about_y(turned) @ local[:, 0]
     return Motion.from_local(local, path, motion.skeleton, fps, foot_contacts=contacts, info=info)
+
+
+def played(motion: Motion, rounds: int) -> Motion:
+    """Play a loop so many times, each round from where the one before ended.
+
+    InputError if the motion is not said to be a loop.
+    """
+    told = loop_step(motion)
+    if told is None or motion.num_frames < 2:
+        raise InputError("the motion is no loop; finish it with loop=True first")
+    step, turn = told
+    heading = float(headings(motion)[0])
+    root = motion.root_positions.astype(np.float64)
+    local = motion.local_rot_mats.astype(np.float64)
+    shift = np.zeros(3)
+    shift[::2] = about_y(step, heading)
+    places, turns = [root[:1]], [local[:1]]
+    place, angle = root[0] * [1, 0, 1], 0.0
+    for _ in range(rounds):
+        about = np.asarray(rotation_about_y(angle))
+        places.append((root[1:] - root[0] * [1, 0, 1]) @ about.T + place)
+        turned = local[1:].copy()
+        turned[:, 0] = about @ turned[:, 0]
+        turns.append(turned)
+        place = place + about @ shift
+        angle += turn
+    contacts = motion.foot_contacts
+    if contacts is not None:
+        contacts = np.concatenate([contacts[:1], *[contacts[1:]] * rounds])
+    info = {key: value for key, value in motion.info.items() if key != "loop"}
+    return Motion.from_local(
+        np.concatenate(turns),
+        np.concatenate(places),
+        motion.skeleton,
+        motion.fps,
+        foot_contacts=contacts,
+        info=info,
+    )
 
 
 def _distances(a: Array, b: Array) -> Array:

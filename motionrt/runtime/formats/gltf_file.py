@@ -114,7 +114,7 @@ class GltfFile:
         view = item(self.document.get("bufferViews", []), place["bufferView"])
         if "EXT_meshopt_compression" in view.get("extensions", {}):
             raise InputError("is compressed (EXT_meshopt_compression); write it without")
-        data = self._buffer(view["buffer"])
+        data = self.buffer(view["buffer"])
         size = dtype.itemsize * width
         stride = whole(view.get("byteStride", size))
         start = whole(view.get("byteOffset", 0)) + whole(place.get("byteOffset", 0))
@@ -122,7 +122,8 @@ class GltfFile:
             raise InputError("reaches beyond the data: damaged")
         return np.ndarray((count, width), dtype, data, start, (stride, dtype.itemsize))
 
-    def _buffer(self, index: Any) -> bytes:
+    def buffer(self, index: Any) -> bytes:
+        """Read a buffer whole, wherever it lies."""
         buffer = item(self.document.get("buffers", []), index)
         if index not in self._buffers:
             uri = buffer.get("uri")
@@ -141,7 +142,11 @@ class GltfFile:
             self._buffers[index] = data[: max(size, 0)]
         return self._buffers[index]
 
-    def _beside(self, uri: str, size: int) -> bytes:
+    def beside(self, uri: str) -> bytes:
+        """Read a file that lies in the same folder or below it, an image, whole."""
+        return self._beside(uri, None)
+
+    def _beside(self, uri: str, size: int | None) -> bytes:
         """Read a file that lies in the same folder or below it, and in no other by any link."""
         from urllib.parse import unquote
 
@@ -156,6 +161,7 @@ class GltfFile:
             raise InputError(f"{told}: a link that leaves the folder is not followed")
         if not place.is_file():
             raise InputError(f"{told}, which is not there")
+        size = place.stat().st_size if size is None else size
         if size < 0 or sum(map(len, self._buffers.values())) + size > _MAX_BESIDE_BYTES:
             raise InputError(f"{told}: {size} bytes are too many")
         try:

@@ -194,7 +194,10 @@ class _Correction:
             self._blend(corrected, joints, mask | self.full_body)
 
     def hold_feet(self, threshold: float) -> None:
-        """Keep feet where they stand: ankles at an anchor, then toes at their rest height."""
+        """Keep feet where they stand: ankles at an anchor, then toes at their rest height.
+
+        A foot that rolls over its toe keeps its own turning, so its toe is not put down.
+        """
         # What a foot shall be at the frames that it is held; the clip follows it by blending.
         held = self.local.copy()
         original = self._pose()
@@ -203,7 +206,8 @@ class _Correction:
             for name in ("RightFoot", "LeftFoot")
         }
         for name in ("RightFoot", "LeftFoot"):
-            self._hold_toe(name, held, threshold)
+            if not self.skeleton.rolls_over_toes:
+                self._hold_toe(name, held, threshold)
             if self.skeleton.double_ankle:
                 self._hold_double_ankle(name, held, ankles[name], original)
 
@@ -223,10 +227,14 @@ class _Correction:
             after = stop < len(path) and bool(blocked[stop])
             if before and after:
                 continue
-            if before or after:
-                anchors[start:stop] = path[start - 1 if before else stop]
-            else:
-                anchors[start:stop] = path[(start + stop) // 2]
+            reference = start - 1 if before else stop if after else (start + stop) // 2
+            anchors[start:stop] = path[reference]
+            if self.skeleton.rolls_over_toes:
+                down = self.contacts[:, column : column + 2] > threshold
+                down[reference] |= before or after
+                foot = positions[:, (limb.end, limb.beyond)]
+                anchors[start:stop] = _rolled(foot, down, start, stop, reference)
+            if not (before or after):
                 height = self.rest_heights[limb.end]
                 anchors[start:stop, 1] = np.maximum(path[start:stop, 1], height)
             at[start:stop] = True
@@ -368,6 +376,22 @@ class _Correction:
     @staticmethod
     def _contact_column(name: str) -> int:
         return 0 if name == "LeftFoot" else 2
+
+
+def _rolled(foot: Array, down: Mask, start: int, stop: int, reference: int) -> Array:
+    """Move a foot at start to stop so that what stands of it is still; returns its ankle (n, 3).
+
+    foot (T, 2, 3) is ankle and toe, down (T, 2) says which of them stand. Between two frames the
+    ankle stays, or the toe where it alone stands at both. At reference the foot stays as it is.
+    """
+    first, last = min(start, reference), max(stop, reference + 1)
+    kept = down[first : last - 1] & down[first + 1 : last]
+    on_toe = kept[:, 1] & ~kept[:, 0]
+    moves = np.diff(foot[first:last], axis=0)
+    moves = np.where(on_toe[:, np.newaxis], moves[:, 1], moves[:, 0])
+    moved = np.concatenate([np.zeros((1, 3)), np.cumsum(moves, axis=0)])
+    ankles: Array = foot[first:last, 0] - moved + moved[reference - first]
+    return ankles[start - first : stop - first]
 
 
 def _to_axes(rotations: Array) -> Array:

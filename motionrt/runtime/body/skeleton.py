@@ -72,6 +72,9 @@ class Skeleton:
     """How far above the ground the lowest joint of a foot lies that stands."""
     double_ankle: bool = False
     """The ankle is two joints: the foot's chain starts at the knee."""
+    rolls_over_toes: bool = False
+    """While only the toe of a foot stands, motion correction lets the foot turn about it; without
+    this, as upstream, the ankle is held still and the toe slides."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "joint_names", tuple(self.joint_names))
@@ -345,6 +348,7 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "corrected": _flag,
     "foot_clearance_m": _number,
     "double_ankle": _flag,
+    "rolls_over_toes": _flag,
 }
 """What a skeleton says of how it is treated, so that nobody has to ask for its name, and what
 checks it."""

@@ -1,4 +1,6 @@
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +120,56 @@ def test_a_sliding_foot_is_held(name: str) -> None:
     np.testing.assert_array_equal(moved, root.astype(np.float32))
     right = [skeleton.right_foot_joints[0]]
     np.testing.assert_allclose(after[:, right], before[:, right], atol=1e-6)
+
+
+def rolling(frames: int = 24) -> tuple[Skeleton, NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Walk on while the left foot rolls: flat at first, then on the toe alone, the heel rising."""
+    skeleton = load_skeleton("cmu22")
+    local, root, contacts = still(skeleton, frames, drift=0.012)
+    root[:, 1] -= 0.04
+    leg = limbs_of(skeleton)["LeftFoot"]
+    bent, foot = np.full(frames, 0.4), np.clip(0.05 * (np.arange(frames) - 12), 0, 0.4)
+    local[:, leg.upper] = euler_to_matrix(-bent[:, None], "X")
+    local[:, leg.middle] = euler_to_matrix(2 * bent[:, None], "X")
+    local[:, leg.end] = euler_to_matrix((foot - bent)[:, None], "X")
+    contacts[:] = 0
+    contacts[6:13, 0] = 1
+    contacts[8:20, 1] = 1
+    return skeleton, local, root, contacts
+
+
+def test_a_foot_rolls_over_its_toe() -> None:
+    skeleton, local, root, contacts = rolling()
+    ankle, toe = skeleton.left_foot_joints
+
+    def slid(places: NDArray[np.float32]) -> tuple[float, float, float]:
+        heel = np.ptp(places[12:20, ankle, 2])
+        return np.ptp(places[6:13, ankle, 2]), np.ptp(places[12:20, toe, 2]), heel
+
+    def corrected(rolls: bool) -> tuple[float, float, float]:
+        body = dataclasses.replace(skeleton, rolls_over_toes=rolls)
+        places, _ = body.forward_kinematics(*correct_motion(body, local, root, contacts))
+        return slid(places)
+
+    before, _ = skeleton.forward_kinematics(local, root)
+    assert min(slid(before)) > 0.03
+    still, rises = pytest.approx(0, abs=2e-3), pytest.approx(0.02, abs=0.01)
+    assert skeleton.rolls_over_toes
+    assert corrected(True) == (still, still, rises)
+    assert corrected(False) == (still, still, still)
+
+
+def test_a_foot_rolls_on_from_where_a_constraint_has_it() -> None:
+    skeleton, local, root, contacts = rolling()
+    contacts[6:13, 0] = 0
+    contacts[6:12, 1] = 0  # the toe alone, after the frame that is held
+    toe = skeleton.left_foot_joints[1]
+    targets = CorrectionTargets.empty(len(root), skeleton.num_joints)
+    targets.local_rot_mats[:], targets.root_positions[:] = local, root
+    targets.masks["LeftFoot"][11] = True
+    corrected, moved = correct_motion(skeleton, local, root, contacts, targets, root_margin=0.0)
+    places, _ = skeleton.forward_kinematics(corrected, moved)
+    assert np.ptp(places[11:20, toe, 2]) < 2e-3
 
 
 def test_the_root_comes_within_its_margin(wandering: Make) -> None:

@@ -258,12 +258,46 @@ static bool is_blocked(const correction *k, int side, int32_t t) {
 
 static int contact_column(int side) { return side == LEFT_FOOT ? 0 : 2; }
 
+/* Whether a joint of a foot stands; where a constraint holds the foot, both joints do. */
+static bool stands(const correction *k, int column, int32_t t, int32_t constrained) {
+  return k->contacts[4 * t + column] || t == constrained;
+}
+
+/* How far what stands of a foot moves from one frame to the next: the ankle, or the toe where it
+ * alone stands at both. */
+static vec3 slip(const correction *k, int side, const vec3 *path, const vec3 *toes, int32_t t,
+                 int32_t constrained) {
+  int column = contact_column(side);
+  bool ankle = stands(k, column, t, constrained) && stands(k, column, t + 1, constrained);
+  bool toe = stands(k, column + 1, t, constrained) && stands(k, column + 1, t + 1, constrained);
+  const vec3 *kept = toe && !ankle ? toes : path;
+  return vec_sub(kept[t + 1], kept[t]);
+}
+
+/* Move a foot from start to stop so that what stands of it is still. At reference it stays. */
+static void roll(const correction *k, int side, const vec3 *path, const vec3 *toes, int32_t start,
+                 int32_t stop, int32_t reference, vec3 *anchors) {
+  int32_t constrained = reference < start || reference >= stop ? reference : -1, t;
+  vec3 shift = vec(0, 0, 0);
+  if (constrained < 0) anchors[reference] = path[reference];
+  for (t = reference + 1; t < stop; t++) {
+    shift = vec_sub(shift, slip(k, side, path, toes, t - 1, constrained));
+    anchors[t] = vec_add(path[t], shift);
+  }
+  shift = vec(0, 0, 0);
+  for (t = reference - 1; t >= start; t--) {
+    shift = vec_add(shift, slip(k, side, path, toes, t, constrained));
+    anchors[t] = vec_add(path[t], shift);
+  }
+}
+
 /* Hold one ankle where it stands; held says at which frames it was. */
 static void hold_ankle(correction *k, int side, bool *held) {
   const limb *l = &k->limbs[side];
   const int32_t joints[3] = {l->upper, l->middle, l->end};
   int32_t frames = k->num_frames, t, start, column = contact_column(side);
   vec3 *path = TEMP(k->c, vec3, frames), *anchors = TEMP(k->c, vec3, frames);
+  vec3 *toes = TEMP(k->c, vec3, frames);
   mat3 *ankle_turns = TEMP(k->c, mat3, frames), *corrected;
   vec3 positions[MAX_JOINTS];
   mat3 rotations[MAX_JOINTS];
@@ -271,22 +305,25 @@ static void hold_ankle(correction *k, int side, bool *held) {
   for (t = 0; t < frames; t++) {
     pose(k, k->local, t, positions, rotations);
     path[t] = anchors[t] = positions[l->end];
+    toes[t] = positions[l->beyond];
     ankle_turns[t] = rotations[l->end];
     standing[t] = (k->contacts[4 * t + column] || k->contacts[4 * t + column + 1]) &&
                   !is_blocked(k, side, t);
   }
   for (start = 0; start < frames; start++) {
     int32_t stop = start;
+    int32_t reference;
     bool before, after;
-    vec3 anchor;
     if (!standing[start]) continue;
     while (stop < frames && standing[stop]) stop++;
     before = start > 0 && is_blocked(k, side, start - 1);
     after = stop < frames && is_blocked(k, side, stop);
     if (!(before && after)) {
-      anchor = before ? path[start - 1] : after ? path[stop] : path[(start + stop) / 2];
+      reference = before ? start - 1 : after ? stop : (start + stop) / 2;
+      for (t = start; t < stop; t++) anchors[t] = path[reference];
+      if (k->skeleton->rolls_over_toes)
+        roll(k, side, path, toes, start, stop, reference, anchors);
       for (t = start; t < stop; t++) {
-        anchors[t] = anchor;
         if (!before && !after)
           anchors[t].y = fmax(path[t].y, k->rest_heights[l->end]);
         held[t] = any = true;
@@ -343,7 +380,7 @@ static void hold_toe(correction *k, int side, const bool *ankle_held, const vec3
   bool *held = TEMP(k->c, bool, frames), *pinned, any = false;
   mat3 *corrected = copy_local(k);
   vec3 positions[MAX_JOINTS];
-  for (start = 0; start < frames; start++) {
+  for (start = 0; start < frames && !k->skeleton->rolls_over_toes; start++) {
     int32_t stop = start;
     bool before, after;
     if (!k->contacts[4 * start + column] || is_blocked(k, side, start)) continue;
@@ -374,7 +411,8 @@ static void hold_toe(correction *k, int side, const bool *ankle_held, const vec3
   }
 }
 
-/* Keep feet where they stand: ankles at an anchor, then toes at their rest height. */
+/* Keep feet where they stand: ankles at an anchor, then toes at their rest height. A foot that rolls
+ * over its toe keeps its own turning, so its toe is not put down. */
 static void hold_feet(correction *k) {
   static const int sides[2] = {RIGHT_FOOT, LEFT_FOOT};
   bool *held[2];

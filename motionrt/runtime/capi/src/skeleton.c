@@ -97,6 +97,7 @@ const mrt_skeleton *skeleton_parse(call *c, arena *from, const json *document, c
   s->has_bvh_rig = read_switch(c, json_get(document, "has_bvh_rig"), false, place);
   s->corrected = read_switch(c, json_get(document, "corrected"), true, place);
   s->double_ankle = read_switch(c, json_get(document, "double_ankle"), false, place);
+  s->rolls_over_toes = read_switch(c, json_get(document, "rolls_over_toes"), false, place);
   item = json_get(document, "foot_clearance_m");
   s->foot_clearance = item && item->kind == JSON_NUMBER ? item->number : 0.007;
   derive(s);

@@ -26,7 +26,7 @@ from motionrt.export.text_encoder_graph import (
     add_prompt_book,
     add_text_encoder,
 )
-from motionrt.models.kimodo import Kimodo
+from motionrt.models.kimodo import ROOT_WIDTH, Kimodo, with_held_root
 from motionrt.models.motion_decoder import Expansion, MotionDecoder
 from motionrt.runtime.body.skeleton import (
     Skeleton,
@@ -104,6 +104,12 @@ class GuidedStep(nn.Module):
             branches.repeat(observed_motion),
         )
         x0 = branches.guided(predicted)
+        if self.denoiser.config.keep_held_root:
+            # Guidance leads away again, the further the less words and waypoints agree.
+            last = torch.cat((branch_weights[:-1], torch.ones_like(branch_weights[-1:])))
+            held = motion_mask[..., :ROOT_WIDTH] * (last * branch_constraints != 0).any()
+            root = with_held_root(x0[..., :ROOT_WIDTH], observed_motion[..., :ROOT_WIDTH], held)
+            x0 = torch.cat((root, x0[..., ROOT_WIDTH:]), dim=-1)
         a, b, c = coefficients.unbind()
         return a * x + b * x0 + c * x0_previous, x0
 

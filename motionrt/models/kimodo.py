@@ -26,6 +26,10 @@ ROOT_WIDTH = 5
 """Features of the global root: x, y, z (metres), cos and sin of the heading."""
 LOCAL_ROOT_WIDTH = 4
 """Features of the local root: yaw rate (rad/s), x and z velocity (m/s), height (m)."""
+_IS_LED = (1.0, 0.0, 1.0, 0.0, 0.0)
+"""Which features of the global root are its path."""
+_NO_FRAME = 1e4
+"""A number beyond every frame's, and within half precision."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ class KimodoConfig:
     use_text_mask: bool = False
     input_first_heading_angle: bool = True
     keep_held_root: bool = False
-    """Whether the root stage's prediction gives way to the observed root where that is held. The
-    released checkpoints predict it anew; a small model does so by decimetres beside."""
+    """Whether the predicted root gives way to the observed one where that is held, and its path is
+    led through held places. The released checkpoints predict all anew; a small model does so by
+    decimetres beside."""
 
     @property
     def num_features(self) -> int:
@@ -202,8 +207,7 @@ class Kimodo(nn.Module):
         x = x * (1 - motion_mask) + observed_motion * motion_mask
         root = self.root_model(torch.cat((x, motion_mask), dim=-1), frame_mask, *conditions)
         if self.config.keep_held_root:
-            held = motion_mask[..., :ROOT_WIDTH]
-            root = root * (1 - held) + x[..., :ROOT_WIDTH] * held
+            root = with_held_root(root, x[..., :ROOT_WIDTH], motion_mask[..., :ROOT_WIDTH])
         local_root = self.to_local_root(root, frame_mask)
         body_input = torch.cat((local_root, x[..., ROOT_WIDTH:], motion_mask), dim=-1)
         body = self.body_model(body_input, frame_mask, *conditions)
@@ -217,3 +221,34 @@ class Kimodo(nn.Module):
         unnormalized = self.global_root.unnormalize(root)
         local = local_root_rates(unnormalized, frame_mask.sum(dim=1, keepdim=True), self.config.fps)
         return self.local_root.normalize(local)
+
+
+def with_held_root(root: Tensor, observed: Tensor, held: Tensor) -> Tensor:
+    """Put what is held into a root (B, T, 5), and lead its path through the held places.
+
+    observed and held are (B, T, 5), held is 1 or 0. x and z of the frames between held ones move
+    by what these are off, interpolated; before the first and after the last by what that is off.
+    A path that was replaced at held frames alone would leap there, and the body stage, which is
+    told its speed, would break.
+    """
+    off = (observed - root).transpose(1, 2).unsqueeze(-1)
+    moved = (_between(held.transpose(1, 2)) @ off).squeeze(-1).transpose(1, 2)
+    root = root + moved * moved.new_tensor(_IS_LED)
+    return root * (1 - held) + observed * held
+
+
+def _between(held: Tensor) -> Tensor:
+    """Interpolate between held frames: held (..., T) to weights (..., T, T) of these.
+
+    A frame beyond the outermost held one takes that alone; rows are zero where nothing is held.
+    """
+    frames = torch.arange(held.shape[-1], device=held.device, dtype=held.dtype)
+    column = frames.unsqueeze(-1)
+    anchors = held.unsqueeze(-2) > 0
+    behind = torch.where(anchors & (frames <= column), frames, -1.0).amax(-1, keepdim=True)
+    ahead = torch.where(anchors & (frames >= column), frames, _NO_FRAME).amin(-1, keepdim=True)
+    before = torch.where(behind < 0, ahead, behind)
+    after = torch.where(ahead == _NO_FRAME, behind, ahead)
+    share = (column - before) / (after - before).clamp(min=1)
+    first, second = (frames == before).to(held.dtype), (frames == after).to(held.dtype)
+    return first * (1 - share) + second * share

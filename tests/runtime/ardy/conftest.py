@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.ardy.features import ArdyFeatures
 from motionrt.runtime.ardy.network import ArdySizes, Network
+from motionrt.runtime.ardy.pipeline import ArdyPipeline
 from motionrt.runtime.ardy.quantizer import Quantizer
 from motionrt.runtime.body.skeleton import load_skeleton
 
@@ -25,7 +28,8 @@ class Maps:
         size = sizes.frames_per_token
 
         def drawn(*shape: int) -> NDArray[np.float32]:
-            return (rng.normal(size=shape) / np.sqrt(shape[0])).astype(np.float32)
+            values = rng.normal(size=shape) / np.sqrt(float(shape[0]))
+            return np.asarray(values, np.float32)
 
         self.sizes = sizes
         self.encoder = drawn(size * body_width, sizes.latent_width)
@@ -112,3 +116,23 @@ def network(maps: Maps) -> Network:
     quantizer = Quantizer([16] * latents, np.zeros(latents), np.full(latents, 0.5))
     time_tokens = np.zeros((10, 2 * maps.sizes.hidden_width), np.float32)
     return Network(maps.sizes, features, quantizer, time_tokens, maps.run)
+
+
+class ToyPipeline(ArdyPipeline):
+    """A pipeline of those maps, without a bundle."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.sizes, self.features = network, network.sizes, network.features
+        self.fps, self.skeleton = FPS, network.features.skeleton
+        self.manifest: Any = SimpleNamespace(name="toy", family="ardy")
+        self.backend: Any = SimpleNamespace(name="maps")
+
+    def encode_text(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        rows = [np.random.default_rng(zlib.crc32(text.encode())).normal(size=8) for text in texts]
+        mask = np.array([[bool(text)] for text in texts])
+        return (np.stack(rows)[:, None] * mask[..., None]).astype(np.float32), mask
+
+
+@pytest.fixture
+def pipeline(network: Network) -> ToyPipeline:
+    return ToyPipeline(network)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from motionrt.models.ardy import (
     Tokenizer,
 )
 from motionrt.runtime.ardy.features import ArdyFeatures
-from motionrt.runtime.ardy.network import ArdySizes, Network
+from motionrt.runtime.ardy.network import ArdySizes, GuidanceType, Network
 from motionrt.runtime.ardy.quantizer import Quantizer
 from motionrt.runtime.ardy.rollout import roll_out
 from motionrt.runtime.body.skeleton import load_skeleton
@@ -264,7 +264,7 @@ def _sizes(checkpoint: ArdyCheckpoint, text_width: int) -> ArdySizes:
         latent_width=config.latent_width,
         num_base_steps=checkpoint.num_base_steps,
         num_steps=checkpoint.num_base_steps,
-        guidance_type=checkpoint.guidance_type,
+        guidance_type=cast(GuidanceType, checkpoint.guidance_type),
         num_text_tokens=config.num_text_tokens,
         text_width=text_width,
         hidden_width=config.denoiser.latent_dim,

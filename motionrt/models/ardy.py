@@ -461,9 +461,9 @@ class Denoiser(nn.Module):
         """
         width = self.config.denoiser.latent_dim
         root_width = self.config.token_root_width
-        text = text_tokens.split(width, dim=-1)
-        times = time_tokens.split(width, dim=-1)
-        added = constraint_tokens.split(width, dim=-1)
+        text = torch.split(text_tokens, width, dim=-1)
+        times = torch.split(time_tokens, width, dim=-1)
+        added = torch.split(constraint_tokens, width, dim=-1)
         given_root, latent = x[..., :root_width], x[..., root_width:]
         given_root = given_root * (1 - root_mask) + observed_root * root_mask
 

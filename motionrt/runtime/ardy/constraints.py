@@ -163,4 +163,4 @@ def correction_targets(
 
 def _last(item: Root2D) -> int:
     """Return the stride that takes x and z of two or three columns."""
-    return item.smooth_root_2d.shape[1] - 1
+    return int(item.smooth_root_2d.shape[1]) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,7 +64,7 @@ class ArdyFeatures(UprightFeatures):
 
     def decode(
         self, features: ArrayLike, joints_from_positions: bool = False
-    ) -> dict[str, NDArray[np.generic]]:
+    ) -> dict[str, NDArray[Any]]:
         """Turn unnormalised features (..., T, D) into the arrays of a motion.
 
         The keys are those of `body.motion.ARRAY_NAMES`. posed_joints come from forward kinematics,

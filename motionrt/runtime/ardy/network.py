@@ -6,7 +6,7 @@ hybrid: the root of their frames, then the body's latent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -30,6 +30,9 @@ OnStep = Callable[[int, Floats, Floats], None]
 """Told of every step: steps done, tokens, guided prediction."""
 
 
+GuidanceType = Literal["nocfg", "regular", "separated"]
+
+
 class ArdySizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sampler section of an ARDY bundle's manifest."""
 
@@ -41,7 +44,7 @@ class ArdySizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the noise schedule that the model was trained with."""
     num_steps: Count
     """Taken if nobody says otherwise."""
-    guidance_type: Literal["nocfg", "regular", "separated"]
+    guidance_type: GuidanceType
     num_text_tokens: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
     text_width: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
     """Of text embeddings; twice hidden_width if they are embedded already."""
@@ -89,9 +92,9 @@ class Text:
     mask: Bools
     """(B, K)."""
 
-    def rows(self, rows: ArrayLike) -> Text:
+    def rows(self, rows: Sequence[int]) -> Text:
         """Choose some of the texts."""
-        return Text(self.tokens[rows], self.mask[rows])
+        return Text(self.tokens[list(rows)], self.mask[list(rows)])
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,8 @@ class Network:
         count = frames // size
         valid = np.ones((batch, count), np.bool_)
         if frame_mask is not None:
-            valid = np.asarray(frame_mask, np.bool_).reshape(batch, count, size).all(axis=2)
+            whole = np.asarray(frame_mask, np.bool_).reshape(batch, count, size)
+            valid = np.logical_and.reduce(whole, axis=2)
         bodies = values[..., NUM_ROOT_FEATURES:].reshape(batch, count, -1)
         encoded = self._run("encoder", {"bodies": bodies, "token_mask": valid})["latents"]
         root = values[..., :NUM_ROOT_FEATURES].reshape(batch, count, -1)

@@ -33,10 +33,10 @@ class Quantizer:
     ) -> None:
         """Take (C,) levels and statistics; without quantises or normalises that is left out."""
         counts = np.asarray(levels, np.float32)
-        self._half = (counts - 1) * np.float32(_WIDENED) / 2
+        self._half: Floats = (counts - 1) * np.float32(_WIDENED) / np.float32(2)
         self._offset = np.where(np.asarray(levels) % 2 == 0, 0.5, 0.0).astype(np.float32)
-        self._shift = np.arctanh(self._offset / self._half)
-        self._steps = np.floor(counts / 2)
+        self._shift: Floats = np.arctanh(self._offset / self._half)
+        self._steps: Floats = np.floor(counts / np.float32(2))
         self._mean = np.asarray(mean).astype(np.float32)
         self._scale = standard_scale(np.asarray(std).astype(np.float32))
         self._quantises, self._normalises = quantises, normalises
@@ -56,7 +56,8 @@ class Quantizer:
     def quantize(self, encoded: ArrayLike) -> Floats:
         """Round what the encoder gives to its levels, from -1 to nearly or wholly 1."""
         bounded = np.tanh(np.asarray(encoded, np.float32) + self._shift) * self._half
-        result: Floats = np.rint(bounded - self._offset) / self._steps
+        codes: Floats = np.rint(bounded - self._offset)
+        result: Floats = codes / self._steps
         return result
 
     def latents(self, encoded: ArrayLike) -> Floats:

@@ -6,6 +6,7 @@ A branch is a batch of its own; the last is the one that the others are guided a
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -34,7 +35,8 @@ class Branches:
 
     def guided(self, predicted: Tensor) -> Tensor:
         """Mix the predictions (G * B, ...) of all branches to one, (B, ...)."""
-        apart = predicted.unflatten(0, (self.count, predicted.shape[0] // self.count))
+        batch = predicted.shape[0] // self.count
+        apart = torch.unflatten(predicted, 0, (self.count, batch))
         weights = self.weights.view(self.count, *(1 for _ in apart.shape[1:]))
         mixed: Tensor = apart[-1] + (weights * (apart - apart[-1:])).sum(0)
         return mixed

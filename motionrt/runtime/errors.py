@@ -26,12 +26,17 @@ def one_line(text: object, longest: int = LONGEST_MESSAGE) -> str:
 
     Names and values in messages come from files that strangers wrote.
     """
-    told = " ".join(line.strip() for line in str(text).splitlines())
-    if len(told) > longest:
-        told = f"{told[: longest * 2 // 3]} ... {told[len(told) - longest // 4 :]}"
+    told = _cut(" ".join(line.strip() for line in str(text).splitlines()), longest)
     if told.isprintable():
         return told
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told)
+    return _cut("".join(c if c.isprintable() else ascii(c)[1:-1] for c in told), longest)
+
+
+def _cut(told: str, longest: int) -> str:
+    """Take the middle out of a text that is too long."""
+    if len(told) <= longest:
+        return told
+    return f"{told[: longest * 2 // 3]} ... {told[len(told) - longest // 4 :]}"
 
 
 class MotionrtError(Exception):

@@ -25,3 +25,5 @@ def test_a_message_is_one_printable_line_whatever_it_is_made_of() -> None:
     assert str(InputError("a folder  with blanks")) == "a folder  with blanks"
     long = str(InputError("start " + "x" * 10_000_000 + " end"))
     assert len(long) < 1000 and long.startswith("start ") and long.endswith(" end")
+    escaped = str(InputError("start " + "\0" * 2000 + " end"))
+    assert len(escaped) < 1000 and escaped.startswith("start \\x00") and escaped.endswith(" end")

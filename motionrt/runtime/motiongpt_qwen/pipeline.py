@@ -230,7 +230,13 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
         return self._answer(ids)
 
     def motion_of(self, codes: Sequence[int], info: Mapping[str, Any] | None = None) -> Motion:
-        """Return the motion that codes stand for, all its frames; info is kept with it."""
+        """Return the motion that codes stand for, all its frames; info is kept with it.
+
+        InputError for more codes than the longest motion has.
+        """
+        most = self.codes_for(self.manifest.limits.max_frames)
+        if len(codes) > most:
+            raise InputError(f"{len(codes)} codes: a motion has {most} at most")
         decoded = self.decode([list(codes)])
         return self._motion(decoded["joints"][0], decoded["features"][0], dict(info or {}))
 
@@ -419,10 +425,18 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
             messages, thinking, seed, most, self.rules() if rules is None else rules, heard
         )
         thought, rest = split_thought(content)
-        codes = read_codes_of_text(rest, self.tokens)
+        codes = self._cut(read_codes_of_text(rest, self.tokens))
         if reasoning and not thought:
             thought, content = reasoning.strip("\n"), thought_block(reasoning) + content
         return Answer(content, thought, self._words_alone(content), codes)
+
+    def _cut(self, found: Codes) -> Codes:
+        """Leave out codes beyond the longest motion: no grammar holds a server to it."""
+        most = self.codes_for(self.manifest.limits.max_frames)
+        if len(found.codes) <= most:
+            return found
+        told = f"the server wrote {len(found.codes)} codes; {most} are the most of a motion"
+        return Codes(found.codes[:most], (*found.notes, told))
 
     def _task(self, texts: list[str], lengths: list[int], options: MotionGptQwenOptions) -> _Task:
         """Say what to ask the model: text alone, or about the motions in the options."""

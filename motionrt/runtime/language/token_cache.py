@@ -35,13 +35,11 @@ class ShortHead:
 class TokenCache:
     """Rows of tokens that are read once and kept. Not for several threads at once.
 
-    The graph takes input_ids, lengths and logit_rows, gives logits, and writes its keys and values
-    over those that it is given.
+    The graph takes input_ids, lengths, logit_rows and the short head's rows, gives the logits of
+    both heads, and writes its keys and values over those that it is given.
     """
 
-    def __init__(
-        self, graph: Graph, batch: int, max_tokens: int, short_head: ShortHead | None = None
-    ) -> None:
+    def __init__(self, graph: Graph, batch: int, max_tokens: int, short_head: ShortHead) -> None:
         """Begin with rows of nothing; max_tokens is how many a row may have."""
         carried = {
             tensor.name: _PRESENT + tensor.name.removeprefix(_PAST)
@@ -79,19 +77,18 @@ class TokenCache:
             input_ids[row, : len(ids)] = ids
         last = np.array(counts, np.int64)[:, None] - 1
         nothing = np.zeros((len(rows), 0), np.int64)
-        inputs = {"input_ids": input_ids, "lengths": np.array(lengths, np.int64)}
-        wanted = "logits"
-        if self._short is None:
-            inputs["logit_rows"] = last
-        else:
-            short = short and bool(any(self.rows))
-            inputs["logit_rows"] = nothing if short else last
-            inputs[self._short.rows] = last if short else nothing
-            wanted = self._short.logits if short else wanted
+        short = short and any(self.rows)
+        inputs = {
+            "input_ids": input_ids,
+            "lengths": np.array(lengths, np.int64),
+            "logit_rows": nothing if short else last,
+            self._short.rows: last if short else nothing,
+        }
+        wanted = self._short.logits if short else "logits"
         found: NDArray[np.float32] = self._graph.run(inputs, [wanted])[wanted][:, 0]
         for old, new in zip(self.rows, rows, strict=True):
             old.extend(new)
-        if wanted == "logits" or self._short is None:
+        if not short:
             return found
         whole = np.full((len(rows), self._vocab_size), -np.inf, np.float32)
         whole[:, self._short.first_id : self._short.first_id + self._short.count] = found

@@ -6,6 +6,7 @@ tokenizer, which is in none of the checkpoints; motion tokens stand behind its o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,8 +121,8 @@ def read_motiongpt_qwen(
         language_model = _named_base(settings)
     if language_model is not None:
         weights = stored if _language_names(stored) else None
-        if not language_model.is_dir():
-            if not language_model.is_file():
+        if not os.path.isdir(language_model):
+            if not os.path.isfile(language_model):
                 raise CheckpointError(f"{language_model}: no such directory or checkpoint")
             weights = _open(language_model)
             paths.append(language_model)
@@ -185,7 +186,8 @@ def _named_base(settings: InterpolatedYaml | None) -> Path | None:
     if not isinstance(named, str) or not named or "\0" in named:
         return None
     place = settings.path.parent / named
-    return place if (place / "config.json").is_file() else None
+    # Whatever a config names: a path that no system takes is none.
+    return place if os.path.isfile(place / "config.json") else None
 
 
 def _read_language(

@@ -26,8 +26,10 @@ def read_row(path: Path, num_features: int, positive: bool = False) -> NDArray[n
         raise CheckpointError(
             f"{path}: {row.dtype} {row.shape}, should be ({num_features},) floats"
         )
-    if not np.isfinite(row).all() or (positive and not (row > 0).all()):
+    with np.errstate(over="ignore", under="ignore"):  # what float32 cannot hold is refused here
+        found = np.asarray(row, np.float32)
+    if not np.isfinite(found).all() or (positive and not (found > 0).all()):
         raise CheckpointError(
             f"{path}: holds values that are no {'deviations' if positive else 'means'}"
         )
-    return np.asarray(row, np.float32)
+    return found

@@ -303,6 +303,16 @@ def test_the_helper_embedding_is_refused(tmp_path: Path) -> None:
     assert "new_token_type is 'mlp'" in refused(path, path.parent / "base", config)
 
 
+@pytest.mark.parametrize("named", ["A" * 5000, "nul\0", "no/such/place", "", 7])
+def test_a_config_that_names_no_place_gives_no_language_model(tmp_path: Path, named: Any) -> None:
+    path = write_checkpoint(tmp_path / "run")
+    settings = make_settings("humanml3d")
+    settings["model"]["params"]["lm"]["params"]["model_path"] = named
+    config = path.parent / "config.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    assert read_motiongpt_qwen(path, config=config).language is None
+
+
 def test_statistics_are_read_and_belong_to_humanml(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "run", state=make_state("humanml3d", language=False))
     mean, std = tmp_path / "mean.npy", tmp_path / "std.npy"
@@ -312,8 +322,9 @@ def test_statistics_are_read_and_belong_to_humanml(tmp_path: Path) -> None:
     assert read.std is not None
     assert read.std.dtype == np.float32
     assert "give both" in refused(path, mean=mean)
-    np.save(std, np.zeros(263))
-    assert "no deviations" in refused(path, mean=mean, std=std)
+    for value in (0.0, 1e-60, 1e60, np.nan):
+        np.save(std, np.full(263, value))
+        assert "no deviations" in refused(path, mean=mean, std=std)
     state = make_state("myoskeleton", language=False)
     myo = write_checkpoint(tmp_path / "myo", "myoskeleton", state)
     assert "have no statistics" in refused(myo, mean=mean, std=std)

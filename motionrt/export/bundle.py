@@ -25,6 +25,7 @@ from motionrt.export.parity import check_graph
 from motionrt.export.quantise.deviation import concerns
 from motionrt.export.quantise.recipes import DENOISER_RECIPES, Recipe
 from motionrt.export.quantise.rewrite import quantise
+from motionrt.export.readers.licence import licence_files, stated_licence
 from motionrt.export.sampling import LoopSpec, compile_loop
 from motionrt.export.to_onnx import to_onnx
 from motionrt.runtime.body.skeleton import Skeleton
@@ -56,6 +57,9 @@ they are not nudged (without AVX2 they came nearer to torch by up to a third, ne
 _FP32_FOLDER = ".fp32"
 Progress = Callable[[str], None]
 """Told in a few words what is being done."""
+
+LICENCE_FOLDER = "licences"
+"""Where a bundle keeps the licences that came with checkpoints, by the names of their folders."""
 
 
 class BundleWriter:
@@ -120,6 +124,25 @@ class BundleWriter:
             data = self._graphs[spec.name].data
             info = loop_graph[0].info(spec.name)
             self._register(loop_spec, path, *loop_graph[2:], data, recipe, info)
+
+    def take_licence(self, stated: str, *folders: Path) -> str:
+        """Copy the licences that lie in checkpoints' folders, and return what is known of them.
+
+        stated: what whoever exports says; empty takes what a folder's model card says. Where
+        nobody says anything a warning asks for it.
+        """
+        for folder in folders:
+            for path in licence_files(folder):
+                place = self.folder / LICENCE_FOLDER / folder.resolve().name / path.name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, place)
+        found = stated or next(filter(None, map(stated_licence, folders)), "")
+        if not found:
+            self.warnings.append(
+                "the licence of the weights is not stated; give it with --licence, for whoever "
+                "takes the bundle"
+            )
+        return found
 
     def fp32_path(self, name: str) -> Path:
         """Return where a graph that was added with fewer bits lies in fp32, until ``finish``."""

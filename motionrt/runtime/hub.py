@@ -26,7 +26,7 @@ _NAME = re.compile(
     r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"
     r"(@(?P<revision>[\w./-]+))?(:(?P<inside>\w[\w./ -]*\w))?"
 )
-_UNNEEDED = ("*.md", ".git*", "*.bin", "*.h5", "*.msgpack", "*.gguf", "*.png", "*.gif", "*.mp4")
+_UNNEEDED = (".git*", "*.bin", "*.h5", "*.msgpack", "*.gguf", "*.png", "*.gif", "*.mp4")
 """What no reader opens: pictures, and the same weights in formats of other programs."""
 
 _SENDING = "sending to"

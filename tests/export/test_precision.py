@@ -85,6 +85,7 @@ def test_warns_of_motions_that_are_far_off(
 ) -> None:
     bundle = str(tmp_path / "bundle")
     arguments = ["export", "kimodo", str(smplx_checkpoint), "--no-text-encoder", "-o", bundle]
+    arguments += ["--licence", "CC0-1.0"]
     main([*arguments, "--precision", "int8", "--quiet"])
     found = capsys.readouterr()
     assert found.out == ""

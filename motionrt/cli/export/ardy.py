@@ -45,6 +45,7 @@ def command(
         from motionrt.export.readers.ardy import read_ardy
 
         checkpoint = read_ardy(checkpoint_dir)
+        licence = writer.take_licence(licence, checkpoint_dir)
         encoder, text_recipe, book = read_text_parts(
             text_encoder, projector, prompt_book, text_framing, text_precision, text_block_size
         )

@@ -49,7 +49,9 @@ def command(
         from motionrt.export.readers.kimodo import read_kimodo
         from motionrt.export.readers.published import find_checkpoint
 
-        checkpoint = read_kimodo(find_checkpoint(checkpoint_dir))
+        checkpoint_dir = find_checkpoint(checkpoint_dir)
+        checkpoint = read_kimodo(checkpoint_dir)
+        licence = writer.take_licence(licence, checkpoint_dir)
         encoder, text_recipe, book = read_text_parts(
             text_encoder, projector, prompt_book, text_framing, text_precision, text_block_size
         )

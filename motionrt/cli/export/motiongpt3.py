@@ -44,4 +44,5 @@ def command(
         from motionrt.export.readers.motiongpt3 import read_motiongpt3
 
         read = read_motiongpt3(checkpoint, config or beside / "config.yaml", deps)
+        licence = writer.take_licence(licence, beside)
         export_motiongpt3(writer, read, precision, licence)

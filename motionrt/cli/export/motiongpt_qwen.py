@@ -90,6 +90,7 @@ def command(
             from motionrt.export.readers.motiongpt_qwen import read_motiongpt_qwen
 
             checkpoint = read_motiongpt_qwen(vq, lm, config, base, mean, std)
+            licence = writer.take_licence(licence, vq.parent)
             export_motiongpt_qwen(writer, checkpoint, precision, licence)
     if hf_dir is not None:
         with needing("export", "export"):

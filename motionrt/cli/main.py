@@ -7,7 +7,7 @@ import pkgutil
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -181,7 +181,14 @@ def _run(command: click.Command, arguments: list[str] | None, **settings: Any) -
     return code if isinstance(code, int) else 0
 
 
-def _tell_warning(message: Warning | str, *_: object) -> None:
+def _tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Print a warning of Python's as one line, without the place in the code."""
     tell(f"Warning: {one_line(message)}")
 

@@ -32,7 +32,7 @@ def stated_licence(folder: Path) -> str:
         front = _FRONT.match(file.read(_LARGEST))
     if front is None:
         return ""
-    said = {
+    said: dict[str, str] = {
         key: value.strip().strip("\"'")
         for key, value in re.findall(r"^(license|license_name):[ \t]*(\S.*)$", front[1], re.M)
     }

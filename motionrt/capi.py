@@ -31,6 +31,8 @@ from motionrt.runtime.errors import (
 )
 
 ABI_VERSION = 1
+FAMILIES = ("kimodo", "motiongpt3")
+"""Whose bundles the library runs."""
 LIBRARY_NAMES = {"win32": "motionrt.dll", "darwin": "libmotionrt.dylib"}
 OK, BAD_ARGUMENT, BAD_INPUT, BAD_BUNDLE, NO_BACKEND, NO_MEMORY, FILE_ERROR, CANCELLED, BUSY = range(
     0, -9, -1

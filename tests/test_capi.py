@@ -24,6 +24,8 @@ from motionrt.runtime.bundle.embedded import embedded_bundle
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.bundle.sharing import hub_names, renamed
 from motionrt.runtime.errors import BackendError, BundleError, InputError
+from motionrt.runtime.families import find_family
+from motionrt.runtime.request import request_schema
 
 HEADER = Path(motionrt.__file__).parent / "runtime" / "capi" / "motionrt.h"
 FRAMES, STEPS = 40, 4
@@ -340,6 +342,14 @@ def test_requests(c_pipeline: capi.Pipeline, pipeline: Any, document: dict[str, 
     found = c_pipeline.generate_json(json.dumps(given))
     for ours, theirs in zip(found, expected, strict=True):
         same(ours, theirs)
+
+
+def test_every_key_of_a_request_is_known(c_pipeline: capi.Pipeline) -> None:
+    keys = request_schema([find_family("kimodo")])["$defs"]["kimodo"]["properties"]
+    given = {"prompt": "walks", "num_frames": 10, "num_steps": 1}
+    request = {key: None for key in keys if key != "prompts"} | given
+    (motion,) = c_pipeline.generate_json(json.dumps(request))
+    assert motion.num_frames == 10
 
 
 def test_a_request_reads_its_constraints(

@@ -55,7 +55,7 @@ def command(
     from motionrt import capi
     from motionrt.runtime.bundle.embedded import bundle_folder
     from motionrt.runtime.bundle.manifest import FILE_NAME, Bundle
-    from motionrt.runtime.errors import BackendError
+    from motionrt.runtime.errors import BackendError, BundleError
     from motionrt.runtime.files import atomic_folder
 
     here = PLATFORMS.get(sys.platform)
@@ -66,6 +66,11 @@ def command(
             "--onnxruntime)"
         )
     opened = Bundle(bundle_folder(bundle))
+    if opened.manifest.family not in capi.FAMILIES:
+        raise BundleError(
+            f"{bundle}: the C library runs bundles of {' and '.join(capi.FAMILIES)}, not of "
+            f"{opened.manifest.family}, which needs the Python package"
+        )
     library = library or capi.library_path()
     if onnxruntime is None:
         found = capi.packaged_onnxruntime()

@@ -29,12 +29,12 @@
  * - Same bundle, same seed, same machine: same motion, equal to that of the Python package.
  *
  * What is left to the Python package: families other than Kimodo and MotionGPT3; exporting and
- * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
- * (continue_from, between); constraints of its own for each prompt of a call; models of several text
- * tokens a prompt; reading motion files, also those that a request names (continue_from, between);
- * formats other than BVH and GLB; resampling; judging motions (foot skate, jitter and the like), and
- * warning of constraints that no body meets and of prompts that the model does not know. Bundles of
- * schema 1 are to be exported again.
+ * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and
+ * MotionGPT3's options that take a motion (continue_from, between); constraints of its own for each
+ * prompt of a call; models of several text tokens a prompt; reading motion files, also those that a
+ * request names; formats other than BVH and GLB; resampling; judging motions (foot skate, jitter and
+ * the like), and warning of constraints that no body meets and of prompts that the model does not
+ * know. Bundles of schema 1 are to be exported again.
  */
 #ifndef MOTIONRT_H
 #define MOTIONRT_H

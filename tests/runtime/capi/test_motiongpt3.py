@@ -12,7 +12,9 @@ import pytest
 
 from motionrt import capi
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.families import find_family
 from motionrt.runtime.motiongpt3.pipeline import MotionGpt3Pipeline
+from motionrt.runtime.request import request_schema
 
 pytestmark = pytest.mark.slow
 METRES = 1e-4
@@ -54,6 +56,13 @@ def test_options_do_what_they_do_in_python(
     request = {"prompt": "a person walks", **given, **python}
     (asked,) = c_pipeline.generate_json(json.dumps(request))
     np.testing.assert_array_equal(asked.global_positions, found.global_positions)
+
+
+def test_every_key_of_a_request_is_known(c_pipeline: capi.Pipeline) -> None:
+    keys = request_schema([find_family("motiongpt3")])["$defs"]["motiongpt3"]["properties"]
+    request = {key: None for key in keys if key != "prompts"} | {"prompt": "walk", "num_frames": 9}
+    (motion,) = c_pipeline.generate_json(json.dumps(request))
+    assert motion.num_frames == 9
 
 
 def test_options_change_the_motion(c_pipeline: capi.Pipeline) -> None:

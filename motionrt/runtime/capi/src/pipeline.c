@@ -54,8 +54,10 @@ static void load(call *c, void *arguments) {
   for (i = 0; i < NUM_FAMILIES; i++)
     if (!strcmp(families[i]->name, p->bundle.family)) p->family = families[i];
   if (!p->family)
-    fail(c, MRT_BAD_BUNDLE, "%s: family %s is unknown to this library", p->bundle.place,
-         p->bundle.family);
+    fail(c, MRT_BAD_BUNDLE,
+         "%s: family %s is unknown to this library, which runs kimodo and motiongpt3; use the Python "
+         "package, or a newer library",
+         p->bundle.place, p->bundle.family);
   ort_load(c, options.onnxruntime);
   p->session.threads = options.threads;
   p->session.backend = options.backend && strcmp(options.backend, "auto")

@@ -39,6 +39,9 @@ func _problems():
 	player.bundle = "res://nowhere"
 	player.play("waves")
 	problems["no bundle"] = yield(player, "failed")
+	player.bundle = BUNDLE + "/." # another one, as far as the player knows
+	player.play("waves", {"seconds": 1, "preset": "fast"})
+	yield(player, "started")
 	player.bundle = BUNDLE
 	player.play("waves", {"sceonds": 1})
 	problems["option"] = yield(player, "failed")

@@ -39,6 +39,7 @@ var _coming # the motion that is being made
 var _problem = ""
 var _opened = ""
 var _target # a MotionrtRetarget
+var _is_bound = false
 
 onready var _skeleton = get_node(skeleton)
 
@@ -98,17 +99,20 @@ func _open():
 		problem = _pipeline.open(bundle)
 	if not problem:
 		_opened = bundle
+		_is_bound = false # another model may have another skeleton
 	return problem
 
 
 func _take(text):
 	_thread.wait_to_finish()
-	if not _problem and _target == null:
+	if not _problem and not _is_bound:
 		var frame = get_node(character) if character else _skeleton.get_parent()
 		var target = preload("motionrt_retarget.gd").new()
 		_problem = target.bind(_skeleton, frame, _coming, bone_map)
+		motion = null
 		if not _problem:
 			_target = target
+			_is_bound = true
 	if _problem:
 		push_error("motionrt: " + _problem)
 		emit_signal("failed", _problem)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from c_builds import CAPI, WARNINGS, compile_c
 from documented import EMBED, commands, need, run
-from places import ROOT
+from places import ROOT, TESTS
 
 import motionrt
 
@@ -69,3 +69,23 @@ def test_c_sharp(desk: Path) -> None:
     said = run(commands(EMBED, "C#"), desk)
     assert "walk_of_mono.bvh: 60 frames of 22 joints" in said
     same_walk(desk / "walk_of_mono.bvh", 3, preset="fast")
+
+
+def test_the_c_sharp_wrapper(desk: Path) -> None:
+    need("mcs", "mono")
+    wrapper = "examples/unity/com.motionrt.runtime/Runtime/Motionrt.cs"
+    run(f"mcs -warnaserror -out:Check.exe {TESTS}/examples/csharp/Check.cs {wrapper}", desk)
+    said = run("mono --debug Check.exe ship/motionrt-default", desk, LD_LIBRARY_PATH="ship")
+    assert said.splitlines() == [
+        "kimodo 20 6 True 0",
+        "embedding True",
+        'sequence 30 "a person walks "',
+        "request 2 True True",
+        "continued 40",
+        "postprocessed True",
+        "Cancelled: cancelled while denoising (1 of 2)",
+        "InvalidOperationException: of the listener",
+        'BadInput: solver "euler" is unknown; choose ddim or dpmpp-2m',
+        "ArgumentException: each prompt takes its seconds",
+        "BadBundle: nowhere: no manifest.json in it, so it is no bundle",
+    ]

@@ -7,6 +7,7 @@ using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
 using System.Text;
+using System.Threading;
 
 namespace Motionrt {
 
@@ -87,6 +88,23 @@ internal static class Native {
     internal ProgressFn progress;
     internal IntPtr progressUser, firstHeadingsRad, noise;
     internal long numNoise;
+    [MarshalAs(UnmanagedType.I1)] internal bool noChain;
+    internal double temperature;
+    internal IntPtr textTemplate;
+  }
+
+  [StructLayout(LayoutKind.Sequential)]
+  internal struct PipelineInfo {
+    internal UIntPtr structSize;
+    internal IntPtr family, name, backend;
+    internal double fps;
+    internal int maxFrames;
+    internal double advisedSeconds;
+    internal int numFeatures, textWidth;
+    [MarshalAs(UnmanagedType.I1)] internal bool hasTextEncoder;
+    internal int numBookPrompts;
+    [MarshalAs(UnmanagedType.I1)] internal bool takesSequences;
+    internal long numBytes;
   }
 
   [StructLayout(LayoutKind.Sequential)]
@@ -105,6 +123,14 @@ internal static class Native {
   [DllImport(Library)] internal static extern Status mrt_pipeline_load(byte[] folder, ref LoadOptions options, out IntPtr pipeline);
   [DllImport(Library)] internal static extern void mrt_pipeline_free(IntPtr pipeline);
   [DllImport(Library)] internal static extern Status mrt_generate(IntPtr pipeline, byte[] prompt, ref GenerateOptions options, out IntPtr motion);
+  [DllImport(Library)] internal static extern Status mrt_generate_sequence(IntPtr pipeline, IntPtr[] prompts, double[] seconds, int count, ref GenerateOptions options, out IntPtr motions);
+  [DllImport(Library)] internal static extern Status mrt_generate_json(IntPtr pipeline, byte[] request, byte[] folder, ref GenerateOptions options, out IntPtr motions);
+  [DllImport(Library)] internal static extern Status mrt_pipeline_get_info(IntPtr pipeline, ref PipelineInfo info);
+  [DllImport(Library)] internal static extern IntPtr mrt_pipeline_book_prompt(IntPtr pipeline, int index);
+  [DllImport(Library)] internal static extern Status mrt_embed(IntPtr pipeline, byte[] prompt, float[] embedding, int capacity);
+  [DllImport(Library)] internal static extern int mrt_motions_count(IntPtr motions);
+  [DllImport(Library)] internal static extern IntPtr mrt_motions_get(IntPtr motions, int index);
+  [DllImport(Library)] internal static extern void mrt_motions_free(IntPtr motions);
   [DllImport(Library)] internal static extern void mrt_motion_free(IntPtr motion);
   [DllImport(Library)] internal static extern Status mrt_motion_get_info(IntPtr motion, ref MotionInfo info);
   [DllImport(Library)] internal static extern IntPtr mrt_motion_skeleton(IntPtr motion);
@@ -149,8 +175,9 @@ internal static class Native {
 internal sealed class Kept : IDisposable {
   readonly List<IntPtr> blocks = new List<IntPtr>();
 
-  internal IntPtr Text(string text) {
-    if (string.IsNullOrEmpty(text)) return IntPtr.Zero;
+  /// Null for an empty text, or the empty one.
+  internal IntPtr Text(string text, bool empty = false) {
+    if (text == null || (text == "" && !empty)) return IntPtr.Zero;
     byte[] bytes = Native.Bytes(text);
     IntPtr block = Marshal.AllocHGlobal(bytes.Length);
     blocks.Add(block);
@@ -172,18 +199,48 @@ internal sealed class Kept : IDisposable {
   }
 }
 
+/// A list that owns its motions; it goes with the last of them.
+internal sealed class MotionList {
+  readonly IntPtr handle;
+  int left;
+
+  internal MotionList(IntPtr handle) {
+    this.handle = handle;
+    left = Native.mrt_motions_count(handle);
+  }
+
+  internal Motion[] Take() {
+    var motions = new Motion[left];
+    for (int i = 0; i < motions.Length; i++) motions[i] = new Motion(Native.mrt_motions_get(handle, i), this);
+    return motions;
+  }
+
+  internal void Release() {
+    if (Interlocked.Decrement(ref left) == 0) Native.mrt_motions_free(handle);
+  }
+}
+
+/// What motionrt.h says of mrt_generate_options.
 public sealed class Options {
   /// 0 to 2^32 - 1; negative: one is drawn.
   public long Seed = -1;
   public double Seconds = 5;
+  /// At the bundle's fps; 0: what Seconds say.
+  public int NumFrames;
   /// Denoising steps; 0: the model's.
   public int NumSteps;
+  /// ddim, dpmpp-2m or ancestral; null: the model's.
+  public string Solver;
   /// fast, balanced or exact.
   public string Preset;
   /// A constraint file's content.
   public string ConstraintsJson;
   /// One, or two (text, constraints); null: the model's.
   public float[] GuidanceWeights;
+  /// Meet constraints exactly and keep standing feet still; null: the model's.
+  public bool? Postprocess;
+  /// Instead of the prompt: what Embed gave for it.
+  public float[] Embedding;
   /// Where the body faces at first: 0 is +z, pi/2 is +x.
   public float FirstHeadingRad;
   /// Begin with this motion and carry on (Kimodo's bundles; the default is one).
@@ -211,35 +268,97 @@ public sealed class Pipeline : IDisposable {
     }
   }
 
+  Native.PipelineInfo Info() {
+    var info = new Native.PipelineInfo {
+      structSize = (UIntPtr)Marshal.SizeOf(typeof(Native.PipelineInfo))
+    };
+    Native.Check(Native.mrt_pipeline_get_info(handle, ref info));
+    return info;
+  }
+
+  public string Family { get { return Native.Text(Info().family); } }
+  public double Fps { get { return Info().fps; } }
+  /// What the model was trained on; Kimodo makes what is longer of parts.
+  public double AdvisedSeconds { get { return Info().advisedSeconds; } }
+  /// It takes any prompt; else those of its book, and embeddings.
+  public bool HasTextEncoder { get { return Info().hasTextEncoder; } }
+
+  public string[] BookPrompts() {
+    var prompts = new string[Info().numBookPrompts];
+    for (int i = 0; i < prompts.Length; i++) prompts[i] = Native.Text(Native.mrt_pipeline_book_prompt(handle, i));
+    return prompts;
+  }
+
+  /// What Options.Embedding takes instead of a prompt, later and without a text encoder.
+  public float[] Embed(string prompt) {
+    var embedding = new float[Math.Max(1, Info().textWidth)];
+    Native.Check(Native.mrt_embed(handle, Native.Bytes(prompt), embedding, embedding.Length));
+    return embedding;
+  }
+
   public Motion Generate(string prompt, Options options = null) {
+    IntPtr made = IntPtr.Zero;
+    byte[] text = Native.Bytes(prompt);
+    Run(options, (ref Native.GenerateOptions given) => Native.mrt_generate(handle, text, ref given, out made));
+    return new Motion(made, null);
+  }
+
+  /// One motion of several prompts, one after another, each of its seconds.
+  public Motion GenerateSequence(string[] prompts, double[] seconds, Options options = null) {
+    if (prompts.Length != seconds.Length) throw new ArgumentException("each prompt takes its seconds");
+    using (var kept = new Kept()) {
+      var texts = new IntPtr[prompts.Length];
+      for (int i = 0; i < texts.Length; i++) texts[i] = kept.Text(prompts[i], true);
+      IntPtr made = IntPtr.Zero;
+      Run(options, (ref Native.GenerateOptions given) => Native.mrt_generate_sequence(
+          handle, texts, seconds, texts.Length, ref given, out made));
+      return new MotionList(made).Take()[0];
+    }
+  }
+
+  /// What a JSON request asks for; files that it names are looked up in folder. Of the options
+  /// Progress, ContinueFrom and Embedding are used.
+  public Motion[] GenerateJson(string request, string folder = null, Options options = null) {
+    IntPtr made = IntPtr.Zero;
+    byte[] text = Native.Bytes(request), place = Native.Bytes(folder);
+    Run(options, (ref Native.GenerateOptions given) => Native.mrt_generate_json(
+        handle, text, place, ref given, out made));
+    return new MotionList(made).Take();
+  }
+
+  delegate Status Call(ref Native.GenerateOptions given);
+
+  void Run(Options options, Call call) {
     if (options == null) options = new Options();
     var listener = new Native.Listener { progress = options.Progress };
     GCHandle held = GCHandle.Alloc(listener);
     var kept = new Kept();
     try {
-      IntPtr motion;
       var given = new Native.GenerateOptions {
         structSize = (UIntPtr)Marshal.SizeOf(typeof(Native.GenerateOptions)),
         seed = options.Seed,
         seconds = options.Seconds,
+        numFrames = options.NumFrames,
         numSamples = 1,
         numSteps = options.NumSteps,
+        solver = kept.Text(options.Solver),
         preset = kept.Text(options.Preset),
         guidanceWeights = kept.Floats(options.GuidanceWeights),
         numGuidanceWeights = options.GuidanceWeights == null ? 0 : options.GuidanceWeights.Length,
         firstHeadingRad = options.FirstHeadingRad,
         constraintsJson = kept.Text(options.ConstraintsJson),
-        postprocess = -1,
+        postprocess = options.Postprocess == null ? -1 : options.Postprocess.Value ? 1 : 0,
         rootMargin = -1,
+        temperature = -1,
+        embedding = kept.Floats(options.Embedding),
         continueFrom = options.ContinueFrom == null ? IntPtr.Zero : options.ContinueFrom.handle,
         progress = options.Progress == null ? null : Native.Listen,
         progressUser = GCHandle.ToIntPtr(held)
       };
-      Status status = Native.mrt_generate(handle, Native.Bytes(prompt), ref given, out motion);
+      Status status = call(ref given);
       GC.KeepAlive(options.ContinueFrom);
       if (listener.raised != null) throw listener.raised;
       Native.Check(status);
-      return new Motion(motion);
     } finally {
       kept.Dispose();
       held.Free();
@@ -260,16 +379,20 @@ public sealed class Motion : IDisposable {
   public const uint Loop = 1, InPlace = 2;
 
   internal IntPtr handle;
+  readonly MotionList list;
   public readonly int NumFrames, NumJoints;
   public readonly double Fps, Seconds;
   public readonly uint Seed;
+  public readonly string Prompt;
   public readonly string[] JointNames;
   public readonly int[] Parents;
   /// (J, 3) metres from the parent in the rest pose.
   public readonly float[] RestOffsets;
 
-  internal Motion(IntPtr handle) {
+  /// list: what owns it; null: it is freed by itself.
+  internal Motion(IntPtr handle, MotionList list) {
     this.handle = handle;
+    this.list = list;
     var info = new Native.MotionInfo {
       structSize = (UIntPtr)Marshal.SizeOf(typeof(Native.MotionInfo))
     };
@@ -279,6 +402,7 @@ public sealed class Motion : IDisposable {
     Fps = info.fps;
     Seconds = info.seconds;
     Seed = info.seed;
+    Prompt = Native.Text(info.prompt);
     IntPtr skeleton = Native.mrt_motion_skeleton(handle);
     JointNames = new string[NumJoints];
     for (int joint = 0; joint < NumJoints; joint++)
@@ -319,12 +443,17 @@ public sealed class Motion : IDisposable {
   public void Save(string path) { Native.Check(Native.mrt_motion_save(handle, Native.Bytes(path))); }
 
   public void Dispose() {
-    Native.mrt_motion_free(handle);
-    handle = IntPtr.Zero;
+    Free();
     GC.SuppressFinalize(this);
   }
 
-  ~Motion() { Native.mrt_motion_free(handle); }
+  ~Motion() { Free(); }
+
+  void Free() {
+    if (handle != IntPtr.Zero && list != null) list.Release();
+    else Native.mrt_motion_free(handle);
+    handle = IntPtr.Zero;
+  }
 }
 
 }

@@ -13,6 +13,7 @@ namespace Motionrt {
 
 [RequireComponent(typeof(Animator))]
 public class MotionrtPlayer : MonoBehaviour {
+  [Tooltip("A folder of StreamingAssets, or a full path; read when the first motion is made.")]
   public string bundle = "motionrt-default";
   public string prompt = "a person walks forward";
   public float seconds = 4;

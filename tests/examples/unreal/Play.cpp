@@ -67,8 +67,14 @@ namespace
 			{
 				Fail("one motion at a time");
 			}
+			float Progress = 0.0f;
 			while (Component.IsGenerating())
 			{
+				if (Component.GetProgress() < Progress)
+				{
+					Fail("progress went back");
+				}
+				Progress = Component.GetProgress();
 				std::this_thread::sleep_for(std::chrono::milliseconds(5));
 				Tick(0.0f);
 			}
@@ -184,6 +190,10 @@ namespace
 
 	void Play(FStage Stage, const std::string& Name)
 	{
+		if (Stage.Component.GetProgress() != 0.0f)
+		{
+			FStage::Fail("progress of nothing");
+		}
 		Set(Stage.Component, 2.0f, 1);
 		Stage.Component.BeginPlay();
 		if (Stage.Component.IsGenerating())
@@ -191,6 +201,10 @@ namespace
 			FStage::Fail("nothing was asked for");
 		}
 		Stage.Generate(TEXT("a person walks forward"));
+		if (Stage.Component.GetProgress() != 1.0f)
+		{
+			FStage::Fail("progress of a motion that is made");
+		}
 		Stage.Write((Name + "_walk").c_str());
 		for (int32 Index = 1; Index < 40; ++Index)
 		{

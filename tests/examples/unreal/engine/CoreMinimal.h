@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <cwchar>
 #include <cwctype>
 #include <functional>
@@ -223,6 +224,11 @@ TSharedPtr<T, Mode> MakeShared(A&&... Arguments)
 {
 	return TSharedPtr<T, Mode>(std::make_shared<T>(std::forward<A>(Arguments)...));
 }
+
+struct FCStringAnsi
+{
+	static int32 Strcmp(const char* A, const char* B) { return std::strcmp(A, B); }
+};
 
 using FCriticalSection = std::recursive_mutex;
 

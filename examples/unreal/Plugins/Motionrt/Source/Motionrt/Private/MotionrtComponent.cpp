@@ -33,6 +33,7 @@ bool UMotionrtComponent::Play(const FString& Text)
 		bBound = false;
 		Pipeline = MakeShared<FMotionrtPipeline, ESPMode::ThreadSafe>(Bundle);
 	}
+	Pipeline->Begin();
 	// The thread holds the pipeline, not this component: either may end first.
 	Coming = Async(EAsyncExecution::Thread, [Maker = Pipeline, Text, Wanted = Seconds, Drawn = Seed]()
 	{
@@ -42,6 +43,11 @@ bool UMotionrtComponent::Play(const FString& Text)
 		return Made;
 	});
 	return true;
+}
+
+float UMotionrtComponent::GetProgress() const
+{
+	return Pipeline.IsValid() ? Pipeline->GetProgress() : 0.0f;
 }
 
 void UMotionrtComponent::Take(const FMade& Made)

@@ -65,11 +65,6 @@ namespace
 
 	FLibrary Library;
 #undef MOTIONRT_FUNCTIONS
-
-	bool GoesOn(void* User, const char*, int32_t, int32_t)
-	{
-		return !*static_cast<std::atomic<bool>*>(User);
-	}
 }
 
 FMotionrtMotion::FMotionrtMotion(mrt_motion* InHandle) : Handle(InHandle) {}
@@ -125,6 +120,16 @@ FMotionrtPipeline::~FMotionrtPipeline()
 	}
 }
 
+bool FMotionrtPipeline::Listen(void* User, const char* Stage, int32_t Done, int32_t Total)
+{
+	FMotionrtPipeline* Self = static_cast<FMotionrtPipeline*>(User);
+	if (FCStringAnsi::Strcmp(Stage, "denoising") == 0)
+	{
+		Self->Progress = static_cast<float>(Done) / static_cast<float>(Total);
+	}
+	return !Self->bCancelled;
+}
+
 FString FMotionrtPipeline::ShipFolder()
 {
 	const FString Plugin = IPluginManager::Get().FindPlugin(TEXT("Motionrt"))->GetBaseDir();
@@ -151,8 +156,8 @@ TSharedPtr<FMotionrtMotion, ESPMode::ThreadSafe> FMotionrtPipeline::Generate(
 		mrt_generate_options_init(&Options);
 		Options.seconds = Seconds;
 		Options.seed = Seed;
-		Options.progress = GoesOn;
-		Options.progress_user = &bCancelled;
+		Options.progress = Listen;
+		Options.progress_user = this;
 		Status = Library.mrt_generate(Handle, TCHAR_TO_UTF8(*Prompt), &Options, &Made);
 	}
 	if (Status != MRT_OK)

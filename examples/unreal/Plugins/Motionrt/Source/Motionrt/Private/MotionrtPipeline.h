@@ -36,18 +36,25 @@ public:
 	FMotionrtPipeline(const FMotionrtPipeline&) = delete;
 	FMotionrtPipeline& operator=(const FMotionrtPipeline&) = delete;
 
+	/** Before Generate, in the thread that asks for progress. */
+	void Begin() { Progress = 0.0f; }
 	/** Takes long: for a thread of its own. Null with a line if it failed or was cancelled. */
 	TSharedPtr<FMotionrtMotion, ESPMode::ThreadSafe> Generate(
 		const FString& Prompt, double Seconds, int64 Seed, FString& OutProblem);
 	const FString& GetBundle() const { return Bundle; }
 	/** What is being generated ends within one step, and nothing more is made. */
 	void Cancel() { bCancelled = true; }
+	/** From 0 to 1, of the motion that is being made. */
+	float GetProgress() const { return Progress; }
 
 	/** The folder that `motionrt package` wrote. */
 	static FString ShipFolder();
 
 private:
+	static bool Listen(void* User, const char* Stage, int32_t Done, int32_t Total);
+
 	FString Bundle;
 	mrt_pipeline* Handle = nullptr;
 	std::atomic<bool> bCancelled{false};
+	std::atomic<float> Progress{0.0f};
 };

@@ -75,6 +75,10 @@ public:
 	UFUNCTION(BlueprintPure, Category = "motionrt")
 	bool IsGenerating() const { return Coming.IsValid(); }
 
+	/** From 0 to 1, of the motion that is being made. */
+	UFUNCTION(BlueprintPure, Category = "motionrt")
+	float GetProgress() const;
+
 	virtual void BeginPlay() override;
 	virtual void EndPlay(const EEndPlayReason::Type Reason) override;
 	virtual void TickComponent(

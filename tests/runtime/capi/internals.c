@@ -105,8 +105,14 @@ EXPORT void test_noise(uint32_t seed, const size_t *counts, size_t num_counts, f
   }
 }
 
-EXPORT void test_sha256(const char *bytes, size_t count, char *hex) {
-  sha256_hex(bytes, count, hex);
+/* In parts of some length. */
+EXPORT void test_sha256(const char *bytes, size_t count, size_t part, int plain, char *hex) {
+  sha256 hash;
+  sha256_begin(&hash);
+  if (plain) hash.blocks = sha256_plain_blocks;
+  for (; count > part; bytes += part, count -= part) sha256_add(&hash, bytes, part);
+  sha256_add(&hash, bytes, count);
+  sha256_end(&hash, hex);
 }
 
 typedef struct chaining {

@@ -64,7 +64,7 @@ def library() -> Any:
         size,
     ]
     loaded.test_clean_prompt.argtypes = [text, text, size]
-    loaded.test_sha256.argtypes = [text, size, text]
+    loaded.test_sha256.argtypes = [text, size, size, ctypes.c_int, text]
     return loaded
 
 
@@ -246,12 +246,14 @@ def test_the_root_is_smoothed_as_in_python(frames: int) -> None:
     np.testing.assert_allclose(result, smooth_root(root), atol=1e-5)
 
 
-@pytest.mark.parametrize("count", [0, 1, 55, 56, 63, 64, 65, 1000])
-def test_hashes_are_those_of_python(count: int) -> None:
+@pytest.mark.parametrize("plain", [False, True], ids=["own instructions", "plain"])
+@pytest.mark.parametrize("count", [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000])
+def test_hashes_are_those_of_python(count: int, plain: bool) -> None:
     content = bytes(i % 251 for i in range(count))
-    out = ctypes.create_string_buffer(65)
-    library().test_sha256(content, count, out)
-    assert out.value.decode() == hashlib.sha256(content).hexdigest()
+    for part in (count + 1, 64, 63, 1):
+        out = ctypes.create_string_buffer(65)
+        library().test_sha256(content, count, part, plain, out)
+        assert out.value.decode() == hashlib.sha256(content).hexdigest(), part
 
 
 def pointer(values: Any) -> Any:

@@ -59,18 +59,20 @@ static bool stays_inside(const char *name) {
   return true;
 }
 
+static NO_RETURN void unread(call *c, const bundle *b, const char *path, const char *name) {
+  if (!strcmp(name, "manifest.json") && errno == ENOENT)
+    fail(c, MRT_BAD_BUNDLE, "%s: no manifest.json in it, so it is no bundle", b->place);
+  fail(c, MRT_BAD_BUNDLE, "%s: cannot be read (%s); export or copy the bundle again", path,
+       strerror(errno));
+}
+
 static const char *read_bytes(call *c, arena *from, const bundle *b, const char *name,
                               size_t limit, size_t *num_bytes) {
   const char *bytes;
   if (b->folder) {
     char *path = path_join(c, &c->memory, b->folder, name);
     bytes = file_read(c, from, path, limit, num_bytes);
-    if (!bytes) {
-      if (!strcmp(name, "manifest.json") && errno == ENOENT)
-        fail(c, MRT_BAD_BUNDLE, "%s: no manifest.json in it, so it is no bundle", b->place);
-      fail(c, MRT_BAD_BUNDLE, "%s: cannot be read (%s); export or copy the bundle again", path,
-           strerror(errno));
-    }
+    if (!bytes) unread(c, b, path, name);
   } else {
     bytes = b->file(b->user, name, num_bytes);
     if (!bytes) fail(c, MRT_BAD_BUNDLE, "%s: there is no file %s", b->place, name);
@@ -85,33 +87,55 @@ static const json *file_entry(call *c, const bundle *b, const char *name) {
   return entry;
 }
 
-static void check_bytes(call *c, const bundle *b, const char *name, const void *bytes,
-                        size_t num_bytes) {
-  static const char pointer[] = "version https://git-lfs.github.com/spec/";
+/* What is known of a file once its bytes were seen. */
+typedef struct seen {
+  uint64_t num_bytes;
+  char first[sizeof "version https://git-lfs.github.com/spec/" - 1]; /* of a Git LFS pointer */
+  bool hashed;
+  sha256 hash;
+} seen;
+
+static void see(void *user, const void *bytes, size_t num_bytes) {
+  seen *s = user;
+  if (!s->num_bytes && num_bytes >= sizeof s->first) memcpy(s->first, bytes, sizeof s->first);
+  s->num_bytes += num_bytes;
+  if (s->hashed) sha256_add(&s->hash, bytes, num_bytes);
+}
+
+static seen *begin_seeing(call *c, const bundle *b) {
+  seen *s = TEMP(c, seen, 1);
+  s->hashed = b->check_hashes;
+  sha256_begin(&s->hash);
+  return s;
+}
+
+/* Compare a file with what the manifest says. */
+static void check_seen(call *c, const bundle *b, const char *name, seen *s) {
   const json *entry = file_entry(c, b, name);
   const json *size = need(c, b, entry, "size", JSON_NUMBER);
-  if ((int64_t)num_bytes != size->integer) {
-    if (num_bytes >= sizeof pointer - 1 && !memcmp(bytes, pointer, sizeof pointer - 1))
+  char found[65];
+  if ((int64_t)s->num_bytes != size->integer) {
+    if (!memcmp(s->first, "version https://git-lfs.github.com/spec/", sizeof s->first))
       fail(c, MRT_BAD_BUNDLE, "%s: %s is a Git LFS pointer, not the file itself; run git lfs pull",
            b->place, name);
-    fail(c, MRT_BAD_BUNDLE, "%s: %s has %zu bytes, should have %lld; copy the bundle again",
-         b->place, name, num_bytes, (long long)size->integer);
+    fail(c, MRT_BAD_BUNDLE, "%s: %s has %llu bytes, should have %lld; copy the bundle again",
+         b->place, name, (unsigned long long)s->num_bytes, (long long)size->integer);
   }
-  if (b->check_hashes) {
-    char found[65];
-    sha256_hex(bytes, num_bytes, found);
-    if (!json_is(json_get(entry, "sha256"), found))
-      fail(c, MRT_BAD_BUNDLE,
-           "%s: %s was altered since export (SHA-256 differs); export or copy the bundle again",
-           b->place, name);
-  }
+  if (!s->hashed) return;
+  sha256_end(&s->hash, found);
+  if (!json_is(json_get(entry, "sha256"), found))
+    fail(c, MRT_BAD_BUNDLE,
+         "%s: %s was altered since export (SHA-256 differs); export or copy the bundle again",
+         b->place, name);
 }
 
 named_bytes bundle_read(call *c, arena *from, const bundle *b, const char *name) {
   named_bytes file = {name, NULL, 0};
+  seen *s = begin_seeing(c, b);
   file_entry(c, b, name); /* what is not listed is not read */
   file.bytes = read_bytes(c, from, b, name, LARGEST_FILE, &file.num_bytes);
-  check_bytes(c, b, name, file.bytes, file.num_bytes);
+  see(s, file.bytes, file.num_bytes);
+  check_seen(c, b, name, s);
   return file;
 }
 
@@ -156,7 +180,7 @@ bool bundle_has_graph(const bundle *b, const char *name) {
   return json_get(b->graphs, name) != NULL;
 }
 
-/* Call visit for the graph's own file and each of its data files. */
+/* The graph's own file. */
 static const char *graph_file(call *c, arena *from, const bundle *b, const char *graph) {
   const json *entry = json_get(b->graphs, graph);
   if (!entry || entry->kind != JSON_OBJECT)
@@ -164,15 +188,13 @@ static const char *graph_file(call *c, arena *from, const bundle *b, const char 
   return need_text(c, from, b, need(c, b, entry, "files", JSON_OBJECT), "onnx");
 }
 
-static void free_arena(void *what) { arena_free(what); }
-
-/* Compare a file with what the manifest says; its bytes do not stay in memory. */
+/* Compare a file of the bundle's folder with what the manifest says; its bytes do not stay. */
 static void check_file(call *c, const bundle *b, const char *name) {
-  arena *bytes = TEMP(c, arena, 1);
-  struct arena_cleanup *release = arena_defer(c, &c->memory, free_arena, bytes);
-  bundle_read(c, bytes, b, name);
-  cleanup_disarm(release);
-  arena_free(bytes);
+  const char *path = path_join(c, &c->memory, b->folder, name);
+  seen *s = begin_seeing(c, b);
+  file_entry(c, b, name);
+  if (!file_scan(c, path, see, s)) unread(c, b, path, name);
+  check_seen(c, b, name, s);
 }
 
 /* The name that a graph has for a file: they lie in one folder, and names of both begin with it. */

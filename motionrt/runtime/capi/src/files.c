@@ -10,9 +10,15 @@
 
 #if defined(_WIN32)
 #include <windows.h>
+#define SEEK _fseeki64 /* a long has 32 bits here */
+#define TELL _ftelli64
 #else
 #include <unistd.h>
+#define SEEK fseeko
+#define TELL ftello
 #endif
+
+#define PART ((size_t)1 << 16)
 
 #if defined(_WIN32)
 static wchar_t *wide(const char *text) {
@@ -49,12 +55,8 @@ bool file_exists(const char *path) {
 
 static void close_file(void *file) { fclose(file); }
 
-char *file_read(call *c, arena *from, const char *path, size_t limit, size_t *num_bytes) {
-  struct arena_cleanup *cleanup;
-  FILE *file;
-  char *bytes;
-  size_t length;
-  long end;
+/* Open what can be read to an end; NULL with errno set. */
+static FILE *open_whole(const char *path) {
 #if !defined(_WIN32)
   struct stat about;
   if (stat(path, &about)) return NULL;
@@ -63,22 +65,43 @@ char *file_read(call *c, arena *from, const char *path, size_t limit, size_t *nu
     return NULL;
   }
 #endif
-  file = file_open(path, "rb");
+  return file_open(path, "rb");
+}
+
+char *file_read(call *c, arena *from, const char *path, size_t limit, size_t *num_bytes) {
+  struct arena_cleanup *cleanup;
+  FILE *file = open_whole(path);
+  char *bytes;
+  int64_t length;
   if (!file) return NULL;
   cleanup = arena_defer(c, &c->memory, close_file, file);
-  if (fseek(file, 0, SEEK_END) || (end = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
+  if (SEEK(file, 0, SEEK_END) || (length = TELL(file)) < 0 || SEEK(file, 0, SEEK_SET))
     fail(c, MRT_FILE_ERROR, "%s: cannot be read (%s)", path, strerror(errno));
-  }
-  length = (size_t)end;
-  if (length > limit)
-    fail(c, MRT_BAD_INPUT, "%s: %zu bytes, at most %zu are read", path, length, limit);
-  bytes = arena_take(c, from, length + 1, 1);
-  if (fread(bytes, 1, length, file) != length)
+  if ((uint64_t)length > limit)
+    fail(c, MRT_BAD_INPUT, "%s: %lld bytes, at most %zu are read", path, (long long)length, limit);
+  bytes = arena_take(c, from, (size_t)length + 1, 1);
+  if (fread(bytes, 1, (size_t)length, file) != (size_t)length)
     fail(c, MRT_FILE_ERROR, "%s: cannot be read to its end", path);
   cleanup_disarm(cleanup);
   fclose(file);
-  *num_bytes = length;
+  *num_bytes = (size_t)length;
   return bytes;
+}
+
+bool file_scan(call *c, const char *path, take_fn take, void *user) {
+  struct arena_cleanup *cleanup;
+  FILE *file = open_whole(path);
+  char *part;
+  size_t length;
+  if (!file) return false;
+  cleanup = arena_defer(c, &c->memory, close_file, file);
+  setvbuf(file, NULL, _IONBF, 0); /* a part is buffer enough */
+  part = TEMP(c, char, PART);
+  while ((length = fread(part, 1, PART, file))) take(user, part, length);
+  if (ferror(file)) fail(c, MRT_FILE_ERROR, "%s: cannot be read to its end", path);
+  cleanup_disarm(cleanup);
+  fclose(file);
+  return true;
 }
 
 static void drop_new_file(void *what) {

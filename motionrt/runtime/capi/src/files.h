@@ -11,6 +11,9 @@ FILE *file_open(const char *path, const char *mode);
 /* Read a whole file into an arena, a zero behind it; NULL with errno set if it cannot be. what fails
  * otherwise (memory, a file of more than limit bytes) leaves the call. */
 char *file_read(call *c, arena *from, const char *path, size_t limit, size_t *num_bytes);
+/* Give a file to take in parts; false with errno set if it cannot be opened. */
+typedef void (*take_fn)(void *user, const void *bytes, size_t num_bytes);
+bool file_scan(call *c, const char *path, take_fn take, void *user);
 /* Begin and end a file that is whole or absent: written beside, then renamed. */
 typedef struct new_file {
   FILE *file;

@@ -239,6 +239,8 @@ static void embed_prompts(generation *g, float **text, bool **mask) {
   *text = TEMP(g->c, float, (size_t)r->num_prompts * width);
   *mask = TEMP(g->c, bool, r->num_prompts);
   report(g->c, r, "encoding text", 0, 1);
+  /* The largest graph is loaded first: the text encoder fits into memory that this leaves free. */
+  graph(g->c, g->pipeline, &g->model->step, "step");
   for (i = 0; i < r->num_prompts; i++) {
     float *row = *text + (size_t)i * width;
     if (!r->embeddings) {

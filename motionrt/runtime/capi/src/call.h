@@ -8,11 +8,17 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include "../motionrt.h"
 
+#if defined(__MINGW32__) /* its printf is not always Microsoft's */
+#define PRINTF_FORMAT __MINGW_PRINTF_FORMAT
+#else
+#define PRINTF_FORMAT printf
+#endif
 #if defined(__GNUC__)
-#define PRINTF_LIKE(place, first) __attribute__((format(printf, place, first)))
+#define PRINTF_LIKE(place, first) __attribute__((format(PRINTF_FORMAT, place, first)))
 #define NO_RETURN __attribute__((noreturn))
 #define THREAD_LOCAL __thread
 #else

@@ -65,9 +65,11 @@ def test_libfuzzer_runs_every_target(libfuzzer: ModuleType, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_libfuzzer_finds_what_is_wrong(libfuzzer: ModuleType, tmp_path: Path) -> None:
-    words = ("-runs=2000000", f"-artifact_prefix={tmp_path}/", HERE / "corpus" / "planted")
-    done = libfuzzer.run(libfuzzer.build(), "planted", *words)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    words = ("-runs=2000000", f"-artifact_prefix={tmp_path}/left-", kept)
+    done = libfuzzer.run(libfuzzer.build(), "planted", *words, HERE / "corpus" / "planted")
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr
-    (left,) = tmp_path.iterdir()
+    (left,) = tmp_path.glob("left-*")
     assert left.read_bytes().startswith(b"[\\")

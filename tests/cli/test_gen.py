@@ -137,7 +137,7 @@ def test_presets_choose_solver_and_steps(bundle: Path, capsys: pytest.CaptureFix
         (("walk", "--bundle", "{b}", "--duration", "nan"), 1, "duration"),
         (("walk", "--bundle", "{b}", "--duration", "1e9"), 1, "frames"),
         (("walk", "--bundle", "{b}", "--duration", "soon"), 1, "duration"),
-        (("walk", "--bundle", "{b}", "--speed", "9"), 2, "No such option"),
+        (("walk", "--bundle", "{b}", "--wild", "9"), 2, "No such option"),
         (("walk", "--bundle", "{b}", "--cfg-type", "odd"), 1, "odd"),
         (("walk", "--bundle", "{b}", "--seed", "x"), 2, "seed"),
         (("walk", "--bundle", "nowhere"), 1, "no such bundle"),

@@ -89,7 +89,7 @@ def test_rates_scales_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("arguments", "code", "message"),
     [
         (["none.npz", "b.bvh"], 1, "no such file"),
-        (["a.npz", "b.fbx"], 1, "unknown suffix .fbx"),
+        (["a.npz", "b.dae"], 1, "unknown suffix .dae"),
         (["a.npz", "b.csv"], 1, "the motion is on smplx22"),
         (["a.npz", "b.glb", "--bvh-scale", "1"], 2, "--bvh-scale is for .bvh"),
         (["a.npz", "b.npz", "--rest", "t-pose"], 2, "--rest is for .bvh and .glb"),
@@ -109,7 +109,7 @@ def test_rates_scales_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["a.npz"], 2, "OUT"),
         (["a.npz", "b.bvh", "--format", "gmr"], 1, "the motion is on smplx22"),
         (["a.npz", "b_mjlab.npz"], 1, "the motion is on smplx22"),
-        (["a.npz", "b.npz", "--format", "fbx"], 2, "--format"),
+        (["a.npz", "b.npz", "--format", "dae"], 2, "--format"),
         (["a.npz", "b.npz", "--sample", "1"], 1, "--input-sample is for npy"),
         (["a.npz", "b.bvh", "--joint-order", "random"], 2, "--joint-order"),
     ],

@@ -149,7 +149,7 @@ def test_presets_choose_solver_and_steps(bundle: Path, capsys: pytest.CaptureFix
         (("walk", "--batch", "list.jsonl"), 2, "takes its prompts from the list"),
         (("--between", "a.npz", "b.npz"), 1, "use a bundle of motiongpt3"),
         (("--batch", "no.txt"), 1, "no.txt: cannot be read (No such file or directory)"),
-        (("walk", "--format", "fbx"), 2, "'fbx' is not one of 'npz', 'bvh'"),
+        (("walk", "--format", "dae"), 2, "'dae' is not one of 'npz', 'bvh'"),
         (("a", "person", "walks"), 2, "a prompt of several words stands in quotes"),
     ],
 )

@@ -108,7 +108,7 @@ def test_what_ends_a_command_is_a_code_and_at_most_one_line(
         (["gen", "walk", "--out", "x"], "did you mean --output?"),
         (["gen", "walk", "--num_step", "3"], "did you mean --diffusion-steps"),
         (["gen", "walk", "--gpu"], "did you mean --backend cuda?"),
-        (["gen", "walk", "--fbx"], "motions are written as .npz, and by --bvh, --glb"),
+        (["gen", "walk", "--dae"], "motions are written as .npz, and by --bvh, --glb"),
         (["gen", "walk", "--mp4"], "draw a motion with: motionrt view FILE -o FILE.mp4"),
         (["gen", "walk", "--zzz"], "No such option '--zzz'\n"),
         (["inspect", "--bundle", "x"], "it stands without it: "),

@@ -10,6 +10,7 @@ import base64
 import json
 import mimetypes
 import os
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,9 +33,11 @@ from motionrt.runtime.body.rotation import (
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
 from motionrt.runtime.errors import InputError, one_line
 from motionrt.runtime.files import atomic_file, refuse_lfs_pointer
+from motionrt.runtime.formats.blender import convert_by_blender
 from motionrt.runtime.formats.gltf_file import GltfFile, item
 from motionrt.runtime.formats.known_skeletons import unique_names
 from motionrt.runtime.formats.table import format_to_write, writer_options
+from motionrt.runtime.formats.writers.fbx import fbx_of_glb
 from motionrt.runtime.formats.writers.gltf import Buffer, container
 
 Array = NDArray[np.float64]
@@ -65,7 +68,7 @@ class Character:
         root_bone: bool = False,
         root_smoothing: float = SMOOTH_SECONDS,
     ) -> None:
-        """Write the character moving, as .glb or .vrm; any other ending is a file of the motion.
+        """Write the character moving, as .glb, .vrm or .fbx; other endings are files of the motion.
 
         Args:
             motion: on its skeleton.
@@ -81,12 +84,15 @@ class Character:
         is_vrm = self.file is not None and self.file.is_vrm
         if ending == ".vrm" and not is_vrm:
             raise InputError(f"{path}: the character is no .vrm, so that none can be written")
-        if self.file is None or ending not in (".glb", ".vrm"):
+        if self.file is None or ending not in (".glb", ".vrm", ".fbx"):
             own: dict[str, Any] = {"root_bone": root_bone, "root_smoothing": root_smoothing}
             known = writer_options(format_to_write(path))
             motion.save(path, **{key: own[key] for key in known if key in own and root_bone})
             return
         data = self.file.moving(motion, name, root_smoothing if root_bone else None)
+        if ending == ".fbx":
+            fbx_of_glb(data, path, motion.fps)
+            return
         with atomic_file(path) as temporary:
             temporary.write_bytes(data)
 
@@ -94,7 +100,7 @@ class Character:
 def read_character(
     path: str | os.PathLike[str], given: Mapping[str, str | None] | None = None
 ) -> Character:
-    """Read a character: .glb, .gltf, .vrm, a motion file for its skeleton, or a skeleton's name.
+    """Read a character: .glb, .gltf, .vrm, .fbx, a motion file, or a skeleton's name.
 
     given corrects what its bones are taken for (`bone_mapping.map_bones`). InputError in one line
     if it is no such file, or no humanoid.
@@ -103,6 +109,13 @@ def read_character(
         skeleton = load_skeleton(str(path))
         return Character(skeleton, map_bones(skeleton, given=given))
     ending = Path(path).suffix.lower()
+    if ending == ".fbx":
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such file")
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / f"{Path(path).stem}.glb"
+            convert_by_blender(Path(path), place)
+            return read_character(place, given)
     if ending not in GLTF_ENDINGS:
         motion = Motion.load(path)
         return _from_hips(motion.skeleton, given, tuple(motion.notes))

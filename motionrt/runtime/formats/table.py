@@ -95,6 +95,13 @@ FORMATS = {
             humanoid=True,
         ),
         Format(
+            "fbx",
+            ".fbx",
+            "any skeleton; made and read by Blender, which has to be installed",
+            f"{_READERS}.fbx:read_fbx",
+            f"{_WRITERS}.fbx:write_fbx",
+        ),
+        Format(
             "csv",
             ".csv",
             "the robot Unitree G1; MuJoCo's qpos",

@@ -80,7 +80,7 @@ def test_bad_values_are_refused(local: object, root: object, fps: float, message
 
 def test_paths_that_are_no_motion_are_refused(tmp_path: object) -> None:
     motion = Motion.from_local(LOCAL, ROOT, SMPLX, 30)
-    for name in ("walk", "walk.fbx"):
+    for name in ("walk", "walk.dae"):
         with pytest.raises(InputError, match="unknown suffix"):
             motion.save(f"{tmp_path}/{name}")
     with pytest.raises(InputError, match="no such file"):

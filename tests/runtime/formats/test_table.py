@@ -31,8 +31,8 @@ def test_the_suffix_tells_the_format_and_the_first_of_several_is_taken() -> None
     assert format_of("a/walk.NPZ") == "npz"
     assert format_of("walk_amass.npz") == "npz"  # the reader sees what it is
     assert format_of(Path("walk.glb")) == "glb"
-    with pytest.raises(InputError, match=r"walk\.fbx: unknown suffix \.fbx; motions are \.npz, "):
-        format_of("walk.fbx")
+    with pytest.raises(InputError, match=r"walk\.dae: unknown suffix \.dae; motions are \.npz, "):
+        format_of("walk.dae")
     with pytest.raises(InputError, match=r"unknown suffix \(none\)"):
         format_of("walk")
 
@@ -50,8 +50,8 @@ def test_a_format_can_be_named_where_the_suffix_does_not_say_it(
 
 def test_what_there_is_not_is_refused(wandering: Make, tmp_path: Path) -> None:
     motion = wandering("cmu22")
-    with pytest.raises(InputError, match="unknown motion format 'fbx'; there are npz, bvh"):
-        write_motion(motion, tmp_path / "a.npz", "fbx")
+    with pytest.raises(InputError, match="unknown motion format 'dae'; there are npz, bvh"):
+        write_motion(motion, tmp_path / "a.npz", "dae")
     with pytest.raises(InputError, match="npz has no option 'scale'; there are none"):
         write_motion(motion, tmp_path / "a.npz", scale=1)
     with pytest.raises(InputError, match="csv has no option 'up'; there are fps, rest_zero"):

@@ -97,8 +97,8 @@ def recipe_of(precision: str) -> Recipe:
     if precision == "fp32":
         return found
     table = FP16 if precision == "fp16" else INT8
-    exceptions = ((r"^motion_head\.", FP32), (r"^(lm_head|model\.embed_tokens)\.", table))
-    return replace(found, embeddings=table, exceptions=exceptions)
+    heads = ((r"^motion_head\.", FP32), (r"^(lm_head|model\.embed_tokens)\.", table))
+    return replace(found, embeddings=table, exceptions=(*heads, *found.exceptions))
 
 
 def add_language_model(writer: BundleWriter, source: LanguageModelSource, precision: str) -> None:

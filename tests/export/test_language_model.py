@@ -184,7 +184,9 @@ def test_a_tied_table_in_8_bits_is_stored_once() -> None:
         assert len(set(places)) == 1
 
 
-@pytest.mark.parametrize(("precision", "most"), [("fp16", 0.005), ("int8", 0.02), ("int4", 0.15)])
+@pytest.mark.parametrize(
+    ("precision", "most"), [("fp16", 0.005), ("int8", 0.02), ("int4-mixed", 0.12), ("int4", 0.15)]
+)
 def test_fewer_bits_are_near_and_smaller(precision: str, most: float) -> None:
     folder = exported(precision)
     kind = np.float16 if precision == "fp16" else np.float32
@@ -204,6 +206,8 @@ def test_the_head_of_motion_tokens_keeps_its_precision() -> None:
         assert recipe_of(precision).format_of("motion_head.weight").kind == "fp32"
     assert recipe_of("int4").format_of("model.embed_tokens.weight").bits == 8
     assert recipe_of("int4").format_of("model.layers.0.mlp.up_proj.weight").bits == 4
+    for name, bits in (("mlp.down_proj", 8), ("self_attn.v_proj", 8), ("mlp.up_proj", 4)):
+        assert recipe_of("int4-mixed").format_of(f"model.layers.0.{name}.weight").bits == bits
 
 
 def test_standard_operators_but_for_attention_and_small_products() -> None:

@@ -53,8 +53,8 @@ motionrt export motiongpt-qwen --vq last.ckpt --lm Qwen3-0.6B --hf-dir served
     type=click.Choice(TOKEN_PRECISIONS),
     default="fp32",
     show_default=True,
-    help="Of the language model: int4 is the smallest and fastest on CPUs, int8 nearer to fp32 "
-    "(motionrt inspect states by how much); fp16 is for GPUs.",
+    help="Of the language model: int4 is the smallest and fastest on CPUs, int4-mixed and int8 "
+    "are nearer to fp32 (motionrt inspect states by how much); fp16 is for GPUs.",
 )
 @click.option(
     "--hf-dir",

@@ -104,7 +104,7 @@ LANGUAGE_MODEL_RECIPES = {
     ),
 }
 """Precisions of a text encoder, run once a prompt."""
-TOKEN_PRECISIONS = ("fp32", "fp16", "int8", "int4")
+TOKEN_PRECISIONS = ("fp32", "fp16", "int8", "int4-mixed", "int4")
 """Those of a language model that speaks, run once a token."""
 
 

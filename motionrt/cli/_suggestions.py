@@ -54,7 +54,7 @@ _OPTIONS = {
     "-q": "--quiet",
 }
 _PICTURES = ("png", "jpg", "gif", "webp", "mp4", "html")
-_FOREIGN = ("fbx", "dae", "usd", "usda", "usdc", "usdz", "obj", "abc", "c3d", "smpl", "smplx")
+_FOREIGN = ("dae", "obj", "abc", "c3d", "smpl", "smplx")
 
 
 def about_command(name: str, known: Collection[str]) -> str:

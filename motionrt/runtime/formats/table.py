@@ -101,6 +101,21 @@ FORMATS = {
             f"{_READERS}.fbx:read_fbx",
             f"{_WRITERS}.fbx:write_fbx",
         ),
+        *(
+            Format(
+                name,
+                f".{name}",
+                f"any skeleton; OpenUSD (UsdSkel){kind}; needs the extra usd",
+                f"{_READERS}.usd:read_usd",
+                f"{_WRITERS}.usd:write_usd",
+                is_text=name == "usda",
+            )
+            for name, kind in (
+                ("usd", ""),
+                ("usda", " as text"),
+                ("usdz", ", a package that phones show"),
+            )
+        ),
         Format(
             "csv",
             ".csv",

@@ -122,7 +122,7 @@ def _document(
     joints = skeleton.num_joints
 
     buffer = Buffer()
-    mesh = _figure(skeleton, bind)
+    mesh = figure(skeleton, bind)
     attributes = {
         "POSITION": buffer.add(mesh.positions, target=_ARRAY_BUFFER, bounds=True),
         "NORMAL": buffer.add(mesh.normals, target=_ARRAY_BUFFER),
@@ -299,7 +299,9 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class _Mesh:
+class FigureMesh:
+    """Triangles of a figure; each vertex is moved by one joint."""
+
     positions: NDArray[np.float32]
     normals: NDArray[np.float32]
     colours: NDArray[np.uint8]
@@ -308,7 +310,7 @@ class _Mesh:
     indices: NDArray[np.uint16]
 
 
-def _figure(skeleton: Skeleton, bind: NDArray[np.float32]) -> _Mesh:
+def figure(skeleton: Skeleton, bind: NDArray[np.float32]) -> FigureMesh:
     """A capsule along every bone, moved by the joint it starts from.
 
     Joints without children get a last one, unless their name says that the body ends there.
@@ -346,7 +348,7 @@ def _figure(skeleton: Skeleton, bind: NDArray[np.float32]) -> _Mesh:
     weights[:, 0] = 255
     sides = np.array([_colour(skeleton, joint) for joint in range(skeleton.num_joints)], np.uint8)
     indices = triangles[None] + (np.arange(bones) * vertices)[:, None, None]
-    return _Mesh(
+    return FigureMesh(
         positions=positions.reshape(-1, 3).astype(np.float32),
         normals=world_normals.reshape(-1, 3).astype(np.float32),
         colours=sides[driver],

@@ -39,6 +39,8 @@ class Family:
     """Several prompts can be one motion; a text is one of as many parts as it has sentences."""
     takes_text_embeddings: bool = False
     """Its text encoder can be a server (`Pipeline.use_text_encoder`)."""
+    streams: bool = False
+    """It makes motions without an end (`Pipeline.stream`)."""
     captions: bool = False
     """It describes motions in words (`Pipeline.caption`)."""
     converses: bool = False

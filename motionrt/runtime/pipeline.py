@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
 from numpy.typing import ArrayLike
 
@@ -349,6 +349,17 @@ class Pipeline(ABC):
     def hints(self, prompts: Sequence[str]) -> list[str]:
         """Give one line for each prompt that is far from what the model knows, if it can tell."""
         return []
+
+    def stream(self, prompt: str = "", **options: Any) -> Any:
+        """Begin a motion without an end, steered while it plays; InputError if the family cannot.
+
+        What there is to ask for, and what is returned, the family's own method says.
+        """
+        able = ", ".join(family.name for family in all_families() if family.streams)
+        raise InputError(
+            f"{self.manifest.name}: {self.family.name} makes clips, no streams; "
+            f"use a bundle of {able or 'a family that can'}"
+        )
 
     def caption(
         self,

@@ -1,11 +1,11 @@
-"""A player in one HTML file: motions to orbit, scrub and compare, without network or libraries."""
+"""Pages that draw motions: a player in one HTML file, without network, and that of a stream."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.files import atomic_file
 from motionrt.viewer.camera import VIEWS
+from motionrt.viewer.figure import Figure, make_figure
 from motionrt.viewer.scene import Clip, make_clips, on_ground
 
 
@@ -40,31 +42,53 @@ def write_html(
         _clip_table(clip, motion.skeleton.joint_names)
         for clip, motion in zip(clips, motions, strict=True)
     ]
-    data = json.dumps(
-        {"azimuth": VIEWS[view], "clips": tables}, ensure_ascii=False, separators=(",", ":")
-    )
-    template = resources.files("motionrt").joinpath("assets/viewer/player.html")
-    page = template.read_text(encoding="utf-8")
-    # A prompt may hold "</script>" or "<!--": in JSON every "<" can be written as an escape.
-    page = page.replace("/*DATA*/", data.replace("<", "\\u003c"), 1)
+    page = fill_page("player.html", {"azimuth": VIEWS[view], "clips": tables})
     with atomic_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
+def live_page(skeleton: Skeleton, fps: float, title: str) -> str:
+    """Return the page of a stream: it draws the frames that its server sends, and steers.
+
+    It asks for ``frames`` (server-sent events: JSON with ``first``, the number of the first frame,
+    and ``joints``, a list of 3 J numbers a frame) and posts wishes to ``ask``.
+    """
+    figure = figure_table(make_figure(skeleton), skeleton.joint_names)
+    data = {"azimuth": VIEWS["three-quarter"], "title": title, "fps": fps, **figure}
+    return fill_page("live.html", data)
+
+
+def fill_page(name: str, data: Mapping[str, Any]) -> str:
+    """Return a page of the assets with what draws figures, and its data."""
+    folder = resources.files("motionrt").joinpath("assets/viewer")
+    page = folder.joinpath(name).read_text(encoding="utf-8")
+    page = page.replace("/*FIGURE*/", folder.joinpath("figure.js").read_text(encoding="utf-8"), 1)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    # A prompt may hold "</script>" or "<!--": in JSON every "<" can be written as an escape.
+    return page.replace("/*DATA*/", text.replace("<", "\\u003c"), 1)
+
+
+def figure_table(figure: Figure, joint_names: Sequence[str]) -> dict[str, Any]:
+    """Say how a figure is drawn from its joints."""
+    head = figure.head
+    return {
+        "names": list(joint_names),
+        "height": round(figure.height, 4),
+        "parts": [{"side": p.side, "bones": [list(b) for b in p.bones]} for p in figure.parts],
+        "radii": [round(float(radius), 4) for radius in figure.radii],
+        "head": head
+        and {"neck": head.neck, "top": head.top, "beyond": head.beyond, "radius": head.radius},
+    }
+
+
 def _clip_table(clip: Clip, joint_names: Sequence[str]) -> dict[str, Any]:
     offset, step, values = _quantise(clip.joints)
-    head = clip.figure.head
     return {
         "title": clip.title,
         "details": clip.details,
         "fps": clip.fps,
-        "names": list(joint_names),
-        "height": round(clip.figure.height, 4),
+        **figure_table(clip.figure, joint_names),
         "heading": [round(float(clip.heading[axis]), 5) for axis in (0, 2)],
-        "parts": [{"side": p.side, "bones": [list(b) for b in p.bones]} for p in clip.figure.parts],
-        "radii": [round(float(radius), 4) for radius in clip.figure.radii],
-        "head": head
-        and {"neck": head.neck, "top": head.top, "beyond": head.beyond, "radius": head.radius},
         "offset": offset,
         "step": step,
         "joints": _base64(values),

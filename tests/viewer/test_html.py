@@ -15,8 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.body.skeleton import SKELETON_NAMES
+from motionrt.runtime.body.skeleton import SKELETON_NAMES, load_skeleton
 from motionrt.viewer import write_html
+from motionrt.viewer.html import live_page
 
 
 class Page(HTMLParser):
@@ -117,3 +118,84 @@ def test_script_parses(walk: Motion, tmp_path: Path) -> None:
     _, page = write(tmp_path / "walk.html", [walk])
     (tmp_path / "player.js").write_text(page.scripts[1], encoding="utf-8")
     subprocess.run(["node", "--check", tmp_path / "player.js"], check=True, timeout=60)
+
+
+BROWSER = """
+const asked = [], nothing = () => {};
+const element = () => new Proxy({
+  clientWidth: 800, clientHeight: 600, style: {}, textContent: "", setPointerCapture: nothing,
+  addEventListener: nothing, getBoundingClientRect: () => ({ left: 0, top: 0 }),
+  getContext: () => new Proxy({}, { get: (_, name) => name === "drawn" ? undefined : nothing }),
+}, {});
+const elements = {};
+globalThis.document = {
+  getElementById: (id) => (elements[id] ??= element()), createElement: element, title: "",
+};
+globalThis.window = { devicePixelRatio: 1 };
+globalThis.EventSource = class {};
+globalThis.fetch = async (place, what) => {
+  asked.push(JSON.parse(what.body)); return { ok: true };
+};
+let drawing = nothing;
+globalThis.requestAnimationFrame = (next) => { drawing = next; };
+globalThis.setInterval = nothing;
+"""
+"""As much of a browser as the page needs."""
+
+PLAYED = """
+const figure = (x) => DATA.names.flatMap((_, j) => [x, 1 + j / 100, 2]);
+const chunk = { prompt: "walk", factor: 3, window_ms: 5, reaction_ms: 200, waited_s: 0 };
+const come = (first, xs) => events.onmessage({
+  data: JSON.stringify({ ...chunk, first, joints: xs.map(figure) }),
+});
+come(7, [0, 1, 2, 3]); come(11, [4, 5]);
+drawing(0);
+for (let now = 50; now <= 150; now += 50) drawing(now);
+const seen = { first: state.first, held: state.frames.length, x: pose()[0][0] };
+tell();
+const place = [1.5, -0.75], [x, y] = camera().project([place[0], 0, place[1]]);
+const touch = { pointerId: 1, clientX: x, clientY: y };
+canvas.onpointerdown(touch); canvas.onpointerup(touch);
+canvas.onpointerdown(touch); canvas.onpointermove({ ...touch, clientX: x + 30 });
+canvas.onpointerup({ ...touch, clientX: x + 30 });  // a drag is no goal
+const key = (key) => ({ key, target: {}, preventDefault: nothing });
+window.onkeydown(key("ArrowUp")); window.onkeydown(key("ArrowUp")); window.onkeyup(key("ArrowUp"));
+$("text").value = "wave"; $("form").onsubmit({ preventDefault: nothing });
+come(100, [9]);
+drawing(200);
+console.log(JSON.stringify({ seen, asked, told: $("stats").textContent, other: pose()[0][0] }));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_streams_page_shows_what_comes_and_asks_for_what_is_clicked(tmp_path: Path) -> None:
+    page = Page(live_page(load_skeleton("core27"), 20, "stream"))
+    (tmp_path / "live.js").write_text(
+        BROWSER
+        + f"document.getElementById('data').textContent = {json.dumps(page.scripts[0])};\n"
+        + page.scripts[1]
+        + PLAYED,
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        ["node", tmp_path / "live.js"], check=True, timeout=60, stdout=subprocess.PIPE, text=True
+    )
+    found = json.loads(done.stdout)
+    # Three frames of 20 a second in 0.15 s, a little faster, as more is there than need be.
+    assert 3 <= found["seen"]["x"] <= 3.4
+    assert found["seen"]["first"] == 10 and found["seen"]["held"] == 3
+    assert found["other"] == 9  # another stream begins anew
+    goal, go, stop, said = found["asked"]
+    assert goal["goal"] == pytest.approx([1.5, -0.75], abs=1e-3) and goal["seconds"] >= 1.5
+    assert np.hypot(*go["velocity"]) == pytest.approx(1.2, abs=0.02)
+    assert stop == {"velocity": None} and said == {"prompt": "wave"}
+    assert "3.0\u00d7 real time" in found["told"] and "after 200 ms" in found["told"]
+
+
+def test_a_streams_page_asks_nobody_but_its_server() -> None:
+    text = live_page(load_skeleton("g1"), 25, "</script> /*FIGURE*/ /*DATA*/")
+    page = Page(text)
+    assert len(page.scripts) == 2
+    assert json.loads(page.scripts[0])["title"] == "</script> /*FIGURE*/ /*DATA*/"
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|XMLHttp|WebSocket", text)
+    assert "connect-src 'self'" in text

@@ -14,5 +14,6 @@ FAMILY = Family(
     options=options_of(ArdyOptions),
     presets=PRESETS,
     takes_text_embeddings=True,
+    streams=True,
     model_key=model_key,
 )

@@ -57,7 +57,7 @@ class ArdyPipeline(ArdyModel):
         """Generate motions as `Pipeline.generate_many` says; options are `ArdyOptions`."""
         return super().generate_many(prompts, seconds, **options)
 
-    def stream(
+    def stream(  # type: ignore[override]  # as above
         self,
         prompt: str = "",
         *,

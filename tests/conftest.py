@@ -98,3 +98,19 @@ def motiongpt3_bundle() -> Path:
     from motiongpt3_checkpoint import tiny_bundle
 
     return tiny_bundle()
+
+
+@pytest.fixture(scope="session", params=["humanml3d", "myoskeleton"])
+def qwen_bundle(request: pytest.FixtureRequest) -> Path:
+    """Bundles of MotionGPT with a Qwen3 of small random weights: for slow tests."""
+    from motiongpt_qwen_checkpoint import tiny_bundle
+
+    return tiny_bundle(request.param)
+
+
+@pytest.fixture(scope="session")
+def myo_bundle() -> Path:
+    """That of the musculoskeleton alone."""
+    from motiongpt_qwen_checkpoint import tiny_bundle
+
+    return tiny_bundle("myoskeleton")

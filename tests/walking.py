@@ -1,4 +1,4 @@
-"""A walk to test with, as positions of HumanML3D's joints."""
+"""A walk to test with, as positions of HumanML3D's joints or of the MyoSkeleton's."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,3 +23,39 @@ def walking(frames: int = 50, turn: float = 0.02) -> NDArray[np.float64]:
     joints = np.einsum("tij,tnj->tni", rotation, joints)
     path = np.cumsum(np.stack((0.04 * sin, 0 * sin, 0.04 * cos), axis=-1), axis=0)
     return np.asarray(joints + path[:, None], np.float64)
+
+
+_SAME = {  # joint of the musculoskeleton -> of HumanML3D's body
+    "pelvis": "pelvis",
+    "lumbar_spine_3": "spine1",
+    "thoracic_spine": "spine3",
+    "cervical_spine_4": "neck",
+    "skull": "head",
+    **{
+        f"{bone}_{side[0]}": f"{side}_{joint}"
+        for side in ("left", "right")
+        for bone, joint in (
+            ("clavicle", "collar"),
+            ("humerus", "shoulder"),
+            ("ulna", "elbow"),
+            ("lunate", "wrist"),
+            ("femur", "hip"),
+            ("tibia", "knee"),
+            ("foot", "ankle"),
+        )
+    },
+}
+
+
+def walking_myo(frames: int = 40) -> NDArray[np.float64]:
+    """Walk the same with the musculoskeleton's joints (T, 26, 3)."""
+    body = walking(frames)
+    place = {name: joint for joint, name in enumerate(load_skeleton("humanml22").joint_names)}
+    found = {name: body[:, place[same]] for name, same in _SAME.items()}
+    found["myoskeleton_root"] = found["pelvis"] - [0, 0.02, 0]
+    for side in "lr":
+        found[f"hip_{side}"] = (found["pelvis"] + found[f"femur_{side}"]) / 2
+        reach = found[f"lunate_{side}"] - found[f"ulna_{side}"]
+        found[f"proximal_phalanx_1_{side}"] = found[f"lunate_{side}"] + reach * 0.3 + [0, 0, 0.03]
+        found[f"proximal_phalanx_2_{side}"] = found[f"lunate_{side}"] + reach * 0.4
+    return np.stack([found[name] for name in load_skeleton("myo26").joint_names], axis=1)

@@ -259,9 +259,10 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
         samples = request.num_samples
         texts = [text for text in request.prompts for _ in range(samples)]
         lengths = [count for count in frames for _ in range(samples)]
+        rules = self._rules(options)
+        self._is_exact(options)  # what makes no sense is told before a word is written
         task = self._task(texts, lengths, options)
         answers = self._answers(task, lengths, options, seed, samples, progress)
-        rules = self._rules(options)
         motions = []
         for row, (text, length, answer) in enumerate(zip(texts, lengths, answers, strict=True)):
             which = f"sample {row % samples}: " if samples > 1 else ""
@@ -278,7 +279,7 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
                 "family": self.manifest.family,
                 "backend": self.backend.name if self._server is None else self._server.url,
                 "thinking": self._thinking(options),
-                "reasoning": answer.thought,
+                "reasoning": answer.thought or options.get("thought") or "",
                 "codes": list(answer.motion.codes),
                 "num_tokens": answer.num_tokens,
                 "temperature": rules.temperature,

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from walking import walking
+from walking import walking_myo
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.quality import judge
@@ -16,50 +15,15 @@ from motionrt.runtime.formats.table import read_motion
 from motionrt.runtime.motiongpt_qwen.myo_motion import PATH_IS_LOST, centred, joints_of, myo_motion
 
 MYO = load_skeleton("myo26")
-FLOATS = NDArray[np.float64]
-SAME = {  # joint of the musculoskeleton -> of HumanML3D's body
-    "pelvis": "pelvis",
-    "lumbar_spine_3": "spine1",
-    "thoracic_spine": "spine3",
-    "cervical_spine_4": "neck",
-    "skull": "head",
-    **{
-        f"{bone}_{side[0]}": f"{side}_{joint}"
-        for side in ("left", "right")
-        for bone, joint in (
-            ("clavicle", "collar"),
-            ("humerus", "shoulder"),
-            ("ulna", "elbow"),
-            ("lunate", "wrist"),
-            ("femur", "hip"),
-            ("tibia", "knee"),
-            ("foot", "ankle"),
-        )
-    },
-}
-
-
-def walk(frames: int = 40) -> FLOATS:
-    """A walk of the musculoskeleton's joints (T, 26, 3), as a laboratory would record it."""
-    body = walking(frames)
-    place = {name: joint for joint, name in enumerate(load_skeleton("humanml22").joint_names)}
-    found = {name: body[:, place[same]] for name, same in SAME.items()}
-    found["myoskeleton_root"] = found["pelvis"] - [0, 0.02, 0]
-    for side in "lr":
-        found[f"hip_{side}"] = (found["pelvis"] + found[f"femur_{side}"]) / 2
-        reach = found[f"lunate_{side}"] - found[f"ulna_{side}"]
-        found[f"proximal_phalanx_1_{side}"] = found[f"lunate_{side}"] + reach * 0.3 + [0, 0, 0.03]
-        found[f"proximal_phalanx_2_{side}"] = found[f"lunate_{side}"] + reach * 0.4
-    return np.stack([found[name] for name in MYO.joint_names], axis=1)
 
 
 @pytest.fixture(scope="module")
 def motion() -> Motion:
-    return myo_motion(centred(walk()), MYO, {"prompt": "a walk"})
+    return myo_motion(centred(walking_myo()), MYO, {"prompt": "a walk"})
 
 
 def test_positions_stay_those_of_the_model_on_the_floor(motion: Motion) -> None:
-    given = centred(walk())
+    given = centred(walking_myo())
     lift = motion.info["lifted_m"]
     assert lift == pytest.approx(-given[..., 1].min(), abs=1e-6)
     np.testing.assert_allclose(motion.posed_joints - [0, lift, 0], given, atol=1e-6)
@@ -86,7 +50,7 @@ def test_rotations_are_fitted_to_the_tree_of_joints(motion: Motion) -> None:
 
 
 def test_bones_are_as_long_as_those_that_were_given(motion: Motion) -> None:
-    given = walk()
+    given = walking_myo()
     for child in ("tibia_r", "ulna_l", "skull"):
         joint = MYO.joint_names.index(child)
         parent = int(MYO.parents[joint])
@@ -111,7 +75,7 @@ def test_files_of_it_pose_the_same_body(motion: Motion, suffix: str, tmp_path: P
 def test_a_lost_path_is_said_and_not_held_against_the_motion(motion: Motion) -> None:
     assert motion.notes == [PATH_IS_LOST]
     assert motion.info["in_place"] is True
-    assert np.ptp(motion.posed_joints[:, 1], axis=0).max() < 1e-6 < np.ptp(walk()[:, 1, 2])
+    assert np.ptp(motion.posed_joints[:, 1], axis=0).max() < 1e-6 < np.ptp(walking_myo()[:, 1, 2])
     assert "body_slide_m" not in judge(motion).to_json()
 
 
@@ -123,7 +87,7 @@ def test_a_motion_on_another_skeleton_is_refused_by_a_joint_that_it_lacks() -> N
 
 
 def test_arrays_are_joints_or_features_and_nothing_else() -> None:
-    given = walk(6).astype(np.float32)
+    given = walking_myo(6).astype(np.float32)
     wanted = given - given[:, 1, None]
     np.testing.assert_array_equal(joints_of(given, MYO), wanted)
     np.testing.assert_array_equal(joints_of(given.reshape(6, 78), MYO), wanted)

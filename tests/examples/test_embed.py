@@ -17,8 +17,8 @@ METRES = 1e-3
 """BVH has five places."""
 
 
-def same_walk(path: Path, seconds: float, **options: str) -> None:
-    expected = motionrt.load().generate("a person walks forward", seconds, seed=1, **options)
+def same_walk(path: Path, seconds: float, preset: str | None = None) -> None:
+    expected = motionrt.load().generate("a person walks forward", seconds, seed=1, preset=preset)
     found = motionrt.Motion.load(path)
     np.testing.assert_allclose(found.posed_joints, expected.posed_joints, atol=METRES)
 

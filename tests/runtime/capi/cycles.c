@@ -12,6 +12,8 @@ int main(int count, char **arguments) {
     mrt_motion *motion;
     mrt_load_options load;
     mrt_generate_options options;
+    mrt_pipeline_info info;
+    const char *prompt = i % 2 ? "walks" : "jumps and runs";
     long size, resident;
     FILE *file;
     mrt_load_options_init(&load);
@@ -21,8 +23,10 @@ int main(int count, char **arguments) {
     options.num_frames = 2 + i % 4;
     options.num_steps = 1;
     options.seed = i;
+    mrt_pipeline_info_init(&info);
     if (mrt_pipeline_load(arguments[1], &load, &pipeline) ||
-        mrt_generate(pipeline, i % 2 ? "walks" : "jumps and runs", &options, &motion))
+        mrt_pipeline_get_info(pipeline, &info) ||
+        mrt_generate(pipeline, info.has_text_encoder ? prompt : "", &options, &motion))
       return fprintf(stderr, "%s\n", mrt_last_error()), 1;
     if (count < 5) mrt_motion_free(motion);
     mrt_pipeline_free(pipeline);

@@ -15,6 +15,8 @@ from motionrt.runtime.bundle.embedded import embedded_bundle
 
 CYCLES = int(os.environ.get("MOTIONRT_CYCLES", "200"))
 VALGRIND_CYCLES = int(os.environ.get("MOTIONRT_VALGRIND_CYCLES", "5"))
+BUNDLE = os.environ.get("MOTIONRT_CYCLES_BUNDLE")
+"""Another than the embedded default: a small one makes many cycles under valgrind bearable."""
 GROWTH_KB = 8_000
 
 
@@ -25,7 +27,7 @@ def command(cycles: int, *leak: str) -> list[str]:
     )
     return [
         str(program),
-        str(embedded_bundle()),
+        BUNDLE or str(embedded_bundle()),
         str(capi.packaged_onnxruntime()),
         str(cycles),
         *leak,

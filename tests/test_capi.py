@@ -1,7 +1,9 @@
 """The C library through its mirror: the same motions as Python, and nothing that breaks it."""
 
+import ctypes
 import json
 import re
+import shutil
 import threading
 from ctypes import byref, c_void_p
 from pathlib import Path
@@ -652,29 +654,74 @@ def test_wrong_requests_get_a_line(c_pipeline: capi.Pipeline, request_text: str,
         c_pipeline.generate_json(request_text)
 
 
-def test_null_and_short_structs() -> None:
-    library = capi.library()
-    made = c_void_p()
-    assert library.mrt_pipeline_load(None, None, byref(made)) == capi.BAD_ARGUMENT
-    assert library.mrt_pipeline_load(b"x", None, None) == capi.BAD_ARGUMENT
-    assert library.mrt_generate(None, b"x", None, byref(made)) == capi.BAD_ARGUMENT
-    assert library.mrt_generate_many(None, None, 0, None, None) == capi.BAD_ARGUMENT
-    assert library.mrt_embed(None, None, None, 0) == capi.BAD_ARGUMENT
-    assert library.mrt_motion_save(None, None) == capi.BAD_ARGUMENT
-    assert library.mrt_motion_sample(None, 0.0, 0, None, None) == capi.BAD_ARGUMENT
-    assert library.mrt_motion_root_delta(None, 0.0, 0.0, 0, None, None) == capi.BAD_ARGUMENT
-    assert library.mrt_pipeline_get_info(None, None) == capi.BAD_ARGUMENT
-    assert library.mrt_motion_get_info(None, None) == capi.BAD_ARGUMENT
-    options = capi.LoadOptions(struct_size=3)
-    assert library.mrt_pipeline_load(b"x", byref(options), byref(made)) == capi.BAD_ARGUMENT
-    assert b"mrt_load_options_init" in library.mrt_last_error()
-    for name in ("mrt_motion_free", "mrt_motions_free", "mrt_pipeline_free"):
-        getattr(library, name)(None)
-    for name, (result, _) in capi._SIGNATURES.items():
-        if name.startswith("mrt_motion_") and result is c_void_p:
-            assert not getattr(library, name)(None)
-    assert library.mrt_motions_count(None) == 0 and not library.mrt_motions_get(None, 0)
-    assert library.mrt_skeleton_find_joint(None, b"x") == -1
+NOT_FAILURES = {
+    "mrt_onnxruntime_load": capi.OK,  # the one that is found
+    "mrt_skeleton_num_joints": 0,
+    "mrt_skeleton_find_joint": -1,
+    "mrt_motions_count": 0,
+}
+"""What functions that give a number say of nothing; all others return a status."""
+
+
+@pytest.mark.parametrize("name", [name for name in capi._SIGNATURES if name != "mrt_set_log"])
+def test_nothing_at_all_is_no_fault(name: str, c_pipeline: capi.Pipeline) -> None:
+    result, kinds = capi._SIGNATURES[name]
+    nothing = [kind() for kind in kinds]
+    found = getattr(capi.library(), name)(*nothing)
+    if result is ctypes.c_int32:
+        assert found == NOT_FAILURES.get(name, capi.BAD_ARGUMENT)
+        if name not in NOT_FAILURES:
+            assert capi.library().mrt_last_error()
+    elif any(kind is c_void_p for kind in kinds):
+        assert not found
+
+
+@pytest.mark.parametrize("size", [0, 3, 7])
+def test_structs_too_short_for_their_size_are_refused(size: int, c_pipeline: capi.Pipeline) -> None:
+    library, made = capi.library(), c_void_p()
+    pipeline, walks = c_pipeline._handle, b"walks"
+    prompts = (ctypes.c_char_p * 1)(walks)
+    load, generate = capi.LoadOptions(struct_size=size), capi.GenerateOptions(struct_size=size)
+    folder = str(embedded_bundle()).encode()
+    motion = c_pipeline.generate("walks", num_frames=3, num_steps=1)
+    pipeline_info = capi.PipelineInfo(struct_size=size)
+    motion_info = capi.MotionInfo(struct_size=size)
+    constraint = capi.ConstraintStruct(struct_size=size)
+    constrained = capi.GenerateOptions(
+        struct_size=ctypes.sizeof(capi.GenerateOptions), seed=1, seconds=1.0, num_samples=1
+    )
+    constrained.constraints, constrained.num_constraints = ctypes.pointer(constraint), 1
+    for status in (
+        library.mrt_pipeline_load(folder, byref(load), byref(made)),
+        library.mrt_generate(pipeline, walks, byref(generate), byref(made)),
+        library.mrt_generate_many(pipeline, prompts, 1, byref(generate), byref(made)),
+        library.mrt_generate_sequence(pipeline, prompts, None, 1, byref(generate), byref(made)),
+        library.mrt_generate_json(pipeline, b'{"prompt": ""}', None, byref(generate), byref(made)),
+        library.mrt_generate(pipeline, walks, byref(constrained), byref(made)),
+        library.mrt_pipeline_get_info(pipeline, byref(pipeline_info)),
+        library.mrt_motion_get_info(motion._handle, byref(motion_info)),
+    ):
+        assert status == capi.BAD_ARGUMENT
+        assert re.search(r"call mrt_\w+_init first", library.mrt_last_error().decode())
+    assert not made
+
+
+def test_each_thread_has_its_own_last_error() -> None:
+    library, made = capi.library(), c_void_p()
+    said: list[bytes] = []
+
+    def fail_elsewhere() -> None:
+        said.append(library.mrt_last_error())
+        library.mrt_motion_save(None, None)
+        said.append(library.mrt_last_error())
+
+    library.mrt_pipeline_load(b"/nowhere", None, byref(made))
+    before = library.mrt_last_error()
+    worker = threading.Thread(target=fail_elsewhere)
+    worker.start()
+    worker.join()
+    assert said[0] == b"" and said[1] != before and b"/nowhere" in before
+    assert library.mrt_last_error() == before
 
 
 def test_an_older_caller_has_shorter_structs(c_pipeline: capi.Pipeline) -> None:
@@ -704,6 +751,32 @@ def test_an_altered_bundle_is_refused(tmp_path: Path) -> None:
     held = capi.Pipeline(files)  # graphs are loaded when they are needed
     with pytest.raises(BundleError, match=r"step\.weights was altered since export"):
         held.generate("walks", num_frames=10, num_steps=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda content: content[:-1] + b"x", r"step\.weights was altered since export"),
+        (lambda content: content[:-1], r"step\.weights has \d+ bytes, should have"),
+        (lambda content: b"", r"step\.weights has 0 bytes, should have"),
+        (
+            lambda content: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "step.weights is a Git LFS pointer",
+        ),
+        (None, r"step\.weights: cannot be read"),
+    ],
+    ids=["altered", "cut", "empty", "pointer", "missing"],
+)
+def test_a_damaged_file_of_a_folder_is_refused(change: Any, line: str, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(embedded_bundle(), folder)
+    weights = folder / "step.weights"
+    if change is None:
+        weights.unlink()
+    else:
+        weights.write_bytes(change(weights.read_bytes()))
+    with pytest.raises(BundleError, match=line):
+        capi.Pipeline(folder).generate("", num_frames=10, num_steps=1)
 
 
 def test_backends(c_pipeline: capi.Pipeline) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from documented import need
+from places import TESTS
 from strides import striding
 
 from motionrt.runtime.body.frame import Frame
@@ -29,6 +34,30 @@ def test_the_axes_are_those_that_its_importer_makes_of_gltf(name: str) -> None:
     frame = Frame(target.up, target.forward, target.left_handed, target.units_per_metre)
     for point in (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.3, -2.0, 5.0):
         np.testing.assert_allclose(frame.positions(np.array(point)), IMPORTERS[name](*point))
+
+
+def test_blender_has_it_as_the_table_says(tmp_path: Path) -> None:
+    need("blender")
+    target = TARGETS["blender"]
+    motion = striding(seconds=1, turn_radps=0.4)
+    given = {k: v for k, v in target.settings().items() if k in writer_options("glb")}
+    motion.save(tmp_path / "walk.glb", **given)
+    frames = (0, 7, 29)
+    command = ["blender", "-b", "--factory-startup", "--python-exit-code", "1"]
+    command += ["-P", str(TESTS / "blender" / "pose_glb.py"), "--", str(tmp_path / "walk.glb")]
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    done = subprocess.run(
+        [*command, "30", *map(str, frames)], capture_output=True, text=True, env=plain, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("seen "))
+    seen = json.loads(line.removeprefix("seen "))
+    assert seen["scale"] == [1, 1, 1] and seen["unit"] == target.units_per_metre
+    frame = Frame(target.up, target.forward, target.left_handed, target.units_per_metre)
+    expected = frame.positions(motion.posed_joints.astype(float))
+    for number, bones in zip(frames, seen["frames"], strict=True):
+        for joint, name in enumerate(motion.skeleton.joint_names):
+            np.testing.assert_allclose(bones[name], expected[number, joint], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", TARGETS)

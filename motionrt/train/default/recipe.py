@@ -45,9 +45,10 @@ if TYPE_CHECKING:
     from motionrt.train.default.shipped import Shipped
 
 MODEL_NAME = "motionrt-default"
-SAMPLER = {"num_steps": 20, "solver": "dpmpp-2m", "guidance_weights": [2.5, 3.0]}
+SAMPLER = {"num_steps": 20, "solver": "dpmpp-2m", "guidance_weights": [2.5, 2.0]}
 """Sampling defaults of the bundle; Kimodo's own 100 steps change nothing at this size. So small a
-model turns better where words are guided at 2.5, and keeps to paths better at 3, than at 2."""
+model turns better where words are guided at 2.5 than at 2. Constraints, whose path is led under
+guidance too, are met at 2 as at 3, with a fifth less jerk along paths."""
 KNOWN_PROMPTS_FILE = "known_prompts.safetensors"
 NUM_KNOWN_PROMPTS = 400
 FOREIGN_DISTANCE = 1.0

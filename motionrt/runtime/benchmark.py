@@ -78,6 +78,7 @@ def benchmark(
     case = pipeline.benchmark_case(frames, solver)
     loaded = time.perf_counter() - start
     steps = steps if case.steps is None else case.steps
+    steps = steps if case.most_steps is None else min(steps, case.most_steps)
     first, _ = _timed(lambda: case.sample(1))
     case.sample(min(2, steps))
     sampling, decoding = [], []

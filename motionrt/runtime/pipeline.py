@@ -63,6 +63,8 @@ class BenchmarkCase:
     decode: Callable[[object], object]
     steps: int | None = None
     """How many steps the motion takes, where nobody can choose that."""
+    most_steps: int | None = None
+    """So many the model takes at most, where it does not take any number."""
 
 
 _LONGEST_SECONDS = 1e9

@@ -13,6 +13,7 @@ from motionrt.export.ardy import export_ardy
 from motionrt.export.bundle import BundleWriter
 from motionrt.export.readers.ardy import ArdyCheckpoint, read_ardy
 from motionrt.models.ardy import Denoiser, TransformerConfig
+from motionrt.runtime.benchmark import benchmark
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.pipeline import load
@@ -49,6 +50,8 @@ def test_int8_is_smaller_and_says_by_how_much_it_is_off(tmp_path: Path) -> None:
     pipeline = load(tmp_path / "int8", backend="cpu")
     assert all(result.passed for result in verify(pipeline.bundle, pipeline.backend))
     assert pipeline.generate("", 1.0, seed=1).num_frames == 25
+    timed = benchmark(tmp_path / "int8", "cpu", frames=16, repeats=1)
+    assert (timed.steps, timed.frames) == (10, 16)  # it has no more steps
 
 
 def test_stored_prompts_are_all_that_a_game_needs(tmp_path: Path) -> None:

@@ -193,4 +193,4 @@ class ArdyModel(Pipeline):
         def decode(features: object) -> Motion:
             return self.to_motion(np.asarray(features, np.float32)[0], {})
 
-        return BenchmarkCase(sample, decode)
+        return BenchmarkCase(sample, decode, most_steps=self.sizes.num_base_steps)

@@ -262,8 +262,7 @@ class Pipeline(ABC):
         """Estimate the bytes that a request takes at its peak, beside the loaded model.
 
         frames are those of each prompt. What graphs on a GPU take is left out. For the embedded
-        default it was 7 % below to 8 % above what was measured, where that was above 100 MB, of
-        a chained prompt (much less) 31 % below and 26 % above.
+        default it was 6 % below to 18 % above what was measured, where that was above 80 MB.
         """
         joints = self.skeleton.num_joints
         frames_in_all = sum(frames) * request.num_samples

@@ -16,7 +16,7 @@ from motionrt.runtime.request import MAX_PROMPT_LETTERS, Request
 
 PEAK = """
 import motionrt, sys
-samples, frames = map(int, sys.argv[1:])
+samples, frames, chain = map(int, sys.argv[1:])
 pipeline = motionrt.load()
 
 def peak():
@@ -25,7 +25,8 @@ def peak():
 
 pipeline.generate("walk", num_frames=10, seed=1, num_steps=1)
 before = peak()
-pipeline.generate_many("walk", num_frames=frames, num_samples=samples, seed=1, num_steps=1)
+asked = {"num_frames": frames, "num_samples": samples, "chain": bool(chain)}
+pipeline.generate_many("walk", seed=1, num_steps=1, **asked)
 print(peak() - before)
 """
 
@@ -36,15 +37,23 @@ def pipeline() -> motionrt.Pipeline:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
-@pytest.mark.parametrize(("samples", "frames"), [(16, 200), (1, 1600)])
+@pytest.mark.parametrize(
+    ("samples", "frames", "chain"), [(16, 200, 0), (1, 1600, 0), (16, 400, 1), (2, 3000, 1)]
+)
 def test_the_estimate_is_near_what_is_taken(
-    samples: int, frames: int, pipeline: motionrt.Pipeline
+    samples: int, frames: int, chain: int, pipeline: motionrt.Pipeline
 ) -> None:
-    command = [sys.executable, "-c", PEAK, str(samples), str(frames)]
+    command = [sys.executable, "-c", PEAK, str(samples), str(frames), str(chain)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    request = Request.make(pipeline.family, "walk", num_frames=frames, num_samples=samples)
+    request = Request.make(
+        pipeline.family,
+        "walk",
+        num_frames=frames,
+        num_samples=samples,
+        options={"chain": bool(chain)},
+    )
     estimate = pipeline.memory_of(request, [frames])
-    assert 0.7 < estimate / int(done.stdout) < 1.4
+    assert 0.85 < estimate / int(done.stdout) < 1.35
 
 
 def test_samples_drawn_one_by_one_take_less(pipeline: motionrt.Pipeline) -> None:

@@ -129,6 +129,9 @@ def onnxruntime_session(
     if backend.providers[0][0] == PROVIDERS["cpu"]:
         for key, value in CPU_CONFIG.items():
             options.add_session_config_entry(key, value)
+        # A plan of the memory is kept for each shape that comes again, beside what was taken
+        # before: lengths vary, and the memory doubles without a gain in time.
+        options.enable_mem_pattern = False
     model: str | bytes = path
     places = list(data)
     if refused(places) and hasattr(options, _IN_MEMORY):

@@ -21,6 +21,8 @@ _WIDTH, _HEADS = 1024, 8
 """Of the released denoisers, for bundles that do not state theirs."""
 _FEATURE_COPIES = 3
 """Of a motion's features that are alive while it is sampled, as measured."""
+_CLEANING = 8
+"""The same of what is alive while it is cleaned up."""
 
 
 class _Generate(KimodoOptions, GenerateKeywords, total=False):
@@ -75,10 +77,10 @@ class KimodoPipeline(KimodoModel):
             held = True  # the transition
         branches = NUM_WEIGHTS[mode.mode] + 1 - (mode.mode == "separated" and not held)
         decoded = sum(frames) if sequence else max(frames)
-        features = rows * decoded * self.features.width * FLOAT * _FEATURE_COPIES
-        smoothing = rows * decoded**2 * FLOAT
+        copies = rows * _FEATURE_COPIES + _CLEANING  # motions are cleaned up one by one
+        features = copies * decoded * self.features.width * FLOAT
         denoiser = transformer_bytes(rows * branches, longest, width or _WIDTH, heads or _HEADS)
-        return denoiser + features + smoothing
+        return denoiser + features
 
     def max_frames(self, request: Request) -> int:
         """Say how long a prompt may be: what is chained may be longer than the model allows."""

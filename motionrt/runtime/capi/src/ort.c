@@ -55,6 +55,7 @@ enum {
   CREATE_SESSION_FROM_ARRAY = 8,
   RUN = 9,
   CREATE_SESSION_OPTIONS = 10,
+  DISABLE_MEM_PATTERN = 17,
   SET_LOG_SEVERITY = 22,
   SET_INTRA_OP_NUM_THREADS = 24,
   CREATE_TENSOR_WITH_DATA = 49,
@@ -108,6 +109,7 @@ typedef ort_status *(ORT_CALL *run_fn)(ort_native_session *, const void *, const
                                        size_t, ort_value **);
 typedef ort_status *(ORT_CALL *create_options_fn)(ort_options **);
 typedef ort_status *(ORT_CALL *set_int_fn)(ort_options *, int);
+typedef ort_status *(ORT_CALL *on_options_fn)(ort_options *);
 typedef ort_status *(ORT_CALL *add_entry_fn)(ort_options *, const char *, const char *);
 typedef ort_status *(ORT_CALL *append_fn)(ort_options *, const char *, const char *const *,
                                           const char *const *, size_t);
@@ -496,6 +498,7 @@ static ort_options *make_options(call *c, const session_options *given) {
           "ONNX Runtime");
     check(c, ORT(ADD_SESSION_CONFIG_ENTRY, add_entry_fn)(options, "session.force_spinning_stop", "1"),
           "ONNX Runtime");
+    check(c, ORT(DISABLE_MEM_PATTERN, on_options_fn)(options), "ONNX Runtime");
   } else {
     check(c,
           ORT(APPEND_EXECUTION_PROVIDER, append_fn)(options, backends[backend].short_name, NULL,

@@ -8,8 +8,9 @@
 
 What is listed here and in `motionrt.constraints` is the public interface; other modules may change.
 
-- ``load`` opens a bundle, or the embedded default: a ``Pipeline``. ``KimodoPipeline.load`` and
-  ``MotionGpt3Pipeline.load`` open one of their family, with its options typed.
+- ``load`` opens a bundle, or the embedded default: a ``Pipeline``. ``KimodoPipeline.load``,
+  ``MotionGpt3Pipeline.load`` and ``MotionGptQwenPipeline.load`` open one of their family, with its
+  options typed.
 - ``Pipeline.generate`` gives one ``Motion``, ``generate_many`` a list, ``run`` what a ``Request``
   asks for.
 - ``Motion`` is a clip: arrays, and files by ``save`` and ``load``; ``Skeleton`` is what it is on.
@@ -34,6 +35,7 @@ _HOMES = {
     "Motion": "motionrt.runtime.body.motion",
     "MotionError": "motionrt.runtime.errors",
     "MotionGpt3Pipeline": "motionrt.runtime.motiongpt3.pipeline",
+    "MotionGptQwenPipeline": "motionrt.runtime.motiongpt_qwen.pipeline",
     "MotionWarning": "motionrt.runtime.errors",
     "MotionrtError": "motionrt.runtime.errors",
     "ParityError": "motionrt.runtime.errors",
@@ -54,6 +56,7 @@ __all__ = [
     "Motion",
     "MotionError",
     "MotionGpt3Pipeline",
+    "MotionGptQwenPipeline",
     "MotionWarning",
     "MotionrtError",
     "ParityError",
@@ -85,6 +88,7 @@ if TYPE_CHECKING:
     )
     from motionrt.runtime.kimodo.pipeline import KimodoPipeline
     from motionrt.runtime.motiongpt3.pipeline import MotionGpt3Pipeline
+    from motionrt.runtime.motiongpt_qwen.pipeline import MotionGptQwenPipeline
     from motionrt.runtime.pipeline import Pipeline
     from motionrt.runtime.request import Request
 

@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ArdyPipeline": "motionrt.runtime.ardy.pipeline",
     "BackendError": "motionrt.runtime.errors",
     "BundleError": "motionrt.runtime.errors",
     "CheckpointError": "motionrt.runtime.errors",
     "ExportError": "motionrt.runtime.errors",
+    "HubError": "motionrt.runtime.errors",
     "InputError": "motionrt.runtime.errors",
     "KimodoPipeline": "motionrt.runtime.kimodo.pipeline",
     "Motion": "motionrt.runtime.body.motion",
@@ -47,10 +49,12 @@ _HOMES = {
 """Public names -> where each is defined, imported when it is first used."""
 
 __all__ = [
+    "ArdyPipeline",
     "BackendError",
     "BundleError",
     "CheckpointError",
     "ExportError",
+    "HubError",
     "InputError",
     "KimodoPipeline",
     "Motion",
@@ -73,6 +77,7 @@ if TYPE_CHECKING:
     from typing import overload
 
     from motionrt import constraints as constraints
+    from motionrt.runtime.ardy.pipeline import ArdyPipeline
     from motionrt.runtime.body.motion import Motion
     from motionrt.runtime.body.skeleton import Skeleton
     from motionrt.runtime.errors import (
@@ -80,6 +85,7 @@ if TYPE_CHECKING:
         BundleError,
         CheckpointError,
         ExportError,
+        HubError,
         InputError,
         MotionError,
         MotionrtError,

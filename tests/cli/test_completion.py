@@ -38,7 +38,7 @@ CASES = [
     ("gen --model soma", {"soma-a", "soma-b"}),
     ("gen --backend tensorrt", {"tensorrt", "tensorrt-rtx"}),
     ("gen --cfg", {"--cfg-type", "--cfg-weight"}),
-    ("export m", {"motiongpt3"}),
+    ("export m", {"motiongpt3", "motiongpt-qwen"}),
     ("constraints ch", {"check"}),
     ("completion ", {"bash", "zsh", "fish"}),
 ]

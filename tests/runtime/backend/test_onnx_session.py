@@ -163,7 +163,8 @@ def test_a_provider_that_does_not_start_is_refused(
             return ["CPUExecutionProvider"]
 
     monkeypatch.setattr(
-        "motionrt.runtime.backend.onnx_session.onnxruntime_session", lambda *arguments: Fallen()
+        "motionrt.runtime.backend.onnx_session.onnxruntime_session",
+        lambda *arguments, **settings: Fallen(),
     )
     cuda = Backend("cuda", (("CUDAExecutionProvider", {}),), 0)
     with pytest.raises(BackendError, match="CUDAExecutionProvider did not start"):

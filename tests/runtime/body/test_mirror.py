@@ -16,7 +16,8 @@ from motionrt.runtime.errors import InputError
 def test_every_skeleton_has_pairs(name: str) -> None:
     pairs = mirror_pairs(load_skeleton(name))
     np.testing.assert_array_equal(pairs[pairs], np.arange(len(pairs)))
-    sided = sum("left" in joint.lower() for joint in load_skeleton(name).joint_names)
+    joints = map(str.lower, load_skeleton(name).joint_names)
+    sided = sum("left" in joint or joint.endswith("_l") for joint in joints)
     assert (pairs != np.arange(len(pairs))).sum() == 2 * sided > 0
 
 

@@ -688,7 +688,11 @@ def test_structs_too_short_for_their_size_are_refused(size: int, c_pipeline: cap
     motion_info = capi.MotionInfo(struct_size=size)
     constraint = capi.ConstraintStruct(struct_size=size)
     constrained = capi.GenerateOptions(
-        struct_size=ctypes.sizeof(capi.GenerateOptions), seed=1, seconds=1.0, num_samples=1
+        struct_size=ctypes.sizeof(capi.GenerateOptions),
+        seed=1,
+        seconds=1.0,
+        num_samples=1,
+        temperature=-1,
     )
     constrained.constraints, constrained.num_constraints = ctypes.pointer(constraint), 1
     for status in (

@@ -13,7 +13,7 @@ from motionrt.runtime.errors import InputError
 
 _SIDES = re.compile(
     r"left|right|(?<![a-z])l(?![a-z])|(?<![a-z])r(?![a-z])"
-    r"|(?<=[a-z])(?-i:[LR])(?![A-Za-z])|^(?-i:[lr])(?=[A-Z])",
+    r"|(?<=[a-z])(?-i:[LR])(?![A-Za-z])|^(?-i:[lr])(?=(?-i:[A-Z]))",
     re.IGNORECASE,
 )
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}

@@ -687,26 +687,23 @@ def test_structs_too_short_for_their_size_are_refused(size: int, c_pipeline: cap
     pipeline_info = capi.PipelineInfo(struct_size=size)
     motion_info = capi.MotionInfo(struct_size=size)
     constraint = capi.ConstraintStruct(struct_size=size)
-    constrained = capi.GenerateOptions(
-        struct_size=ctypes.sizeof(capi.GenerateOptions),
-        seed=1,
-        seconds=1.0,
-        num_samples=1,
-        temperature=-1,
-    )
+    constrained = capi._Options({}).struct
     constrained.constraints, constrained.num_constraints = ctypes.pointer(constraint), 1
-    for status in (
-        library.mrt_pipeline_load(folder, byref(load), byref(made)),
-        library.mrt_generate(pipeline, walks, byref(generate), byref(made)),
-        library.mrt_generate_many(pipeline, prompts, 1, byref(generate), byref(made)),
-        library.mrt_generate_sequence(pipeline, prompts, None, 1, byref(generate), byref(made)),
-        library.mrt_generate_json(pipeline, b'{"prompt": ""}', None, byref(generate), byref(made)),
-        library.mrt_generate(pipeline, walks, byref(constrained), byref(made)),
-        library.mrt_pipeline_get_info(pipeline, byref(pipeline_info)),
-        library.mrt_motion_get_info(motion._handle, byref(motion_info)),
+    for name, *given in (
+        ("mrt_pipeline_load", folder, byref(load), byref(made)),
+        ("mrt_generate", pipeline, walks, byref(generate), byref(made)),
+        ("mrt_generate_many", pipeline, prompts, 1, byref(generate), byref(made)),
+        ("mrt_generate_sequence", pipeline, prompts, None, 1, byref(generate), byref(made)),
+        ("mrt_generate_json", pipeline, b'{"prompt": ""}', None, byref(generate), byref(made)),
+        ("mrt_generate", pipeline, walks, byref(constrained), byref(made)),
+        ("mrt_pipeline_get_info", pipeline, byref(pipeline_info)),
+        ("mrt_motion_get_info", motion._handle, byref(motion_info)),
     ):
-        assert status == capi.BAD_ARGUMENT
-        assert re.search(r"call mrt_\w+_init first", library.mrt_last_error().decode())
+        status, said = getattr(library, name)(*given), library.mrt_last_error().decode()
+        assert (status, bool(re.search(r"call mrt_\w+_init first", said))) == (
+            capi.BAD_ARGUMENT,
+            True,
+        ), f"{name}: {said}"
     assert not made
 
 

@@ -297,7 +297,7 @@ constraints constraints_take(call *c, const mrt_constraint *given, int32_t count
     size_t size;
     memcpy(&size, next, sizeof size);
     if (size < sizeof size + sizeof one.kind || size > 4096)
-      fail(c, MRT_BAD_ARGUMENT, "constraint %d: its struct_size is not set", at.index);
+      fail(c, MRT_BAD_ARGUMENT, "constraint %d: call mrt_constraint_init first", at.index);
     mrt_constraint_init(&one);
     memcpy(&one, next, size < sizeof one ? size : sizeof one);
     result.items[result.count++] = take_one(&at, &one, skeleton);

@@ -147,7 +147,7 @@ def test_the_folder_of_samples_is_the_same_the_next_time(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-o", "walk.dae"], "walk.dae: no motions are written as .dae (there are .npz, .bvh"),
+        (["-o", "walk.obj"], "walk.obj: no motions are written as .obj (there are .npz, .bvh"),
         (["-o", "walk.bhv"], ".bhv; did you mean .bvh?"),
         (["-o", "walk.mp4", "--bvh"], "no motions are written as .mp4"),
         (["-o", "walk.csv"], "-o walk.csv: .csv holds the robot Unitree G1; this model makes"),

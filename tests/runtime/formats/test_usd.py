@@ -17,7 +17,7 @@ from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import BackendError, InputError
 
 pxr: Any = pytest.importorskip("pxr", reason="needs usd-core: pip install motionrt[usd]")
-from pxr import Gf, Usd, UsdGeom, UsdSkel, UsdValidation, Vt  # noqa: E402  (after the skip)
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, UsdValidation, Vt  # noqa: E402  (after the skip)
 
 ENDINGS = ("usd", "usda", "usdz")
 
@@ -97,7 +97,8 @@ def test_z_up_centimetres_and_other_frame_rates_are_read(tmp_path: Path) -> None
     motion = striding(seconds=1)
     motion.save(tmp_path / "walk.usda")
     stage = Usd.Stage.CreateNew(str(tmp_path / "z.usda"))
-    stage.GetRootLayer().TransferContent(Usd.Stage.Open(str(tmp_path / "walk.usda")).GetRootLayer())
+    source = Sdf.Layer.FindOrOpen(str(tmp_path / "walk.usda"))
+    stage.GetRootLayer().TransferContent(source)
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
     UsdGeom.SetStageMetersPerUnit(stage, 0.01)
     turn = UsdGeom.Xformable(stage.GetPrimAtPath("/Figure")).AddTransformOp()

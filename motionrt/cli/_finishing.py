@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motionrt.runtime.body.facings import FACINGS
+from motionrt.runtime.body.hand_poses import HAND_POSES
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.formats.targets import TARGETS
 
@@ -72,6 +73,13 @@ _FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "face": (
         "--face",
         {"type": Axis(tuple(FACINGS)), "help": "Axis along which its path starts."},
+    ),
+    "hands": (
+        "--hands",
+        {
+            "type": click.Choice(list(HAND_POSES)),
+            "help": "Put the fingers into a pose, on bodies that have any.",
+        },
     ),
     "in_place": (
         "--in-place",

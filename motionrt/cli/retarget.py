@@ -79,6 +79,7 @@ def command(
     """
     from motionrt.runtime.body.bone_mapping import map_bones
     from motionrt.runtime.body.finishing import Finishing
+    from motionrt.runtime.body.hands import with_hands
     from motionrt.runtime.body.retarget import retargeted
     from motionrt.runtime.errors import InputError
     from motionrt.runtime.files import atomic_file
@@ -107,6 +108,7 @@ def command(
     motion = reading.read(source)
     placing = {key: value for key, value in finishing.settings.items() if key in _PLACING}
     others = {key: value for key, value in finishing.settings.items() if key not in _PLACING}
+    hands = others.pop("hands", None)
     finished = Finishing(**others, fps=fps).apply(motion)
     result = retargeted(
         finished.motion,
@@ -115,6 +117,8 @@ def command(
         character.bones,
     )
     made = Finishing(**placing).apply(result.motion).motion
+    if hands is not None:
+        made = with_hands(made, hands, character.bones)
     certificate = result.certificate
     if strict and not certificate.passed:
         raise InputError(f"{output}: {'; '.join(certificate.failures)}")

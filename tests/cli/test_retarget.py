@@ -86,6 +86,27 @@ def test_root_motion_for_engines(
     assert {"root", "pelvis"} <= moved
 
 
+def test_hands_are_put_into_a_pose(
+    walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hero = character(tmp_path, "mixamo")
+    made = {}
+    for pose in ("flat", "fist"):
+        place = tmp_path / f"{pose}.npz"
+        words = ["--to", hero, "-o", place, "--hands", pose, "--quiet"]
+        assert run(capsys, "retarget", walk, *words)[0] == 0
+        made[pose] = Motion.load(place)
+    body = made["fist"].skeleton
+    tip, hand = (body.index(f"mixamorig:Left{name}") for name in ("HandIndex3", "Hand"))
+    reach = {
+        pose: float(abs(motion.posed_joints[0, tip] - motion.posed_joints[0, hand]).max())
+        for pose, motion in made.items()
+    }
+    assert reach["fist"] < 0.9 * reach["flat"]
+    code, _, err = run(capsys, "finish", walk, "-o", tmp_path / "a.npz", "--hands", "fist")
+    assert code == 1 and "has no fingers" in err
+
+
 def test_wrong_use_is_told(walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "retarget", walk, "--to", "cmu22")[0] == 2
     code, _, err = run(capsys, "retarget", walk, "--to", "nobody.glb", "-o", tmp_path / "a.glb")

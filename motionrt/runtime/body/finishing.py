@@ -7,6 +7,8 @@ from typing import Any
 
 from motionrt.runtime.body.clip_ends import POSE_SECONDS, POSES, from_pose, to_pose, trimmed
 from motionrt.runtime.body.facings import FACINGS
+from motionrt.runtime.body.hand_poses import HAND_POSES
+from motionrt.runtime.body.hands import with_hands
 from motionrt.runtime.body.loop import figures as loop_figures
 from motionrt.runtime.body.loop import looped
 from motionrt.runtime.body.mirror import mirrored
@@ -47,6 +49,8 @@ class Finishing:
     """"origin": its path starts there (`root_motion.placed`)."""
     face: str | None = None
     """Where its path starts along: +z, -z, +x or -x."""
+    hands: str | None = None
+    """Put the fingers into a pose (`hands.with_hands`)."""
     in_place: bool = False
     """Take the path over the floor away (`root_motion.in_place`): it faces +z or ``face``."""
     root_smoothing: float = SMOOTH_SECONDS
@@ -62,6 +66,7 @@ class Finishing:
             ("to_pose", self.to_pose, POSES),
             ("start_at", self.start_at, STARTS),
             ("face", self.face, tuple(FACINGS)),
+            ("hands", self.hands, tuple(HAND_POSES)),
         ]:
             if value is not None and value not in known:
                 raise InputError(f"{name} is {value!r}; there are {', '.join(known)}")
@@ -94,6 +99,8 @@ class Finishing:
             motion = from_pose(motion, self.from_pose, self.pose_seconds)
         if self.to_pose is not None:
             motion = to_pose(motion, self.to_pose, self.pose_seconds)
+        if self.hands is not None:
+            motion = with_hands(motion, self.hands)
         face = None if self.face is None else FACINGS[self.face]
         if self.in_place:
             motion = in_place(motion, face or 0.0, self.root_smoothing)

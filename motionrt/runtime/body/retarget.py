@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.body.bone_mapping import FINGERS, LIMBS, SIDES, BoneMap, unmapped
+from motionrt.runtime.body.bone_mapping import LIMBS, SIDES, BoneMap, unmapped
+from motionrt.runtime.body.common_pose import common_pose, descendants, turn_to_front
+from motionrt.runtime.body.hands import finger_rotations
 from motionrt.runtime.body.limb_ik import MAX_REACH, bend_limb
 from motionrt.runtime.body.loop import played
 from motionrt.runtime.body.metrics import known_contacts
@@ -27,7 +29,6 @@ from motionrt.runtime.body.rotation import (
     matrix_to_quaternion,
     quaternion_to_matrix,
     rotation_about_y,
-    shortest_arc,
     slerp,
     unit,
 )
@@ -53,8 +54,6 @@ _USUAL_LEG_M = 0.84
 """Thigh and shin of a body of 1.71 m."""
 _SOLE = 0.2
 """A character whose lowest joint of a foot lies this share of a leg above y = 0 stands there."""
-_ASKEW = math.radians(15)
-"""Rest poses face along an axis: SMPL-X's thighs say that its one looks 3 degrees aside."""
 
 
 @dataclass(frozen=True)
@@ -224,12 +223,7 @@ def _once(motion: Motion, source: BoneMap, character: Skeleton, target: BoneMap)
 def _rig(skeleton: Skeleton, bones: BoneMap, motion: Motion | None) -> _Rig:
     rest = skeleton.rest_positions.astype(np.float64)
     joints = bones.joints
-    across = rest[joints["thigh_left"]] - rest[joints["thigh_right"]]
-    heading = math.atan2(-across[2], across[0])
-    quarter = round(heading / (math.pi / 2)) * math.pi / 2
-    if abs(heading - quarter) < _ASKEW:  # thighs are not quite level with each other
-        heading = quarter
-    upright: Array = np.asarray(rotation_about_y(-heading), np.float64)
+    upright = turn_to_front(skeleton, bones)
     legs = []
     for side in SIDES:
         chain = [rest[joints[f"{role}_{side}"]] for role in LIMBS["leg"]]
@@ -243,42 +237,7 @@ def _rig(skeleton: Skeleton, bones: BoneMap, motion: Motion | None) -> _Rig:
         floor = lowest - skeleton.foot_clearance_m
     else:
         floor = 0.0 if 0 <= lowest < _SOLE * leg else lowest - 0.01 * leg
-    return _Rig(skeleton, bones, upright, _canonical(skeleton, bones, upright), rest, leg, floor)
-
-
-def _canonical(skeleton: Skeleton, bones: BoneMap, upright: Array) -> Array:
-    """Turn limbs, from the shoulders and hips outwards, into a T-pose; feet stay flat."""
-    rest = skeleton.rest_positions.astype(np.float64) @ upright.T
-    turns = np.tile(np.eye(3), (skeleton.num_joints, 1, 1))
-    joints = bones.joints
-    below = _descendants(skeleton)
-    for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
-        out, down = np.array([sign, 0, 0]), np.array([0, -1.0, 0])
-        chains = [(LIMBS["arm"] + ("middle1",), out), (LIMBS["leg"], down)]
-        chains += [
-            (tuple(f"{finger}{number}" for number in (1, 2, 3)), out) for finger in FINGERS[1:]
-        ]
-        for roles, way in chains:
-            chain = [joints[f"{role}_{side}"] for role in roles if f"{role}_{side}" in joints]
-            for upper, lower in pairwise(chain):
-                bone = turns[upper] @ (rest[lower] - rest[upper])
-                if np.linalg.norm(bone) > 0:
-                    turns[below[upper]] = shortest_arc(bone, way) @ turns[below[upper]]
-        foot, toe = joints[f"foot_{side}"], joints.get(f"toe_{side}")
-        turns[below[foot]] = np.eye(3)
-        if toe is not None:
-            bone = rest[toe] - rest[foot]
-            turns[below[foot]] = rotation_about_y(-math.atan2(bone[0], bone[2]))
-    result: Array = turns @ upright
-    return result
-
-
-def _descendants(skeleton: Skeleton) -> list[NDArray[np.int64]]:
-    """Of each joint itself and all below it."""
-    below: list[list[int]] = [[joint] for joint in range(skeleton.num_joints)]
-    for joint in range(skeleton.num_joints - 1, 0, -1):
-        below[int(skeleton.parents[joint])] += below[joint]
-    return [np.array(sorted(joints)) for joints in below]
+    return _Rig(skeleton, bones, upright, common_pose(skeleton, bones), rest, leg, floor)
 
 
 def _turns(motion: Motion, one: _Rig, other: _Rig) -> Array:
@@ -305,11 +264,15 @@ def _turns(motion: Motion, one: _Rig, other: _Rig) -> Array:
         if own is not None and joint not in given:
             given[joint] = delta(own)
     turns = np.empty((motion.num_frames, other.skeleton.num_joints, 3, 3))
+    relaxed = finger_rotations(other.skeleton, other.bones, "relaxed")
     for joint in range(other.skeleton.num_joints):
+        parent = other.skeleton.parents[joint]
         if joint in given:
             turns[:, joint] = facing @ given[joint] @ other.canonical[joint]
+        elif joint in relaxed:  # fingers that the source has not
+            turns[:, joint] = turns[:, parent] @ relaxed[joint]
         else:
-            turns[:, joint] = turns[:, other.skeleton.parents[joint]]
+            turns[:, joint] = turns[:, parent]
     return turns
 
 
@@ -480,7 +443,7 @@ def _bend_legs(hips: Array, turns: Array, rig: _Rig, wanted: dict[str, Array]) -
         fixed = {thigh: upper @ turns[:, thigh], shin: upper @ lower @ turns[:, shin]}
         fixed[foot] = turns[:, foot]
         own = {joint for joint in rig.bones.joints.values() if joint not in fixed}
-        below = _descendants(rig.skeleton)
+        below = descendants(rig.skeleton)
         inside = set(below[foot].tolist())
         for joint in below[thigh].tolist():
             if joint in fixed:

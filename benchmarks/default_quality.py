@@ -2,6 +2,7 @@
 
 python benchmarks/default_quality.py                       # the embedded default
 python benchmarks/default_quality.py --other-wordings      # the same asked for in other words
+python benchmarks/default_quality.py --only boxes --first-seed 2000 --seeds 40
 python benchmarks/default_quality.py --bundle DIR
 python benchmarks/default_quality.py --work runs/default   # a training, through torch
 """
@@ -90,6 +91,7 @@ def paces(results: Sequence[Result]) -> tuple[float, float]:
 @click.option("--bundle", type=click.Path(path_type=Path), help="Bundle; else the embedded one.")
 @click.option("--work", type=click.Path(path_type=Path), help="Work folder of a training.")
 @click.option("--seeds", default=32, show_default=True, help="Seeds for each prompt.")
+@click.option("--first-seed", default=0, show_default=True)
 @click.option("--seconds", default=5.0, show_default=True)
 @click.option("--only", multiple=True, help="Only prompts that contain this.")
 @click.option("--other-wordings", is_flag=True, help="Ask for the same in other words.")
@@ -103,6 +105,7 @@ def main(
     bundle: Path | None,
     work: Path | None,
     seeds: int,
+    first_seed: int,
     seconds: float,
     only: tuple[str, ...],
     other_wordings: bool,
@@ -125,7 +128,9 @@ def main(
         motions = [
             motion
             for row, prompt in enumerate(prompts)
-            for motion in generate(prompt, seconds, range(row, seeds, len(prompts)))
+            for motion in generate(
+                prompt, seconds, range(first_seed + row, first_seed + seeds, len(prompts))
+            )
         ]
         results.append(judge(check, motions))
         shown[check.prompt] = motions[0]

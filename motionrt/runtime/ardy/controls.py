@@ -103,7 +103,7 @@ class Timeline:
 
     def forget(self, before: int) -> None:
         """Let go of what holds for frames before one alone."""
-        kept = bisect.bisect_right(self._frames, before) - 1
+        kept = max(0, bisect.bisect_right(self._frames, before) - 1)
         del self._frames[:kept], self._controls[:kept]
         del self._cuts[: bisect.bisect_left(self._cuts, before)]
         self._controls[0] = self._controls[0].without_past(before)

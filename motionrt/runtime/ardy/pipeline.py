@@ -71,7 +71,7 @@ class ArdyPipeline(ArdyModel):
         reaction_frames: int = 1,
         postprocess: bool = False,
         root_margin: float = ROOT_MARGIN_M,
-        snapshot: Snapshot | None = None,
+        snapshot: Snapshot | bytes | None = None,
     ) -> Session:
         """Begin a motion without an end, which is steered while it plays.
 
@@ -89,7 +89,7 @@ class ArdyPipeline(ArdyModel):
                 new window must be made while they play, or playing waits for it.
             postprocess: meet constraints exactly, in the windows that have any.
             root_margin: metres that this may leave between the root and its constraint.
-            snapshot: of a stream, which is gone on with; nothing else is read then.
+            snapshot: of a stream, or its bytes, which is gone on with; nothing else counts then.
 
         Raises:
             InputError: a value that does not fit.

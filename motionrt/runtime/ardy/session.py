@@ -312,8 +312,10 @@ class Session:
             )
             return Snapshot(state, buffer.features)
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: Snapshot | bytes) -> None:
         """Go back to a state; InputError if it is of another model, or damaged."""
+        if isinstance(snapshot, bytes):
+            snapshot = Snapshot.from_bytes(snapshot)
         state, model = snapshot.state, self._model
         if state.model != model.manifest.name:
             raise InputError(f"a snapshot of {state.model}, this is {model.manifest.name}")

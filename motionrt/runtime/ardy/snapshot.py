@@ -40,7 +40,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
     position: Frame
     """Frames that were played."""
-    rest: float
+    rest: Annotated[float, msgspec.Meta(ge=-1, le=1)]
     """Share of a frame that was asked for and is not due yet."""
     first: Frame
     """Number of the first frame that is held."""

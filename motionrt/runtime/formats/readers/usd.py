@@ -39,6 +39,8 @@ def read_usd(path: str | os.PathLike[str], *, fps: float | None = None) -> Motio
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise InputError(f"fps is {fps}, it must be above zero")
     usd = pxr()
+    # Its library prints what it thinks of a file unless somebody listens.
+    listens = usd.UsdUtils.CoalescingDiagnosticDelegate()
     try:
         with np.errstate(all="ignore"):
             layer = usd.Sdf.Layer.FindOrOpen(str(path))
@@ -48,9 +50,9 @@ def read_usd(path: str | os.PathLike[str], *, fps: float | None = None) -> Motio
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (usd.Tf.ErrorException, RuntimeError, ValueError, ArithmeticError) as error:
-        raise InputError(
-            f"{path}: no USD file that can be read ({one_line(error, 160)})"
-        ) from error
+        raise InputError(f"{path}: no USD file that can be read ({_said(error)})") from error
+    finally:
+        del listens
 
 
 def _motion(usd: Any, stage: Any, num_bytes: int, fps: float | None) -> Motion:
@@ -130,6 +132,14 @@ def _motion(usd: Any, stage: Any, num_bytes: int, fps: float | None) -> Motion:
     motion = on_known_skeleton(Motion.from_local(body.rotations, body.root, skeleton, rate))
     motion.notes += body.notes
     return motion
+
+
+def _said(error: Exception) -> str:
+    """What an error says; the library's cannot say what is no UTF-8."""
+    try:
+        return one_line(error, 160)
+    except UnicodeDecodeError:
+        return "its text is no UTF-8"
 
 
 def _check_references(layer: Any) -> None:

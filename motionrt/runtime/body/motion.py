@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,8 @@ ARRAY_NAMES = (
 )
 """The arrays of a clip under Kimodo's names; the last three may be missing."""
 
+LEAST_FPS, MOST_FPS = 0.001, 1e6
+"""Of a clip: with less or more its times are no float32 numbers that can be told apart."""
 _FILES = "motionrt.runtime.formats.table"
 """Looked up by name when a file is asked for: formats stand above the motions that they hold."""
 
@@ -64,8 +65,8 @@ class Motion:
 
     def __post_init__(self) -> None:
         self.fps = float(self.fps)
-        if not (math.isfinite(self.fps) and 0 < self.fps <= 1e6):
-            raise InputError(f"fps is {self.fps}, it must be above zero")
+        if not LEAST_FPS <= self.fps <= MOST_FPS:
+            raise InputError(f"fps is {self.fps}, it must be from {LEAST_FPS} to {MOST_FPS:.0f}")
         frames = len(np.atleast_1d(np.asarray(self.root_positions)))
         joints = self.skeleton.num_joints
         if frames == 0:

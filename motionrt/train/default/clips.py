@@ -6,13 +6,13 @@ README): local rotations as int16 quaternions, root positions, one record per cl
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ from motionrt.runtime.body.rotation import (
 )
 from motionrt.runtime.body.skeleton import Skeleton, load_skeleton
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.formats.readers.arrays import read_arrays
 
 Array = NDArray[np.float32]
 
@@ -71,32 +72,79 @@ class Clip:
         return len(self.root)
 
 
+class _Record(msgspec.Struct):
+    """What is said of one clip."""
+
+    id: str
+    split: str
+    index: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 2)]
+    captions: tuple[str, ...]
+    tags: tuple[str, ...]
+    variant: str
+
+
+class _Meta(msgspec.Struct):
+    """What a data folder says of itself."""
+
+    fps: Annotated[float, msgspec.Meta(gt=0, le=1000)]
+    names: tuple[str, ...]
+    clips: list[_Record]
+
+
 def read_clips(folder: Path, splits: Sequence[str] = ("train", "val")) -> Iterator[Clip]:
     """Read a data folder's clips in the order of its records; InputError if it is none."""
     try:
-        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text("utf-8"))
-        arrays = {split: dict(np.load(folder / f"{split}.npz")) for split in splits}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no motion data folder ({error})") from error
+        meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=_Meta)
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InputError(f"{folder}: no motion data folder (meta.json: {error})") from error
     skeleton = load_skeleton("cmu22")
-    if tuple(meta["names"]) != skeleton.joint_names:
+    if meta.names != skeleton.joint_names:
         raise InputError(f"{folder}: joints are not those of skeleton {skeleton.name}")
-    for record in meta["clips"]:
-        split = arrays.get(record["split"])
-        if split is None:
+    splits_read = {split: _read_split(folder / f"{split}.npz", skeleton) for split in splits}
+    for record in meta.clips:
+        if record.split not in splits_read:
             continue
-        start, stop = split["offsets"][record["index"] : record["index"] + 2]
-        rotations = unit(split["quat"][start:stop].astype(np.float32) / QUATERNION_SCALE)
+        offsets, quaternions, root = splits_read[record.split]
+        if record.index + 1 >= len(offsets):
+            raise InputError(f"{folder}: clip {record.id} is not in {record.split}.npz")
+        start, stop = offsets[record.index : record.index + 2]
         yield Clip(
-            name=record["id"],
+            name=record.id,
             folder=folder.name,
-            fps=float(meta["fps"]),
-            rotations=rotations,
-            root=split["root"][start:stop].astype(np.float32),
-            tags=tuple(record["tags"]),
-            captions=tuple(record["captions"]),
-            variant=record["variant"],
+            fps=meta.fps,
+            rotations=unit(quaternions[start:stop].astype(np.float32) / QUATERNION_SCALE),
+            root=root[start:stop].astype(np.float32),
+            tags=record.tags,
+            captions=record.captions,
+            variant=record.variant,
         )
+
+
+def _read_split(
+    path: Path, skeleton: Skeleton
+) -> tuple[NDArray[Any], NDArray[np.int16], NDArray[np.float32]]:
+    """Return where clips begin, the quaternions (T, J, 4) of all, and their roots (T, 3)."""
+    arrays = read_arrays(path)
+    missing = [name for name in ("offsets", "quat", "root") if name not in arrays]
+    if missing:
+        raise InputError(f"{path}: {', '.join(missing)} missing; no motion data")
+    offsets, quaternions, root = arrays["offsets"], arrays["quat"], arrays["root"]
+    frames = len(root) if root.ndim else 0
+    if quaternions.dtype != np.int16 or quaternions.shape != (frames, skeleton.num_joints, 4):
+        raise InputError(
+            f"{path}: quat is {quaternions.dtype} {list(quaternions.shape)}, should be int16 "
+            f"{[frames, skeleton.num_joints, 4]}"
+        )
+    if root.dtype != np.float32 or root.shape != (frames, 3) or not (np.abs(root) < 1e4).all():
+        raise InputError(f"{path}: root is no float32 {[frames, 3]} of metres")
+    if not quaternions.any(-1).all():
+        raise InputError(f"{path}: quat holds zeros, which are no rotations")
+    whole = offsets.ndim == 1 and offsets.dtype.kind in "iu"
+    if not whole or not ((offsets >= 0) & (offsets <= frames)).all():
+        raise InputError(f"{path}: offsets are not places among {frames} frames")
+    if (offsets[1:] < offsets[:-1]).any():
+        raise InputError(f"{path}: offsets do not rise")
+    return offsets, quaternions, root
 
 
 def swap_sides(text: str) -> str:

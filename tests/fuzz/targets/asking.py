@@ -25,8 +25,9 @@ from motionrt.runtime.constraints.kinds import (
     check_frames,
     constraint_from_motion,
 )
-from motionrt.runtime.errors import InputError
+from motionrt.runtime.errors import BackendError, InputError
 from motionrt.runtime.families import all_families
+from motionrt.runtime.motiongpt_qwen.server_answer import AnswerReader
 from motionrt.runtime.request import Request, split_request
 from motionrt.runtime.text.prompt import clean_prompt, split_prompt
 
@@ -82,8 +83,42 @@ def _ask(path: Path) -> None:
         again = Request.from_json(request.to_json(), family)
         assert again.prompts == request.prompts and again.seconds == request.seconds
         request.motion_files(family)
-    if len(failures) == 2:
+    if len(failures) == len(all_families()):
         raise failures[0]
+
+
+def read_answer(path: Path) -> None:
+    """Read what a language server answers: whole, as a list of models, and event by event."""
+    data = path.read_bytes()
+    reader = AnswerReader("http://localhost/")
+    chunks = [data[start : start + 40] for start in range(0, len(data), 40)]
+    failures = []
+    for read in (
+        reader.first_model,
+        reader.whole,
+        lambda _: reader.streamed(chunks, lambda text: None),
+    ):
+        try:
+            read(data)
+        except BackendError as error:
+            failures.append(error)
+    if len(failures) == 3:
+        raise failures[0]
+
+
+def _answers() -> Iterable[bytes]:
+    said = {"choices": [{"message": {"content": "<motion_1>", "reasoning": "so"}}]}
+    pieces: list[dict[str, object]] = [
+        {"choices": [{"delta": {"content": "a", "reasoning_content": None}}]},
+        {"choices": [], "usage": {}},
+        {"error": {"message": "no"}},
+    ]
+    events = "\n\n".join(f"data: {json.dumps(piece)}" for piece in pieces)
+    return [
+        json.dumps(said).encode(),
+        b'{"data": [{"id": "model"}]}',
+        f"{events}\n\ndata: [DONE]\n\n".encode(),
+    ]
 
 
 def _request_seeds() -> Iterable[bytes]:
@@ -113,6 +148,7 @@ def _split(path: Path) -> None:
 
 TARGETS = (
     Target("constraints", _check_constraints, json_mutator(), _constraint_documents, "c.json"),
+    Target("server-answer", read_answer, havoc_text, _answers),
     Target("request", _ask, json_mutator(), _request_seeds, "r.json"),
     Target(
         "prompt",

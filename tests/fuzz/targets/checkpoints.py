@@ -28,6 +28,7 @@ from fuzz.target import Mutator, Target
 from places import GOLDEN
 
 _STATS = GOLDEN / "kimodo" / "checkpoints" / "Kimodo-SMPLX-RP-v1" / "stats"
+_ARDY = GOLDEN / "ardy" / "checkpoints" / "ardy-variant"
 _IMPORTS = ("torch", "safetensors.torch", "yaml", "omegaconf")
 _SECRET = "hush-hush"
 _PAIRS = 6
@@ -45,6 +46,26 @@ def read_kimodo_at(depth: int) -> Callable[[Path], None]:
         assert _SECRET not in str(made.weights_path)
 
     return read
+
+
+def read_ardy_at(depth: int) -> Callable[[Path], None]:
+    """Make a reader of the ARDY checkpoint that a file is in, so many folders above it."""
+
+    def read(path: Path) -> None:
+        from motionrt.export.readers.ardy import read_ardy
+
+        assert _SECRET not in str(read_ardy(path.parents[depth]).name)
+
+    return read
+
+
+def read_adapted(path: Path) -> None:
+    """Read a language model with the adapter that a file is of."""
+    from motionrt.export.readers.decoder_lm import read_decoder_lm
+    from motionrt.export.readers.llm2vec import read_adapter
+
+    adapter = read_adapter(path.parent, read_decoder_lm(path.parents[1]))
+    assert np.isfinite(adapter.scale)
 
 
 def read_pt(path: Path) -> None:
@@ -217,6 +238,12 @@ def _written(kind: str) -> dict[str, bytes]:
             _write_motiongpt3(folder)
         elif kind == "kimodo":
             _write_kimodo(folder)
+        elif kind == "ardy":
+            shutil.copytree(_ARDY, folder, dirs_exist_ok=True)
+        elif kind == "adapter":
+            from text_checkpoints import write_adapter, write_decoder
+
+            write_adapter(folder / "adapter", write_decoder(folder, "llama", 16, 1))
         else:
             from text_checkpoints import write_bert, write_decoder
 
@@ -392,6 +419,37 @@ TARGETS = (
         "model.safetensors",
         _copy_of("kimodo", "model.safetensors"),
         _IMPORTS,
+    ),
+    *(
+        Target(
+            name,
+            read_ardy_at(len(Path(file).parents) - 1),
+            mutate,
+            lambda file=file: [_written("ardy")[file]],
+            Path(file).name,
+            _copy_of("ardy", file),
+            _IMPORTS,
+        )
+        for name, file, mutate in (
+            ("ardy-config", "config.yaml", yaml_mutator),
+            ("ardy-tokenizer", "tokenizer.safetensors", mutate_safetensors),
+            ("ardy-stats", "stats/motion/mean.npy", mutate_npy),
+        )
+    ),
+    *(
+        Target(
+            name,
+            read_adapted,
+            mutate,
+            lambda file=file: [_written("adapter")[file]],
+            Path(file).name,
+            _copy_of("adapter", file),
+            _IMPORTS,
+        )
+        for name, file, mutate in (
+            ("adapter-config", "adapter/adapter_config.json", json_mutator()),
+            ("adapter-safetensors", "adapter/adapter_model.safetensors", mutate_safetensors),
+        )
     ),
     Target("pt", read_pt, mutate_archive, _torch_saved, "a.pt", imports=_IMPORTS),
     Target(

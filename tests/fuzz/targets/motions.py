@@ -52,7 +52,8 @@ def _walk() -> Motion:
     return motion_from_joints(walking(_FRAMES).astype(np.float32), fps=20.0)
 
 
-def _own() -> Motion:
+def own_motion() -> Motion:
+    """Make a motion of three joints: files of it are small."""
     skeleton = Skeleton("own", ("a", "b", "c"), np.array([-1, 0, 1]), np.eye(3, dtype=np.float32))
     rotations = np.broadcast_to(np.eye(3), (_FRAMES, 3, 3, 3))
     return Motion.from_local(rotations, np.zeros((_FRAMES, 3)), skeleton, 30.0)
@@ -95,7 +96,7 @@ def _kimodo_npz() -> bytes:
 
 def _npz_seeds() -> Iterable[bytes]:
     return [
-        *saved((_own, _walk), "npz"),
+        *saved((own_motion, _walk), "npz"),
         _kimodo_npz(),
         *saved((_smplx,), "amass"),
         *saved((_robot,), "mjlab"),
@@ -147,21 +148,21 @@ TARGETS = (
         "bvh",
         ".bvh",
         havoc_text,
-        lambda: [*saved((_own, _walk, _robot), "bvh"), *_field("bvh_*/*.bvh")],
+        lambda: [*saved((own_motion, _walk, _robot), "bvh"), *_field("bvh_*/*.bvh")],
         scale="guess",
     ),
     _motion(
         "glb",
         ".glb",
         mutate_glb,
-        lambda: [*_field("glb_*/*.glb"), *saved((_own,), "glb")],
+        lambda: [*_field("glb_*/*.glb"), *saved((own_motion,), "glb")],
         animation=0,
     ),
     _motion(
         "gltf",
         ".gltf",
         mutate_gltf,
-        lambda: [*_field("glb_*/*.gltf"), *saved((_own,), "gltf")],
+        lambda: [*_field("glb_*/*.gltf"), *saved((own_motion,), "gltf")],
     ),
     _motion("vrma", ".vrma", mutate_glb, lambda: saved((_walk, _smplx), "vrma")),
     _motion("npz", ".npz", mutate_archive, _npz_seeds),

@@ -166,8 +166,16 @@ def _remember(place: Any, name: str, key: Callable[[Any], Any] = lambda first: f
 
 def _remember_others(kind: str, file: str) -> None:
     """Read once what lies beside the file that changes."""
-    from motionrt.export.readers import checkpoint_folder, kimodo, motiongpt3, weights
+    from motionrt.export.readers import ardy, checkpoint_folder, kimodo, motiongpt3, weights
 
+    if kind == "ardy":
+        if not file.endswith(".yaml"):
+            _remember(checkpoint_folder, "InterpolatedYaml")
+            _remember(weights, "shapes_of", lambda make: make.__code__)  # they are the config's
+        if not file.endswith(".npy"):
+            _remember(checkpoint_folder, "read_array")
+        if not file.endswith(".safetensors"):
+            _remember(ardy, "open_weights")
     if kind == "kimodo":
         if not file.endswith(".yaml"):
             _remember(checkpoint_folder, "InterpolatedYaml")

@@ -12,6 +12,8 @@ Array = NDArray[np.float64]
 MAX_REACH = 0.999
 """Fraction of the limb's length that a bent limb may reach, so that its plane stays defined."""
 MIN_REACH_M = 1e-4
+_SMALLEST = 1e-12
+"""Of twice the product of two sides, in square metres: what is divided by."""
 SAME_DIRECTION = 1.0 - 1.19e-6
 """Cosine above which two directions count as one (ten units in the last place of float32)."""
 
@@ -45,6 +47,7 @@ def _angle_between(a: Array, b: Array) -> Array:
 
 def _angle_opposite(side: Array | float, a: Array | float, b: Array | float) -> Array:
     """The angle of a triangle opposite to a side, by the law of cosines."""
-    cosine = (np.square(a) + np.square(b) - np.square(side)) / (2.0 * np.multiply(a, b))
+    twice = np.maximum(2.0 * np.multiply(a, b), _SMALLEST)  # a bone may have no length
+    cosine = (np.square(a) + np.square(b) - np.square(side)) / twice
     result: Array = np.arccos(np.clip(cosine, -1.0, 1.0))
     return result

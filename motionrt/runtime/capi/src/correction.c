@@ -114,7 +114,8 @@ static double angle_between(vec3 a, vec3 b) {
 
 /* The angle of a triangle opposite to a side, by the law of cosines. */
 static double angle_opposite(double side, double a, double b) {
-  double cosine = (a * a + b * b - side * side) / (2 * a * b);
+  double twice = fmax(2 * a * b, 1e-12); /* a bone may have no length */
+  double cosine = (a * a + b * b - side * side) / twice;
   return acos(cosine < -1 ? -1 : cosine > 1 ? 1 : cosine);
 }
 

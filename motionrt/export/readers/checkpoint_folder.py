@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def open_weights(path: Path) -> Weights:
 
 def read_statistics(path: Path, width: int) -> Tensor:
     """Read (width,) finite numbers as float32: cast before any arithmetic, as in training."""
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises for a name that is too long
         raise CheckpointError(f"{path}: missing; statistics are part of a checkpoint")
     refuse_lfs_pointer(path, CheckpointError)
     try:

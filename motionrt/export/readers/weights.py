@@ -96,12 +96,16 @@ class Weights:
         """Make a module and fill it, in eval mode; it keeps its types.
 
         Its shapes are compared with the stored ones before it takes any memory: they come from a
-        config. CheckpointError as `require` and `fill` raise it.
+        config. CheckpointError as `require` and `fill` raise it, and for sizes of which no module
+        can be made (a ValueError of the module).
         """
         try:
             self.require(shapes_of(make), ignored)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; is the config that of these weights?") from None
+        except ValueError as error:
+            told = f"{self.place}: {error}; is the config that of these weights?"
+            raise CheckpointError(told) from error
         with _Unfilled():
             module = make()
         self.fill(module, ignored)

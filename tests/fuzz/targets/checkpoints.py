@@ -155,10 +155,10 @@ def _remember(place: Any, name: str, key: Callable[[Any], Any] = lambda first: f
     function = getattr(place, name)
     known: dict[Any, Any] = {}
 
-    def remembered(first: Any, *others: Any) -> Any:
+    def remembered(first: Any, *others: Any, **named: Any) -> Any:
         asked = key(first)
         if asked not in known:
-            known[asked] = function(first, *others)
+            known[asked] = function(first, *others, **named)
         return known[asked]
 
     setattr(place, name, remembered)
@@ -185,7 +185,7 @@ def _remember_others(kind: str, file: str) -> None:
         if not file.endswith(".safetensors"):
             _remember(kimodo, "open_weights")
     if kind == "motiongpt3":
-        _remember(motiongpt3, "read_array")
+        _remember(motiongpt3, "read_row")
         if not file.endswith(".yaml"):
             _remember(motiongpt3, "InterpolatedYaml")
         if not file.endswith(".ckpt"):

@@ -37,6 +37,8 @@ TEMPLATES: Mapping[str, str] = {
 }
 """Task -> the wording that upstream asks with."""
 
+LONGEST_TEMPLATE = 10_000
+"""Letters: each placeholder in it may become a whole motion."""
 PREDICT_RATIO = 0.2
 """Of a motion that is carried on so much is shown."""
 BETWEEN_RATIO = 0.25
@@ -91,6 +93,8 @@ def find_template(asked: str | None, task: str, templates: Mapping[str, str]) ->
     """
     needed = {"t2m": CAPTION, "m2t": MOTION, "prediction": HEAD, "in_between": MASKED}[task]
     text = templates[task] if asked is None else templates.get(asked, asked)
+    if len(text) > LONGEST_TEMPLATE:
+        raise InputError(f"template of {len(text)} letters: {LONGEST_TEMPLATE} are the most")
     if needed not in text:
         names = [name for name, wording in templates.items() if needed in wording]
         raise InputError(

@@ -128,6 +128,7 @@ def _request_seeds() -> Iterable[bytes]:
         {"prompt": "walk", "num_frames": 90, "seed": 1, "num_steps": 10, "solver": "ddim"},
         {"prompt": "x", "guidance_weights": [2.0, 2.0], "guidance_type": "separated"},
         {"prompt": "x", "preset": "fast", "continue_from": "a.bvh"},
+        {"prompt": "x", "thinking": True, "temperature": 0.5, "top_p": 0.9, "length": "model"},
         {"prompt": "x", "constraints": [{"type": "root2d", "frame_indices": [0]}]},
     ]
     return [json.dumps(document).encode() for document in documents]

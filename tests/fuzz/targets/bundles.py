@@ -87,14 +87,16 @@ def _manifest_1() -> bytes:
     return json.dumps({**document, "schema": 1}).encode()
 
 
-def _hollow_manifest() -> bytes:
-    """The manifest of a MotionGPT3 bundle: exporting one takes long."""
-    return (SEEDS / "manifest-motiongpt3" / "tiny.json").read_bytes()
+def _hollow_manifest(target: str) -> bytes:
+    """The manifest of a bundle of another family: exporting one takes long."""
+    return (SEEDS / target / "tiny.json").read_bytes()
 
 
-def _hollow(folder: Path) -> Path:
-    """Make the files of the MotionGPT3 bundle: of their size, with nothing in them."""
-    document = json.loads(_hollow_manifest())
+def fill_hollow(folder: Path, target: str) -> Path:
+    """Write such a manifest, and files of their size with nothing in them."""
+    content = _hollow_manifest(target)
+    (folder / _MANIFEST).write_bytes(content)
+    document = json.loads(content)
     for name, info in document["files"].items():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -186,8 +188,8 @@ def _pipeline() -> Pipeline:
 
 
 def read_batch(path: Path) -> None:
-    """Read a list as `gen --batch` does, for both families."""
-    for name in ("kimodo", "motiongpt3"):
+    """Read a list as `gen --batch` does, for several families."""
+    for name in ("kimodo", "motiongpt3", "motiongpt-qwen"):
         family = find_family(name)
         items = read_items(path, family, {"seconds": "2", "seed": None, "num_samples": 1})
         for item in items:
@@ -211,7 +213,8 @@ def _lists() -> Iterable[bytes]:
     frames = {"prompts": ["a", "b"], "num_frames": 20, "multi_prompt": False, "num_steps": 3}
     lines = (json.dumps("a man walks"), json.dumps(full), json.dumps(frames))
     clip = {"prompt": "", "continue_from": "a.bvh", "solver": "ddim", "seconds": "2"}
-    return ["\n".join(lines).encode(), json.dumps(clip).encode()]
+    words = {"prompt": "walk", "thinking": False, "top_k": 5, "template": "<Caption_Placeholder>"}
+    return ["\n".join(lines).encode(), json.dumps(clip).encode(), json.dumps(words).encode()]
 
 
 def _folder(folder: Path) -> Path:
@@ -320,13 +323,16 @@ def read_bundle(path: Path) -> None:
 TARGETS = (
     Target("manifest", read_manifest, json_mutator(), lambda: [_manifest()], _MANIFEST, _copy),
     Target("manifest-1", read_manifest, json_mutator(), lambda: [_manifest_1()], _MANIFEST, _copy),
-    Target(
-        "manifest-motiongpt3",
-        read_hollow,
-        json_mutator(),
-        lambda: [_hollow_manifest()],
-        _MANIFEST,
-        _hollow,
+    *(
+        Target(
+            name,
+            read_hollow,
+            json_mutator(),
+            partial(lambda name: [_hollow_manifest(name)], name),
+            _MANIFEST,
+            partial(fill_hollow, target=name),
+        )
+        for name in ("manifest-motiongpt3", "manifest-motiongpt-qwen")
     ),
     _of_bundle("statistics", "statistics.safetensors", mutate_safetensors, lambda pipeline: None),
     _of_bundle("known-prompts", "known_prompts.safetensors", mutate_safetensors, _encode),

@@ -42,6 +42,8 @@ def test_templates_are_found_by_name_or_are_their_own() -> None:
         find_template("haiku", "t2m", TEMPLATES)
     with pytest.raises(InputError, match="no <Motion_Placeholder>"):
         find_template("t2m", "m2t", TEMPLATES)
+    with pytest.raises(InputError, match="template of 20021 letters: 10000 are the most"):
+        find_template("x" * 20_000 + "<Caption_Placeholder>", "t2m", TEMPLATES)
 
 
 @pytest.mark.parametrize(

@@ -109,11 +109,15 @@ def export_motiongpt_qwen(
         text = _language_section(language)
     _add_vq(writer, vq, checkpoint)
     skeleton = _skeleton(checkpoint)
-    if language is not None and checkpoint.vq.representation == "humanml3d":
-        if checkpoint.mean is None:
-            writer.warnings.append(
-                "without --mean and --std of HumanML3D's features its joints mean nothing"
-            )
+    if checkpoint.is_partly_read:
+        writer.warnings.append(
+            f"{checkpoint.paths[0].name}: its language model is left out; give --lm, the directory "
+            "that it was trained from"
+        )
+    if checkpoint.vq.representation == "humanml3d" and checkpoint.mean is None:
+        writer.warnings.append(
+            "without --mean and --std of HumanML3D's features its joints mean nothing"
+        )
     config = checkpoint.vq.config
     writer.finish(
         family="motiongpt-qwen",

@@ -104,6 +104,18 @@ def test_without_statistics_it_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "without --mean and --std of HumanML3D's features its joints mean nothing" in err
 
 
+def test_a_language_model_that_is_left_out_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_checkpoint(tmp_path / "from", "myoskeleton")
+    (path.parent / "config.yaml").unlink()
+    words = ("export", "motiongpt-qwen", "--vq", path, "-o", tmp_path / "made", "--quiet")
+    code, _, err = run(capsys, *words)
+    assert code == 0
+    assert "model.ckpt: its language model is left out; give --lm" in err
+    assert list(Bundle(tmp_path / "made").manifest.graphs) == ["motion_encoder", "motion_decoder"]
+
+
 def test_every_graph_verifies() -> None:
     for bundle in (tiny_bundle(), stage_1_bundle(), wide_bundle()):
         pipeline = opened(bundle)

@@ -83,6 +83,8 @@ class MotionGptQwenCheckpoint:
     """(263,) of HumanML3D's features; None where they were not given, or there are none."""
     std: NDArray[np.float32] | None
     language: LanguageCheckpoint | None
+    is_partly_read: bool
+    """It holds a language model, and nothing said where its config and tokenizer are."""
     fps: float
     enable_thinking: bool
     predict_ratio: float
@@ -117,7 +119,8 @@ def read_motiongpt_qwen(
     if mean is not None and tokenizer.representation != "humanml3d":
         raise InputError(f"{vq}: joint positions have no statistics; leave out --mean and --std")
     language, paths = None, [vq, *([config] if config else [])]
-    if language_model is None and any(name.startswith(LANGUAGE_PREFIX) for name in stored.shapes):
+    speaks = any(name.startswith(LANGUAGE_PREFIX) for name in stored.shapes)
+    if language_model is None and speaks:
         language_model = _named_base(settings)
     if language_model is not None:
         weights = stored if _language_names(stored) else None
@@ -141,6 +144,7 @@ def read_motiongpt_qwen(
         mean=read_row(mean, HUMANML_FEATURES) if mean else None,
         std=read_row(std, HUMANML_FEATURES, positive=True) if std else None,
         language=language,
+        is_partly_read=speaks and language is None,
         fps=_number(settings, "lm.params.framerate", 20.0),
         enable_thinking=_flag(settings, "lm.params.enable_thinking", False),
         predict_ratio=_number(settings, "lm.params.predict_ratio", 0.2),

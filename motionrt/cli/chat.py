@@ -28,8 +28,11 @@ Say what shall move, then what shall be different: "a person walks", "now faster
 /free [on|off]    let it answer in words too, with or without a motion
 /duration S|off   seconds of every motion; off: the model ends them
 /undo             take the last question back
+/seed N           draw from another seed from now on; after /undo, for another answer
 /history          what was said
 /quit             end (so does the end of the input)"""
+
+_MOST_DIGITS = 20  # of a seed: what is longer is none, and takes long to read
 
 
 @click.command("chat")
@@ -218,6 +221,12 @@ class _Session:
             click.echo("answers are " + ("motions" if talk.wants_motion else "free"))
         elif name == "duration":
             self.set_duration(words)
+        elif name == "seed":
+            from motionrt.runtime.motiongpt_qwen.conversation import checked_seed
+
+            if not words.isdecimal():
+                raise InputError("/seed needs a number, as in: /seed 7")
+            talk.seed = checked_seed(int(words[:_MOST_DIGITS]))
         elif name == "undo":
             click.echo("taken back" if talk.undo() else "there is nothing to take back")
             if self.transcript is not None:

@@ -175,6 +175,8 @@ def command(
     family = pipeline.family
     _use_text_encoder(pipeline, text_encoder_url, text_encoder_token)
     use_language_server(pipeline, lm_url, lm_model)
+    if show_thinking and "thinking" not in family.options:
+        raise click.UsageError(f"--show-thinking: {family.name} does not think")
     loaded = time.perf_counter()
     options = given_options(ctx, family_flags, family)
     common = {"seed": seed, "num_samples": num_samples, "sample_seeds": sample_seeds}

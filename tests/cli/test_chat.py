@@ -69,7 +69,8 @@ def test_a_conversation_goes_on_another_day(chat: Chat, tmp_path: Path) -> None:
 
 def test_switches_and_lengths(chat: Chat) -> None:
     lines = (
-        "/thinking\n/thinking on\n/show\n/free\n/free off\n/duration 2\nwalk\n/duration off\n"
+        "/seed 3\n/thinking\n/thinking on\n/show\n/free\n/free off\n/duration 2\nwalk\n"
+        "/duration off\n"
         "/undo\n/undo\n/help\n/quit\nrun\n"
     )
     code, out, err = chat(lines, *OPTIONS, "--max-new-tokens", 40)
@@ -84,16 +85,28 @@ def test_switches_and_lengths(chat: Chat) -> None:
         assert told[5].startswith("  (")
 
 
+def test_another_seed_gives_another_answer(chat: Chat, tmp_path: Path) -> None:
+    options = (*OPTIONS, "--transcript", "t.json")
+    found = []
+    for again in ("", "/undo\nwalk\n", "/undo\n/seed 9\nwalk\n", "/undo\n/seed 3\nwalk\n"):
+        assert chat(f"walk\n{again}", *options)[0] == 0
+        found.append(json.loads((tmp_path / "t.json").read_text())["messages"][1]["content"])
+    assert found[0] == found[1] == found[3] != found[2]
+
+
 def test_a_line_that_fails_is_told_and_the_next_one_taken(chat: Chat, tmp_path: Path) -> None:
     (tmp_path / "full").write_text("a file")
     code, out, err = chat(
-        "/bogus\n/save\n/save a.npz\n/duration x\n/duration 1e9\n/thinking maybe\n/show me\n"
+        "/bogus\n/seed\n/seed -1\n/seed 99999999999\n/save\n"
+        "/save a.npz\n/duration x\n/duration 1e9\n/thinking maybe\n/show me\n"
         "a <motion_id_3>\nwalk\n/save a.nothing\n/save full/a.npz\n"
     )
     assert code == 1
     assert "[motion 1: 20 frames" in out
     for told in (
         "/bogus is unknown; /help says",
+        "/seed needs a number",
+        "seed 99999999999: must be from 0",
         "/save needs a file",
         "there is no motion to save yet",
         "duration 'x': expected seconds, or off",
@@ -102,7 +115,7 @@ def test_a_line_that_fails_is_told_and_the_next_one_taken(chat: Chat, tmp_path: 
         "a.nothing: unknown suffix",
     ):
         assert f"Error: {told}" in err or told in err, told
-    assert "Traceback" not in err and err.count("Error: ") == 10
+    assert "Traceback" not in err and err.count("Error: ") == 13
 
 
 def test_what_does_not_fit_together_is_told(chat: Chat, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_what_does_not_fit_both_modes_is_told(
     ("options", "told"),
     [
         (("--test-modes",), "--test-modes: kimodo does not think"),
+        (("--show-thinking",), "--show-thinking: kimodo does not think"),
         (("--lm-url", "http://127.0.0.1:9"), "kimodo asks no language model"),
         (("--lm-model", "m"), "--lm-model goes with --lm-url"),
         (("--thinking",), "thinking"),

@@ -70,12 +70,10 @@ class Conversation:
         template: a name of the bundle's or a text with ``<Caption_Placeholder>``. InputError if a
         text holds what the model reserves.
         """
-        if not 0 <= seed <= MAX_SEED:
-            raise InputError(f"seed {seed}: must be from 0 to {MAX_SEED}")
         self.pipeline = pipeline
         self._cache: TokenCache | None = None
         self._template = find_template(template, "t2m", pipeline.templates)
-        self.seed = seed
+        self.seed = checked_seed(seed)
         self.messages: list[Message] = []
         if system is not None:
             self.messages.append(Message("system", check_text(system)))
@@ -195,3 +193,10 @@ class Conversation:
             "turn": self.num_turns,
         }
         return pipeline.motion_of(codes, info)
+
+
+def checked_seed(seed: int) -> int:
+    """Return a seed; InputError if it is none."""
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed {seed}: must be from 0 to {MAX_SEED}")
+    return seed

@@ -72,6 +72,9 @@ def language_server(
     answer: Callable[[dict[str, Any]], Message] | str,
 ) -> Iterator[FakeLanguageServer]:
     """Run one until the block ends; a text is its answer to everything."""
-    tell = answer if callable(answer) else lambda document: {"content": answer}
+
+    def tell(document: dict[str, Any]) -> Message:
+        return {"content": answer} if isinstance(answer, str) else answer(document)
+
     with serving(FakeLanguageServer(tell)) as running:
         yield running

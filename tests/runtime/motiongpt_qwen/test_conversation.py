@@ -22,7 +22,8 @@ def pipeline(myo_bundle: Path) -> MotionGptQwenPipeline:
 
 
 def talk(pipeline: MotionGptQwenPipeline, **options: Any) -> Conversation:
-    made = Conversation(pipeline, **{"seed": 5, **options})
+    keywords: dict[str, Any] = {"seed": 5, **options}
+    made = Conversation(pipeline, **keywords)
     made.num_frames = 16
     return made
 

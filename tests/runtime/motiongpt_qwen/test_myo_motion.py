@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,8 @@ def test_arrays_are_joints_or_features_and_nothing_else() -> None:
     wanted = given - given[:, 1, None]
     np.testing.assert_array_equal(joints_of(given, MYO), wanted)
     np.testing.assert_array_equal(joints_of(given.reshape(6, 78), MYO), wanted)
-    for wrong in (given[:, :25], given[:0], given[0], np.zeros((6, 84)), "walk"):
+    refused: list[Any] = [given[:, :25], given[:0], given[0], np.zeros((6, 84)), "walk"]
+    for wrong in refused:
         with pytest.raises(InputError, match=r"should be joints|no numbers"):
             joints_of(wrong, MYO)
     given[2, 3, 1] = np.nan

@@ -179,13 +179,14 @@ def test_a_gap_between_two_motions_is_filled(pipeline: MotionGptQwenPipeline) ->
     first, last = some_walk(pipeline, 30), some_walk(pipeline, 25)
     motion = pipeline.generate("", 1.0, seed=2, between=(first, last))
     assert motion.num_frames == 30 + 20 + 25
-    for options, told in (
-        ({"prompt": "walk"}, "takes no prompt"),
-        ({"length": "model"}, "length exact"),
-        ({"continue_from": first}, "not both"),
-    ):
+    refused: list[tuple[str, dict[str, Any], str]] = [
+        ("walk", {}, "takes no prompt"),
+        ("", {"length": "model"}, "length exact"),
+        ("", {"continue_from": first}, "not both"),
+    ]
+    for prompt, options, told in refused:
         with pytest.raises(InputError, match=told):
-            pipeline.generate(options.pop("prompt", ""), 1.0, between=(first, last), **options)
+            pipeline.generate(prompt, 1.0, between=(first, last), **options)
 
 
 def test_motions_are_described_in_words(pipeline: MotionGptQwenPipeline) -> None:

@@ -18,7 +18,8 @@ QUESTION = [Message("user", "walk")]
 
 
 def ask(server: LanguageServer, **changes: Any) -> tuple[str, str]:
-    return server.ask(QUESTION, **{"thinking": True, "seed": 7, "max_tokens": 9, **changes})
+    options: dict[str, Any] = {"thinking": True, "seed": 7, "max_tokens": 9, **changes}
+    return server.ask(QUESTION, **options)
 
 
 def test_a_question_is_sent_as_it_is_and_its_answer_returned() -> None:

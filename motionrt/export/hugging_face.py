@@ -96,10 +96,10 @@ def _config(language: LanguageCheckpoint) -> dict[str, Any]:
     """
     raw = _own(read_json(language.directory / "config.json"))
     dtype = str(language.weights.load(EMBEDDING).dtype).removeprefix("torch.")
-    types = {key: dtype for key in ("dtype", "torch_dtype") if key in raw}
+    types = [key for key in ("dtype", "torch_dtype") if key in raw] or ["torch_dtype"]
     return {
         **raw,
-        **(types or {"torch_dtype": dtype}),
+        **dict.fromkeys(types, dtype),
         "architectures": ["Qwen3ForCausalLM"],
         "vocab_size": language.config.vocab_size,
         "rope_theta": language.config.rope_theta,
@@ -120,7 +120,7 @@ def _generation(language: LanguageCheckpoint) -> dict[str, Any]:
 def _tokenizer_config(language: LanguageCheckpoint) -> tuple[dict[str, Any], str]:
     """Return the directory's tokenizer settings with all added tokens, and the chat template."""
     path = language.directory / "tokenizer_config.json"
-    found = {"tokenizer_class": "Qwen2Tokenizer"}
+    found: dict[str, Any] = {"tokenizer_class": "Qwen2Tokenizer"}
     if path.is_file():
         found = _own(read_json(path))
     template = _chat_template(found.pop("chat_template", None), language.directory)

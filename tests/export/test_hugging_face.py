@@ -70,7 +70,7 @@ def loaded() -> tuple[Any, Any]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = AutoModelForCausalLM.from_pretrained(written())
+        model: Any = AutoModelForCausalLM.from_pretrained(written())
         return model.eval(), AutoTokenizer.from_pretrained(written())
 
 

@@ -134,8 +134,8 @@ def test_one_buffer_is_written_in_place_and_may_be_taken_back() -> None:
             binding.bind_ortvalue_input(name, buffer)
             binding.bind_ortvalue_output(name.replace("past", "present"), buffer)
         session.run_with_iobinding(binding)
-        found: NDArray[Any] = binding.get_outputs()[0].numpy()
-        return found[0, 0]
+        found: NDArray[Any] = binding.get_outputs()[0].numpy()[0, 0]
+        return found
 
     np.testing.assert_allclose(step(ids[:, :7], 7), want[0, 6], atol=1e-4)
     step(np.array([[5]]), 8)  # another continuation, then back

@@ -229,10 +229,10 @@ class _Correction:
                 continue
             reference = start - 1 if before else stop if after else (start + stop) // 2
             anchors[start:stop] = path[reference]
-            if self.skeleton.rolls_over_toes:
+            if self.skeleton.rolls_over_toes and limb.beyond is not None:
                 down = self.contacts[:, column : column + 2] > threshold
                 down[reference] |= before or after
-                foot = positions[:, (limb.end, limb.beyond)]
+                foot = positions[:, [limb.end, limb.beyond]]
                 anchors[start:stop] = _rolled(foot, down, start, stop, reference)
             if not (before or after):
                 height = self.rest_heights[limb.end]

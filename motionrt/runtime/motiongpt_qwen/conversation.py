@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -21,7 +21,7 @@ from motionrt.runtime.motiongpt_qwen.pipeline import Answer, MotionGptQwenPipeli
 from motionrt.runtime.motiongpt_qwen.templates import Filling, check_text, find_template
 from motionrt.runtime.sampling.noise import MAX_SEED
 
-FORMAT = "motionrt-chat-1"
+FORMAT: Final = "motionrt-chat-1"
 _LARGEST_FILE = 1 << 24
 _Role = Literal["system", "user", "assistant"]
 

@@ -260,6 +260,11 @@ def _written(kind: str) -> dict[str, bytes]:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
+def _seeds_of(kind: str, file: str) -> Callable[[], list[bytes]]:
+    """Return what gives the file of what was written, as the one seed."""
+    return lambda: [_written(kind)[file]]
+
+
 def _copy_of(kind: str, name: str) -> Callable[[Path], Path]:
     """Make what prepares a checkpoint in which one file is replaced."""
 
@@ -433,7 +438,7 @@ TARGETS = (
             name,
             read_ardy_at(len(Path(file).parents) - 1),
             mutate,
-            lambda file=file: [_written("ardy")[file]],
+            _seeds_of("ardy", file),
             Path(file).name,
             _copy_of("ardy", file),
             _IMPORTS,
@@ -449,7 +454,7 @@ TARGETS = (
             name,
             read_adapted,
             mutate,
-            lambda file=file: [_written("adapter")[file]],
+            _seeds_of("adapter", file),
             Path(file).name,
             _copy_of("adapter", file),
             _IMPORTS,

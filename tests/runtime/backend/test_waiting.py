@@ -94,12 +94,13 @@ def test_without_a_thread_to_be_had_work_is_done_here(monkeypatch: pytest.Monkey
         raise RuntimeError("can't start new thread")
 
     done: list[int] = []
+    nothing: dict[str, int] = {}
     waiting._kept.clear()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", at_a_limit)
         assert interruptible(lambda: done.append(1)) is None
         with pytest.raises(KeyError):
-            interruptible(lambda: {}["missing"], lambda: done.append(9))
+            interruptible(lambda: nothing["missing"], lambda: done.append(9))
     interruptible(lambda: done.append(2))
     assert done == [1, 2]
 

@@ -1,8 +1,9 @@
 """Fuzz for hours with libFuzzer (clang): ``python tests/runtime/capi/libfuzzer.py --minutes 120``.
 
-One process takes the targets of fuzz.py in turn, a few minutes each, and what it learns stays in
-the folder given with --corpus, so that a later run goes on from there. A finding is left in the
-folder of findings. --shrink writes the smallest set of inputs that reaches as much to a folder.
+One process takes the targets of hostile_input.py in turn, a few minutes each, and what it learns
+stays in the folder given with --corpus, so that a later run goes on from there. A finding is left
+in the folder of findings. --shrink writes the smallest set of inputs that reaches as much to a
+folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from fuzz import CAPI, HERE, LIBRARIES, TARGETS, compile_c
+from hostile_input import CAPI, HERE, LIBRARIES, TARGETS, compile_c
 
 from motionrt.runtime.bundle.embedded import embedded_bundle
 

@@ -1,4 +1,4 @@
-"""The C library on inputs that nobody means well; ``fuzz.py`` beside this runs as long as asked."""
+"""The C library on inputs that nobody means well; ``hostile_input.py`` runs as long as asked."""
 
 import importlib.util
 import shutil
@@ -21,7 +21,7 @@ def load(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def fuzz() -> ModuleType:
-    return load("fuzz")
+    return load("hostile_input")
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def build(system: System) -> Path:
         pytest.skip(f"{system.compiler} is not installed")
     (scratch() / system.name).mkdir(exist_ok=True)
     sources = sorted((CAPI / "src").glob("*.c"))
-    flags = (*OPTIONS, "-shared", *sources, *system.flags)
+    flags: tuple[str | Path, ...] = (*OPTIONS, "-shared", *sources, *system.flags)
     return compile_c(f"{system.name}/{system.library}", *flags, compiler=system.compiler)
 
 

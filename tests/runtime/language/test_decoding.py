@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from motionrt.runtime.language.decoding import Always, continue_tokens
+from motionrt.runtime.language.decoding import Always, Grammar, continue_tokens
 from motionrt.runtime.language.sampling import Choice, SamplingRules
 
 END = 4
@@ -59,7 +59,7 @@ def test_a_grammar_rules_a_row_and_may_end_it() -> None:
             return self.count == 2
 
     script = Script([1, 2, 3], [1, 1, 1, END])
-    grammars = [Two(), Always()]
+    grammars: list[Grammar] = [Two(), Always()]
     made = continue_tokens(script.first(), script.advance, GREEDY, [END], 9, grammars=grammars)
     assert made == [[0, 2], [1, 1, 1, END]]
 

@@ -1,4 +1,4 @@
-"""Fuzz what the C library reads: ``python tests/runtime/capi/fuzz.py --seconds 60``.
+"""Fuzz what the C library reads: ``python tests/runtime/capi/hostile_input.py --seconds 60``.
 
 The driver (fuzz.c) gives inputs to the targets (fuzz_targets.c), under AddressSanitizer and
 UndefinedBehaviorSanitizer. A finding ends it: the input is left in the folder of findings, and this
@@ -16,7 +16,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2])]
 
-from c_builds import CAPI, LIBRARIES, compile_c  # noqa: E402  # tests are no package
+from c_builds import CAPI as CAPI  # noqa: E402  # tests are no package
+from c_builds import LIBRARIES as LIBRARIES  # noqa: E402
+from c_builds import compile_c as compile_c  # noqa: E402
 
 from motionrt.runtime.bundle.embedded import embedded_bundle  # noqa: E402
 

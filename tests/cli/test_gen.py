@@ -208,7 +208,7 @@ def test_a_clip_of_another_rate_is_resampled_and_it_is_said(
     assert err.count("note: the clip that is continued has 30 fps, the model 20") == 1
     before, after = Motion.load("walk.npz"), Motion.load("more.npz")
     assert after.fps == 20 and after.num_frames == 19 + 20  # the last lies between two frames
-    np.testing.assert_allclose(after.posed_joints[:14:2], before.posed_joints[:21:3], atol=1e-3)
+    np.testing.assert_allclose(after.posed_joints[:14:2], before.posed_joints[:21:3], atol=2e-3)
 
 
 def test_default_is_the_name_of_the_embedded_model(

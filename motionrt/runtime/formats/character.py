@@ -209,6 +209,7 @@ class _GltfCharacter:
 
     def __init__(self, file: GltfFile) -> None:
         self.file = file
+        _check_tables(file.document)
         self.nodes: list[dict[str, Any]] = file.document.get("nodes") or []
         if not 0 < len(self.nodes) <= _MAX_NODES:
             raise InputError(f"{len(self.nodes)} nodes; a character's skeleton is needed")
@@ -466,6 +467,18 @@ class _GltfCharacter:
             if not np.ptp(scale) <= _EVEN * np.abs(scale).max() or not (scale > 0).all():
                 name = _name(self.nodes[node], node)
                 raise InputError(f"node {name} is scaled unevenly; apply its scale first")
+
+
+def _check_tables(document: Mapping[str, Any]) -> None:
+    """Refuse a document to which nothing can be added, or that cannot be written again."""
+    for key in ("accessors", "animations", "bufferViews", "buffers", "images"):
+        table = document.get(key, [])
+        if not isinstance(table, list) or not all(isinstance(entry, dict) for entry in table):
+            raise InputError(f"{key} is no list of objects")
+    try:
+        json.dumps(document, allow_nan=False)
+    except ValueError:
+        raise InputError("its JSON holds a number that is not finite") from None
 
 
 def _keys(rotations: Array) -> NDArray[np.float32]:

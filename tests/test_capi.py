@@ -51,7 +51,7 @@ def array(view: "capi.View | None") -> NDArray[Any]:
     return np.asarray(view)
 
 
-def same(found: capi.Motion, expected: motionrt.Motion) -> None:
+def same(found: capi.Motion, expected: motionrt.Motion, atol: float = POSITIONS) -> None:
     pairs = {
         "root_positions": found.root_positions,
         "posed_joints": found.global_positions,
@@ -60,7 +60,7 @@ def same(found: capi.Motion, expected: motionrt.Motion) -> None:
     }
     for name, view in pairs.items():
         np.testing.assert_allclose(
-            array(view), getattr(expected, name), rtol=0, atol=POSITIONS, err_msg=name
+            array(view), getattr(expected, name), rtol=0, atol=atol, err_msg=name
         )
     turns, wanted = array(found.local_rotations), expected.local_rotations
     apart = np.minimum(np.abs(turns - wanted), np.abs(turns + wanted)).max()
@@ -243,7 +243,7 @@ def test_a_long_prompt_is_made_of_parts(
     found = c_pipeline.generate("a person walks forward", seconds=seconds, **given)
     expected = pipeline.generate("a person walks forward", seconds, **given)
     assert len(expected.info["segments"]) > 2
-    same(found, expected)
+    same(found, expected, atol=2e-3)  # each part goes on from the last digits of the one before
 
 
 @pytest.mark.filterwarnings("ignore::motionrt.MotionWarning")

@@ -11,7 +11,7 @@ FLOAT = 4
 _CGROUP = Path("/sys/fs/cgroup")
 _ACTIVATIONS = 25
 """Rows of a transformer's width that are alive at once for one token, at a layer's peak."""
-_SCORES = 2
+_SCORES = 3
 """Tables of attention scores, token by token and head, that are alive at once."""
 
 

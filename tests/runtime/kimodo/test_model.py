@@ -133,7 +133,7 @@ def test_arrays_of_other_shapes_are_refused(
 def test_guidance_is_the_bundles_unless_one_is_asked_for(
     pipeline: KimodoPipeline, own_copy: Path
 ) -> None:
-    assert pipeline.settle_guidance(None, None) == Guidance("separated", (2.5, 3.0))
+    assert pipeline.settle_guidance(None, None) == Guidance("separated", (2.5, 2.0))
     assert pipeline.settle_guidance(None, [4]) == Guidance("regular", (4.0,))
     path = own_copy / "manifest.json"
     document = json.loads(path.read_text())

@@ -121,8 +121,12 @@ def write_checkpoint(
     return folder / "model.ckpt"
 
 
-@lru_cache(maxsize=2)
 def tiny_bundle(representation: str = "humanml3d") -> Path:
     """Export the small checkpoint, once a test run."""
+    return _exported(representation)  # a default is another key of a cache than its value
+
+
+@lru_cache(maxsize=2)
+def _exported(representation: str) -> Path:
     path = write_checkpoint(scratch() / f"qwen-{representation}", representation)
     return export("motiongpt-qwen", "--vq", str(path), "--quiet")

@@ -180,5 +180,5 @@ TARGETS = (
         havoc_text,
         lambda: [f"{_THOUGHT}So: {_MOTION} and {_MOTION}".encode(), _MOTION[:-3].encode()],
     ),
-    Target("server-answer", read_server, mutate_server, _answers),
+    Target("language-server", read_server, mutate_server, _answers),
 )

@@ -274,4 +274,6 @@ def test_memory_is_bounded(program: subprocess.Popen[str]) -> None:
             connection = socket.create_connection((host, int(port)), timeout=60)
             stack.enter_context(connection).sendall(head + bytes(1 << 20))
         assert client.get("").status_code == 200
-        assert megabytes("VmHWM") - before < 85, "32 MiB of embeddings, 13 MiB of bodies, and more"
+        # Kept: 32 MiB of embeddings; of each body up to uvicorn's 64 KiB and one read of
+        # asyncio's, which is as large as 256 KiB where the loop has fallen behind.
+        assert megabytes("VmHWM") - before < 120, "32 MiB of embeddings, 32 MiB of bodies, and more"

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import statistics
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -39,8 +38,8 @@ def test_what_is_resident_stays_flat() -> None:
     done = subprocess.run(command(CYCLES), capture_output=True, text=True, check=True)
     resident = [int(line) for line in done.stdout.split()]
     quarter = CYCLES // 4
-    early = statistics.median(resident[quarter : 2 * quarter])
-    assert statistics.median(resident[-quarter:]) < early + GROWTH_KB
+    # The least of many: where blocks come to lie moves single cycles by 10 MB, a leak moves all.
+    assert min(resident[-quarter:]) < min(resident[quarter : 2 * quarter]) + GROWTH_KB
 
 
 def lost_in(folder: Path, cycles: int, *leak: str) -> int:

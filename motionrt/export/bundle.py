@@ -283,6 +283,7 @@ class BundleWriter:
             deviation=deviation,
             axes={name: sizes for name, sizes in spec.axes.items() if name in spec.dynamic_axes()},
             loop=loop,
+            unpack_each_run=recipe.unpack_each_run,
         )
 
 

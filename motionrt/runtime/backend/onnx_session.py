@@ -23,10 +23,11 @@ from motionrt.runtime.backend.waiting import interruptible
 from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
 from motionrt.runtime.errors import BackendError
 
+_DISABLED = "optimization.disable_specified_optimizers"
 CPU_CONFIG = {
     # onnxruntime's fused Add + LayerNormalization is nine times slower on CPUs than the two apart
     # (1.31: 1.97 ms against 0.22 ms for 404 rows of 1024): 8 % of a step in fp32, 18 % in int8.
-    "optimization.disable_specified_optimizers": "SkipLayerNormFusion",
+    _DISABLED: "SkipLayerNormFusion",
     # Threads that wait for the next call leave the processor to others.
     "session.force_spinning_stop": "1",
 }
@@ -56,7 +57,9 @@ class OnnxSession:
             hashes = pool.submit(bundle.check_hashes, (file, *self.info.data))
             try:
                 self._session = interruptible(
-                    lambda: onnxruntime_session(str(path), backend, data=data)
+                    lambda: onnxruntime_session(
+                        str(path), backend, data=data, fold=not self.info.unpack_each_run
+                    )
                 )
             except Exception as error:  # onnxruntime raises many kinds of its own
                 hashes.result()  # a damaged file is the better explanation
@@ -118,8 +121,13 @@ def onnxruntime_session(
     backend: Backend,
     provider_options: Mapping[str, str] | None = None,
     data: Iterable[Path] = (),
+    *,
+    fold: bool = True,
 ) -> Any:
-    """Load an ONNX file with the settings of a backend; data are its weight files."""
+    """Load an ONNX file with the settings of a backend; data are its weight files.
+
+    fold: on the CPU, work out at once what no input decides, rounded weights made float32 included.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -128,7 +136,8 @@ def onnxruntime_session(
         options.intra_op_num_threads = backend.threads
     if backend.providers[0][0] == PROVIDERS["cpu"]:
         for key, value in CPU_CONFIG.items():
-            options.add_session_config_entry(key, value)
+            unfolded = ";ConstantFolding" if key == _DISABLED and not fold else ""
+            options.add_session_config_entry(key, value + unfolded)
         # A plan of the memory is kept for each shape that comes again, beside what was taken
         # before: lengths vary, and the memory doubles without a gain in time.
         options.enable_mem_pattern = False

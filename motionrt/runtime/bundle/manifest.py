@@ -97,6 +97,9 @@ class GraphInfo(_Part, frozen=True):
     """Sizes of the dynamic axes, by name; one that is not listed may have any size from 1."""
     loop: LoopInfo | None = None
     """What the graph iterates, if it is a compiled loop."""
+    unpack_each_run: bool = False
+    """Rounded weights are made float32 at each run, not once when the graph is loaded: less time to
+    load and less memory, for a graph that runs once a motion."""
 
     def axis(self, name: str) -> AxisInfo:
         """Return the sizes that a dynamic axis may have."""

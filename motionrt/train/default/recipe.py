@@ -54,8 +54,6 @@ NUM_KNOWN_PROMPTS = 400
 FOREIGN_DISTANCE = 1.0
 """A prompt is foreign beyond this many times the reach of the known prompts."""
 LICENCE = "Apache-2.0; acknowledgements of the motion data in MODEL_CARD.md"
-TEXT_PRECISIONS = {"int8-weights": "int8"}
-"""Precision of the text encoder where it has not the name of the denoiser's."""
 TEXT_WIDTH = 128
 TEXT_SPACE_FILE = "text_space.safetensors"
 NUM_SENTENCES = 40_000
@@ -263,7 +261,7 @@ def make_bundle(
             encoder,
             LICENCE,
             precision,
-            text_recipe=recipe(TEXT_PRECISIONS.get(precision, precision), language_model=True),
+            text_recipe=recipe(precision, language_model=True),
         )
         if shipped is not None:
             shipped.copy_text_encoder(folder)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.backend.backends import Backend, choose_backend
 from motionrt.runtime.backend.onnx_session import OnnxSession, onnxruntime_session
+from motionrt.runtime.bundle.embedded import embedded_bundle
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, BundleError, InputError
 from motionrt.runtime.sampling.schedule import cosine_schedule
@@ -122,6 +123,20 @@ def test_what_goes_wrong_in_a_graph_is_raised_and_not_printed(
     (tmp_path / "no.onnx").write_bytes(b"no graph")
     with pytest.raises(Exception, match="INVALID_PROTOBUF"):
         onnxruntime_session(str(tmp_path / "no.onnx"), CPU)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weights_unpacked_at_each_run_give_what_folded_ones_do(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    source = Bundle(embedded_bundle())
+    session = OnnxSession(source, "text_encoder", CPU)
+    assert session.info.unpack_each_run
+    ids = np.array([[5, 6, 7]])
+    feed = {"input_ids": ids, "attention_mask": ids // ids, "pool_mask": ids // ids}
+    file = source.path(session.info.files["onnx"])
+    (folded,) = onnxruntime_session(str(file), CPU).run(None, feed)
+    np.testing.assert_allclose(session.run(feed)["text_features"], folded, atol=2e-5)
     assert capfd.readouterr() == ("", "")
 
 

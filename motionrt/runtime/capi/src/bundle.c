@@ -205,11 +205,14 @@ static const char *beside(const char *graph, const char *name) {
 }
 
 ort_session *bundle_session(call *c, arena *from, const bundle *b, const char *graph,
-                            const session_options *options) {
+                            const session_options *given) {
   const char *file = graph_file(c, from, b, graph);
-  const json *data = json_get(json_get(b->graphs, graph), "data"), *item;
+  const json *entry = json_get(b->graphs, graph), *data = json_get(entry, "data"), *item;
+  const json *unpack = json_get(entry, "unpack_each_run");
+  session_options options = *given;
   size_t num_data = 0, room = data && data->kind == JSON_ARRAY ? (size_t)data->num_items : 0;
   named_bytes *parts = TEMP(c, named_bytes, room), whole;
+  options.unpack_each_run = unpack && unpack->kind == JSON_TRUE;
   for (item = room ? data->first : NULL; item; item = item->next) {
     if (item->kind != JSON_STRING) damaged(c, b, "a graph's data is no list of files");
     if (!b->folder) {
@@ -222,10 +225,10 @@ ort_session *bundle_session(call *c, arena *from, const bundle *b, const char *g
   }
   if (b->folder) {
     check_file(c, b, file);
-    return session_open(c, from, path_join(c, &c->memory, b->folder, file), options);
+    return session_open(c, from, path_join(c, &c->memory, b->folder, file), &options);
   }
   whole = bundle_read(c, from, b, file);
-  return session_open_bytes(c, from, whole, parts, num_data, options);
+  return session_open_bytes(c, from, whole, parts, num_data, &options);
 }
 
 int64_t bundle_graph_bytes(const bundle *b, const char *graph) {

@@ -494,7 +494,9 @@ static ort_options *make_options(call *c, const session_options *given) {
     /* The same settings as the Python package's, for the same reasons and the same numbers. */
     check(c,
           ORT(ADD_SESSION_CONFIG_ENTRY, add_entry_fn)(
-              options, "optimization.disable_specified_optimizers", "SkipLayerNormFusion"),
+              options, "optimization.disable_specified_optimizers",
+              given->unpack_each_run ? "SkipLayerNormFusion;ConstantFolding"
+                                     : "SkipLayerNormFusion"),
           "ONNX Runtime");
     check(c, ORT(ADD_SESSION_CONFIG_ENTRY, add_entry_fn)(options, "session.force_spinning_stop", "1"),
           "ONNX Runtime");

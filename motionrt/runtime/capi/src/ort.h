@@ -22,6 +22,8 @@ typedef struct ort_session ort_session;
 typedef struct session_options {
   int32_t threads;
   const char *backend; /* "cpu" and so on */
+  /* Do not work out at once what no input decides: rounded weights are unpacked at each run. */
+  bool unpack_each_run;
 } session_options;
 
 /* Find and load ONNX Runtime; what was loaded before is kept. path may be NULL. */

@@ -13,6 +13,7 @@ from motionrt.cli._extras import needing
 from motionrt.cli._progress import StageProgress
 from motionrt.cli._streams import tell
 from motionrt.export.framings import FRAMINGS
+from motionrt.export.lowering.targets import targets
 from motionrt.export.quantise.recipes import (
     BLOCK_SIZES,
     DENOISER_RECIPES,
@@ -95,12 +96,19 @@ def add_engines(
 
 
 def output_options(function: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
-    """Add --output, --force, --licence, --quiet and the options of engines to a command.
+    """Add --output, --force, --licence, --quiet, --target and the options of engines to a command.
 
     required: nothing but a bundle is written.
     """
     function = engine_options(required=False)(function)
     for option in (
+        click.option(
+            "--target",
+            type=click.Choice(list(targets())),
+            expose_value=False,
+            callback=_keep_target,
+            help="Lower the bundle for another runtime, as motionrt lower does.",
+        ),
         click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings."),
         click.option("--licence", default="", help="Licence of the weights, kept in the bundle."),
         click.option("--force", is_flag=True, help="Replace an output that exists."),
@@ -114,6 +122,10 @@ def output_options(function: Callable[..., Any], required: bool = True) -> Calla
     ):
         function = option(function)
     return function
+
+
+def _keep_target(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+    ctx.meta["motionrt.target"] = value
 
 
 def precision_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -228,10 +240,16 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
     progress("starting PyTorch")
     with needing("export", "export"):
         from motionrt.export.bundle import BundleWriter
+    meta = click.get_current_context().meta
+    if meta.get("motionrt.engine") and meta.get("motionrt.target"):
+        raise click.UsageError("--engine and --target exclude each other: engines are for TensorRT")
     with atomic_folder(output, replace=force) as folder:
         writer = BundleWriter(folder, progress)
         yield writer
-        meta = click.get_current_context().meta
+        if meta.get("motionrt.target"):
+            from motionrt.export.lowering.bundle import lower_in_place
+
+            lower_in_place(folder, targets()[meta["motionrt.target"]], progress)
         if meta.get("motionrt.engine"):
             add_engines(
                 folder,

@@ -56,6 +56,10 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("licence", str(provenance.get("licence") or "not stated")),
         ("made from", str(provenance.get("source") or "not stated")),
     ]
+    if manifest.target is not None:
+        lowered = manifest.target
+        told = f"{lowered.name}: {lowered.runtime}, operator set {lowered.opset}"
+        rows.append(("target", told))
     hashes = _mapping(provenance.get("sha256"))
     rows += [("", f"{name} {_told(sha)[:16]}…") for name, sha in hashes.items()]
     rows.append(("made with", _listed(_mapping(provenance.get("tools")))))
@@ -83,6 +87,8 @@ def _show_graph(name: str, graph: GraphInfo, manifest: Manifest, verbose: bool) 
 
     size = sum(manifest.files[file].size for file in {*graph.files.values(), *graph.data})
     told = f"    {name:<18}{one_line(graph.precision):<13}{size / 1e6:9.1f} MB"
+    if graph.loop is not None and not graph.files:
+        told = f"    {name:<18}left to the host, which iterates {one_line(graph.loop.step)}"
     click.echo(told + _deviation(graph.deviation))
     for concern in concerns(graph.deviation):
         click.echo(f"      bad: {concern}")

@@ -93,9 +93,14 @@ def benchmark(
         for name, graph in pipeline.loaded_graphs.items()
         if name in pipeline.family.motion_graphs
     }
-    files = {
-        file for graph in graphs.values() for file in (graph.info.files["onnx"], *graph.info.data)
-    }
+    held = [
+        # A loop without a file of its own runs its step's.
+        pipeline.manifest.graphs[graph.info.loop.step]
+        if graph.info.loop is not None and not graph.info.files
+        else graph.info
+        for graph in graphs.values()
+    ]
+    files = {file for info in held for file in (*info.files.values(), *info.data)}
     return BenchmarkResult(
         bundle=str(folder),
         model=pipeline.manifest.name,

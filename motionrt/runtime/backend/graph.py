@@ -53,10 +53,21 @@ class Graph(Protocol):
 def find_graph(bundle: Bundle, name: str, kind: str) -> GraphInfo:
     """Return a graph that the bundle holds as a kind of file; BundleError if it does not."""
     graph = bundle.manifest.graphs.get(name)
+    if graph is not None and graph.loop is not None and not graph.files:
+        raise BundleError(
+            f"{bundle.folder}: the loop {name} is none in this bundle, which was made for what "
+            f"iterates {graph.loop.step} itself; take the bundle that it was lowered from"
+        )
     if graph is None or kind not in graph.files:
         held = ", ".join(bundle.manifest.graphs) or "none"
         raise BundleError(f"{bundle.folder}: no graph {name} in this bundle (it has: {held})")
     return graph
+
+
+def find_loop(bundle: Bundle, name: str) -> GraphInfo | None:
+    """Return a loop by its name, whether it is compiled or its step alone is there; else None."""
+    graph = bundle.manifest.graphs.get(name)
+    return graph if graph is not None and graph.loop is not None else None
 
 
 def check_outputs(name: str, info: GraphInfo, outputs: Iterable[str] | None) -> list[str]:

@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 from motionrt.runtime.backend.backends import ENGINE_MODULES, Backend
 from motionrt.runtime.backend.engines import has_engine
-from motionrt.runtime.backend.graph import Graph, find_graph
+from motionrt.runtime.backend.graph import Graph, find_graph, find_loop
 from motionrt.runtime.backend.onnx_session import OnnxSession, refused
 from motionrt.runtime.backend.step_driver import StepDriver, drives
 from motionrt.runtime.backend.tensorrt_session import TensorRTSession
@@ -18,17 +18,18 @@ def open_graph(bundle: Bundle, name: str, backend: Backend) -> Graph:
     """Load a graph; this function alone chooses what runs it.
 
     On CUDA a compiled loop is replaced by its step graph with the state kept on the device, and so
-    it is where onnxruntime would refuse its weights because they are links. On an
+    it is where onnxruntime would refuse its weights because they are links, or where the bundle
+    leaves the loop to who runs it. On an
     engine backend a graph without an engine, where others have one, runs on the CPU: ``runs_on``
     says so. BundleError if there is no such graph, BackendError if it cannot be loaded or if no
     graph has an engine for this device.
     """
     if backend.name in ENGINE_MODULES and has_engine(bundle, name, backend):
         return TensorRTSession(bundle, name, backend)
-    if backend.name == "cuda" and drives(find_graph(bundle, name, "onnx")):
+    loop = find_loop(bundle, name)
+    if backend.name == "cuda" and loop is not None and drives(loop):
         return StepDriver(bundle, name, backend)
-    info = find_graph(bundle, name, "onnx")
-    if info.loop is not None and refused(map(bundle.path, info.data)):
+    if loop is not None and (not loop.files or refused(map(bundle.path, loop.data))):
         return StepDriver(bundle, name, backend, device="cpu", bucket_frames=1, record=False)
     return _shared(bundle, name, backend)
 

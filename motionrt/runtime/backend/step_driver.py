@@ -23,6 +23,7 @@ from motionrt.runtime.backend.graph import (
     check_inputs,
     check_outputs,
     find_graph,
+    find_loop,
 )
 from motionrt.runtime.backend.onnx_session import onnxruntime_session
 from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
@@ -59,10 +60,11 @@ class StepDriver:
         """
         self.name = name
         self.backend = backend
-        self.info: GraphInfo = find_graph(bundle, name, "onnx")
-        if self.info.loop is None:
+        info = find_loop(bundle, name)
+        if info is None or info.loop is None:
             raise BundleError(f"{bundle.folder}: graph {name} is no loop over a step")
-        self._loop = self.info.loop
+        self.info: GraphInfo = info
+        self._loop = info.loop
         self._step = find_graph(bundle, self._loop.step, "onnx")
         self._device, self._bucket = device, bucket_frames
         self._records = record and PROVIDERS["cuda"] == backend.providers[0][0]

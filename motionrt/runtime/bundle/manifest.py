@@ -82,7 +82,8 @@ class GraphInfo(_Part, frozen=True):
     """One graph of a bundle."""
 
     files: Mapping[str, str]
-    """Backend kind (``onnx``, or a TensorRT target) -> file that holds the graph."""
+    """Backend kind (``onnx``, or a TensorRT target) -> file that holds the graph. A loop may have
+    none: whoever runs it iterates its step."""
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     atol: Tolerance
@@ -104,6 +105,17 @@ class GraphInfo(_Part, frozen=True):
     def axis(self, name: str) -> AxisInfo:
         """Return the sizes that a dynamic axis may have."""
         return self.axes.get(name, AxisInfo())
+
+
+class TargetInfo(_Part, frozen=True):
+    """What a bundle was lowered for (``motionrt lower``)."""
+
+    name: str
+    opset: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+    """ONNX operator set of its graphs."""
+    ir_version: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+    runtime: str
+    """What it is made to run in."""
 
 
 class FileInfo(_Part, frozen=True):
@@ -143,6 +155,8 @@ class Manifest(_Part, frozen=True):
     provenance: Mapping[str, Any]
     """Where the weights come from: source, hashes, tool versions, licence."""
     files: Mapping[str, FileInfo]
+    target: TargetInfo | None = None
+    """What it was lowered for; None: for onnxruntime, as it was exported."""
 
     def encoded(self) -> bytes:
         """Return what a manifest's file holds."""
@@ -371,6 +385,8 @@ def _check_names(path: Path, root: Path, manifest: Manifest) -> None:
         for name in (*graph.files.values(), *graph.data):
             if name not in manifest.files:
                 raise BundleError(f"{path}: graph {graph_name} names {name}, which is not listed")
+        if not graph.files and graph.loop is None:
+            raise BundleError(f"{path}: graph {graph_name} has no file; export the bundle again")
         if graph.loop is not None:
             _check_loop(path, graph_name, graph, graph.loop, manifest.graphs)
 
@@ -410,6 +426,8 @@ def _check_loop(
     step = graphs.get(loop.step)
     if step is None:
         raise BundleError(f"{path}: graph {name} iterates {loop.step}, which is not listed")
+    if not step.files:
+        raise BundleError(f"{path}: graph {name} iterates {loop.step}, which has no file")
     have = {tensor.name for tensor in step.inputs}
     outer = {tensor.name for tensor in graph.inputs}
     wrong = [key for key in (*loop.carried, *loop.scanned) if key not in have]

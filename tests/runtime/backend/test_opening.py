@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_tensorrt import BACKEND, TARGET, add_engine
+from msgspec.structs import replace
 
 import motionrt
 from motionrt.runtime.backend import opening
@@ -19,9 +20,10 @@ from motionrt.runtime.backend.backends import Backend, choose_backend
 from motionrt.runtime.backend.graph import find_graph
 from motionrt.runtime.backend.onnx_session import OnnxSession
 from motionrt.runtime.backend.opening import open_graph
-from motionrt.runtime.backend.step_driver import drives
+from motionrt.runtime.backend.step_driver import StepDriver, drives
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, BundleError
+from motionrt.runtime.verification import verify
 
 CPU = choose_backend("cpu")
 
@@ -36,6 +38,33 @@ def test_only_cuda_drives_the_loop(bundle: Path, monkeypatch: pytest.MonkeyPatch
     cuda = Backend("cuda", (("CUDAExecutionProvider", {}),), 0)
     open_graph(opened, "sampler", cuda)
     assert made == [(opened, "sampler", cuda)]
+
+
+def without_the_loop(bundle: Path) -> None:
+    """Leave the loop to the host, as ``motionrt lower`` does for some targets."""
+    manifest = Bundle(bundle).manifest
+    graphs = dict(manifest.graphs)
+    graphs["sampler"] = replace(graphs["sampler"], files={}, data=())
+    files = {name: info for name, info in manifest.files.items() if name != "sampler.onnx"}
+    (bundle / "sampler.onnx").unlink()
+    replace(manifest, graphs=graphs, files=files).write(bundle)
+
+
+def test_a_loop_without_a_file_is_run_step_by_step(bundle: Path, own_copy: Path) -> None:
+    without_the_loop(own_copy)
+    assert isinstance(open_graph(Bundle(own_copy), "sampler", CPU), StepDriver)
+    with pytest.raises(BundleError, match="the loop sampler is none in this bundle"):
+        OnnxSession(Bundle(own_copy), "sampler", CPU)
+    told: list[int] = []
+    expected, found = (
+        motionrt.load(folder).generate(
+            *("a person walks", 1.0), seed=3, num_steps=4, progress=lambda _s, i, _n: told.append(i)
+        )
+        for folder in (bundle, own_copy)
+    )
+    np.testing.assert_allclose(found.posed_joints, expected.posed_joints, atol=1e-4)
+    assert told[: len(told) // 2] == told[len(told) // 2 :]
+    assert all(result.passed for result in verify(Bundle(own_copy), CPU))
 
 
 def in_a_hubs_cache(bundle: Path, cache: Path) -> Path:

@@ -76,6 +76,12 @@ def test_links_of_a_bundle_are_followed_inside_it_alone(own_copy: Path, tmp_path
         Bundle(own_copy)
 
 
+def leave_files_out(document: dict[str, Any], *names: str) -> None:
+    """Say that graphs are no files, as a bundle says of a loop that it leaves to the host."""
+    for name in names:
+        document["graphs"][name].update(files={}, data=[])
+
+
 def lose_the_step(document: dict[str, Any]) -> None:
     del document["graphs"]["step"]
 
@@ -94,6 +100,11 @@ def carry_nothing(document: dict[str, Any]) -> None:
         (lose_the_step, "graph sampler iterates step, which is not listed"),
         (scan_a_stranger, "graph sampler: its loop names moment, which its step has not"),
         (carry_nothing, "its loop names nothing"),
+        (
+            lambda d: leave_files_out(d, "sampler", "step"),
+            "graph (sampler iterates step, which has|step has) no file",
+        ),
+        (lambda d: leave_files_out(d, "decoder"), "graph decoder has no file"),
     ],
 )
 def test_refuses_a_loop_that_does_not_fit_its_step(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionrt.models.layers import (
@@ -152,11 +151,13 @@ class Stage(nn.Module):
         sequence = torch.cat(tokens, dim=1)
         positions = torch.arange(sequence.shape[1], device=sequence.device)
 
-        attended_text = F.pad(text_mask, (0, num_padding), value=False)
         if not self.config.use_text_mask:
-            attended_text = torch.ones_like(attended_text)
+            text_mask = torch.ones_like(text_mask)
+        # Put together, not padded: onnxruntime has long had no CUDA kernel of this opset's Pad.
+        attends_padding = not self.config.use_text_mask
+        rest = torch.full((batch, num_padding), attends_padding, device=sequence.device)
         conditions = torch.ones(batch, num_conditions, dtype=torch.bool, device=sequence.device)
-        attended = torch.cat((attended_text, conditions, frame_mask), dim=1)
+        attended = torch.cat((text_mask, rest, conditions, frame_mask), dim=1)
         attention_bias = torch.zeros_like(attended, dtype=sequence.dtype)
         attention_bias = attention_bias.masked_fill(~attended, -torch.inf)[:, None, None]
         return sequence + sinusoid(positions, self.frequencies), attention_bias

@@ -19,6 +19,24 @@ VARIANCE_FLOOR = 1e-5
 """Added to every variance before the square root, as in training."""
 
 
+ARCTANGENT = (
+    0.9999999999293016,
+    -0.3333333129085777,
+    0.1999990110129012,
+    -0.14283813245671934,
+    0.11091922902426976,
+    -0.08974171736743607,
+    0.07228277842402048,
+    -0.05395667328411947,
+    0.03382621230472675,
+    -0.015828319131590735,
+    0.004732483163631211,
+    -0.0006633953501780828,
+)
+"""atan(t) / t as a polynomial in t^2 on [0, 1], lowest power first: the Chebyshev interpolant of 12
+terms."""
+
+
 def sinusoid_frequencies(width: int) -> Tensor:
     """Return the (width / 2,) float32 angular frequencies of a sinusoidal embedding.
 
@@ -147,20 +165,40 @@ class TimestepEmbedding(nn.Module):
 def local_root_rates(root: Tensor, lengths: Tensor, fps: float) -> Tensor:
     """Turn a root (B, T, 5) into what it does from frame to frame, (B, T, 4).
 
-    root is x, y, z in metres and the heading's cosine and sine. The result is the yaw rate (rad/s),
-    x and z velocity (m/s) and the height (m): forward differences, of which the last frame of each
-    sample, by lengths (B, 1), repeats the one before.
+    root is x, y, z in metres and the heading's cosine and sine, of any length. The result is the
+    yaw rate (rad/s), x and z velocity (m/s) and the height (m): forward differences, of which the
+    last frame of each sample, by lengths (B, 1), repeats the one before.
     """
     position, heading = root[..., :3], root[..., 3:]
-    angle = torch.atan2(heading[..., 1], heading[..., 0])
-    sin, cos = angle.sin(), angle.cos()
-    sin_next, cos_next = sin[:, 1:], cos[:, 1:]
-    sin, cos = sin[:, :-1], cos[:, :-1]
-    turn = torch.atan2(sin_next * cos - cos_next * sin, cos_next * cos + sin_next * sin)
+    turn = turn_angle(heading[:, :-1], heading[:, 1:])
     shift = position[:, 1:] - position[:, :-1]
     rates = fps * torch.stack((turn, shift[..., 0], shift[..., 2]), dim=-1)
-    rates = F.pad(rates, (0, 0, 0, 1))
-    before_last = F.pad(rates[:, :-1], (0, 0, 1, 0))
+    # Put together, not padded: onnxruntime has long had no CUDA kernel of this opset's Pad.
+    still = torch.zeros_like(root[:, :1, :3])
+    before = torch.cat((still, rates), dim=1)
+    rates = torch.cat((rates, still), dim=1)
     is_last = torch.arange(root.shape[1], device=root.device) == lengths - 1
-    rates = torch.where(is_last.unsqueeze(-1), before_last, rates)
+    rates = torch.where(is_last.unsqueeze(-1), before, rates)
     return torch.cat((rates, position[..., 1:2]), dim=-1)
+
+
+def turn_angle(heading: Tensor, following: Tensor) -> Tensor:
+    """Return the angle (rad, -pi to pi) from one heading to the following one.
+
+    Both are (..., 2), cosine and sine times any length; 0 where one has none. Of products, a root
+    and powers alone: an arctangent has no CUDA kernel in onnxruntime, and one such node keeps a
+    whole step from being recorded. tan(a/2) = sin a / (1 + cos a), on the half where it is at most
+    1, and there a polynomial (``ARCTANGENT``): in float64 it is off by 7e-11, in float32 no more
+    than the arctangent of a quotient that is rounded.
+    """
+    cos, sin = heading[..., 0], heading[..., 1]
+    cos_next, sin_next = following[..., 0], following[..., 1]
+    across = sin_next * cos - cos_next * sin
+    along = cos_next * cos + sin_next * sin
+    length = torch.sqrt(across * across + along * along)
+    tangent = across / (length + along.abs()).clamp(min=torch.finfo(across.dtype).tiny)
+    powers = (tangent * tangent).unsqueeze(-1) ** across.new_tensor(range(len(ARCTANGENT)))
+    angle = 2 * tangent * (powers * powers.new_tensor(ARCTANGENT)).sum(-1)
+    half = across.new_tensor(math.pi)
+    back = torch.where(across < 0, -half, half)
+    return torch.where(along < 0, back - angle, angle)

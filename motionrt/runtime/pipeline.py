@@ -9,6 +9,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, TypedDict
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import Backend, choose_backend
 from motionrt.runtime.backend.graph import Graph
+from motionrt.runtime.backend.meeting import Outcome, meet, met
 from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.bundle.embedded import bundle_folder
@@ -67,6 +69,8 @@ class BenchmarkCase:
     """So many the model takes at most, where it does not take any number."""
 
 
+MOST_ROWS = 32
+"""Motions that one call of a sampler makes at most, where several requests share it."""
 _LONGEST_SECONDS = 1e9
 """No model allows more; frames of it are a number still."""
 
@@ -226,6 +230,29 @@ class Pipeline(ABC):
             if told := quality.warning():
                 motion.warnings.append(told)
         return motions
+
+    def run_together(
+        self,
+        requests: Sequence[Request],
+        progress: Sequence[Progress | None] | None = None,
+        most_rows: int = MOST_ROWS,
+    ) -> list[Outcome[list[Motion]]]:
+        """Run requests side by side: what they ask of the sampler at one time is one call.
+
+        Each gets the motions that `run` gives it, to the rounding of float32, and ends or fails by
+        itself. Calls are one where steps, solver and guidance are the same and lengths are near
+        each other. Memory is checked for each alone: who asks for many at once adds up `memory_of`.
+
+        Args:
+            requests: to run; each takes a thread.
+            progress: of each request, told in its thread; an exception that one raises cancels it.
+            most_rows: motions that a call of the sampler makes at most.
+        """
+        told = progress or [None] * len(requests)
+        works = [
+            partial(self.run, request, each) for request, each in zip(requests, told, strict=True)
+        ]
+        return meet(works, most_rows)
 
     def _run(self, request: Request, frames: list[int], progress: Progress | None) -> list[Motion]:
         seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
@@ -401,7 +428,7 @@ class Pipeline(ABC):
             if name not in self._graphs:
                 backend = self._backends.get(name, self.backend)
                 self._graphs[name] = open_graph(self.bundle, name, backend)
-            return self._graphs[name]
+            return met(self._graphs[name])
 
     def run_on(self, name: str, backend: str) -> None:
         """Run one graph on another backend than the rest; BackendError if that cannot run here."""

@@ -152,3 +152,39 @@ def test_what_reading_a_motion_noted_is_with_the_result(
     assert note.startswith(f"{tmp_path / 'metres.bvh'}: the body is")
     with pytest.raises(InputError, match="continue_from is int, no motion or its file"):
         pipeline.generate("run", 0.5, continue_from=3)  # type: ignore[arg-type]
+
+
+def test_requests_that_run_together_get_what_each_gets_alone(
+    pipeline: motionrt.KimodoPipeline,
+) -> None:
+    def request(prompt: str, count: int, **options: Any) -> Request:
+        options = {"num_steps": 3, **options}
+        return Request.make(pipeline.family, prompt, num_frames=count, seed=count, options=options)
+
+    held = {"type": "root2d", "frame_indices": [9], "smooth_root_2d": [[0.2, 0.5]]}
+    requests = [
+        request("walk", 14),
+        request("jump", 12),
+        request("", 13),
+        request("walk", 13, constraints=[held]),
+        request("run", 15, num_steps=2),
+        request("run", 200),  # of two parts
+        request("walk", 13, constraints=[{"type": "nothing"}]),
+    ]
+
+    class Enough(Exception):
+        pass
+
+    def cancel(stage: str, done: int, total: int) -> None:
+        if done:
+            raise Enough
+
+    told = [None, cancel, *[None] * 5]
+    outcomes = pipeline.run_together(requests, told)
+    kinds = [type(outcome.error) for outcome in outcomes]
+    assert kinds == [type(None), Enough, *[type(None)] * 4, InputError]
+    for index in (0, 2, 3, 4, 5):
+        (alone,) = pipeline.run(requests[index])
+        (found,) = outcomes[index].get()
+        np.testing.assert_allclose(found.posed_joints, alone.posed_joints, rtol=0, atol=1e-4)
+        assert found.info == {**alone.info, "quality": found.info["quality"]}

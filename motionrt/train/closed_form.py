@@ -3,6 +3,11 @@
 All in float64 and deterministic. X are inputs (N, I), Y targets (N, O); both are centred, so the
 intercept is not penalised. Scaling of the columns of X is folded into the result, which applies to
 raw inputs. A penalty is absolute in the golden sense: |XW' - Y|² + penalty |W|².
+
+Weights (O,) weigh the squared error of each target feature: Σⱼ wⱼ|XWⱼ' - Yⱼ|² + penalty |W|², so
+feature j is solved with the penalty divided by wⱼ, and the weighted error chooses the penalty.
+They count relative to their mean. Without a penalty they would change nothing: every feature has a
+regression of its own.
 """
 
 from __future__ import annotations
@@ -19,12 +24,19 @@ from motionrt.models.projector import (
     LinearProjector,
     ProjectorConfig,
 )
+from motionrt.runtime.errors import InputError
 
 Floats = NDArray[np.float64]
 STD_FLOOR = 1e-6
 GRID = tuple(10 ** (half / 2) for half in range(-12, 7))
 """Penalties as multiples of the mean eigenvalue: 1e-6 to 1e3, half decades."""
 KERNEL_GRID = tuple(10 ** (half / 2) for half in range(-10, 3))
+KERNEL_SEARCH_ROWS = 2000
+"""Rows that a kernel's width and penalty are looked for on, at most: some seconds a width."""
+SHRINKAGES = (0.02, 0.1, 0.5, 1.0)
+"""Of covariances, towards their diagonals."""
+MAX_SOLVED = 16
+"""Different weights that are solved with one by one."""
 KERNEL_WIDTHS = (0.1, 0.25, 0.5, 1.0)
 """Values of gamma as multiples of 1 / the median squared distance between inputs."""
 
@@ -98,16 +110,18 @@ def fit_ridge(
     penalties: Sequence[float] | Floats | None = None,
     standardise: bool = True,
     refit: bool = False,
+    weights: NDArray[np.floating] | None = None,
 ) -> LinearFit:
     """Solve ridge regression for every penalty; keep the one with least validation error.
 
     Without validation rows the leave-one-out error decides. penalties None takes ``GRID`` times the
-    mean eigenvalue. refit solves once more on training and validation rows together.
+    mean eigenvalue. refit solves once more on training and validation rows together. weights (O,)
+    are those of the target features.
     """
     scaled, mean, scale = _standardised(x, standardise)
     targets = y.astype(np.float64)
     y_mean = targets.mean(0)
-    solve = _Ridge(scaled, targets - y_mean)
+    solve = _Ridge(scaled, targets - y_mean, _relative(weights, y.shape[1]))
     grid = np.asarray(
         penalties if penalties is not None else [g * solve.mean_eigenvalue for g in GRID],
         np.float64,
@@ -126,6 +140,7 @@ def fit_ridge(
             np.concatenate((y, y_validation)),
             penalties=[grown],
             standardise=standardise,
+            weights=weights,
         )
         return LinearFit(whole.weight, whole.bias, best, grid, errors)
     weight = solve.weight(best) * scale
@@ -138,12 +153,15 @@ def fit_pca_ridge(
     x_validation: NDArray[np.floating],
     y_validation: NDArray[np.floating],
     num_components: int = 400,
+    weights: NDArray[np.floating] | None = None,
 ) -> LinearFit:
     """Solve ridge regression on the leading principal components of the standardised inputs."""
     scaled, mean, scale = _standardised(x, True)
     basis = _principal(scaled, num_components)
     xv = (x_validation.astype(np.float64) - mean) * scale
-    inner = fit_ridge(scaled @ basis, y, xv @ basis, y_validation, standardise=False)
+    inner = fit_ridge(
+        scaled @ basis, y, xv @ basis, y_validation, standardise=False, weights=weights
+    )
     weight = (inner.weight @ basis.T) * scale
     bias = inner.bias - weight @ mean
     return LinearFit(weight, bias, inner.penalty, inner.penalties, inner.validation_mse)
@@ -155,20 +173,27 @@ def fit_procrustes(
     x_validation: NDArray[np.floating],
     y_validation: NDArray[np.floating],
     num_components: int = 400,
+    weights: NDArray[np.floating] | None = None,
 ) -> LinearFit:
-    """Rotate the inputs' principal components onto the targets', with one common scale."""
+    """Rotate the inputs' principal components onto the targets', with one common scale.
+
+    With weights it rotates onto targets scaled by their square roots, whose plain error is the
+    weighted one, and scales back.
+    """
     scaled, mean, scale = _standardised(x, True)
     targets = y.astype(np.float64)
     y_mean = targets.mean(0)
-    centred = targets - y_mean
+    importance = _relative(weights, y.shape[1])
+    stretch = np.sqrt(importance)
+    centred = (targets - y_mean) * stretch
     count = min(num_components, len(x) - 1, x.shape[1], y.shape[1])
     inputs, outputs = _principal(scaled, count), _principal(centred, count)
     a, b = scaled @ inputs, centred @ outputs
     left, singular, right = np.linalg.svd(a.T @ b)
     rotation = left @ right * (singular.sum() / max(float(np.square(a).sum()), 1e-30))
-    weight = (inputs @ rotation @ outputs.T).T * scale
+    weight = (inputs @ rotation @ outputs.T / stretch).T * scale
     fit = LinearFit(weight, y_mean - weight @ mean, 0.0, np.zeros(1), np.zeros(1))
-    error = float(np.square(fit.predict(x_validation) - y_validation).mean())
+    error = weighted_error(fit.predict(x_validation), y_validation, importance)
     return LinearFit(weight, fit.bias, 0.0, np.zeros(1), np.array([error]))
 
 
@@ -180,8 +205,39 @@ def fit_kernel(
     widths: Sequence[float] = KERNEL_WIDTHS,
     grid: Sequence[float] = KERNEL_GRID,
     refit: bool = False,
+    weights: NDArray[np.floating] | None = None,
 ) -> KernelFit:
-    """Solve RBF kernel ridge regression; width and penalty are those of least validation error."""
+    """Solve RBF kernel ridge regression; width and penalty are those of least validation error.
+
+    They are looked for on at most ``KERNEL_SEARCH_ROWS`` rows, evenly taken: the penalty then grows
+    with the rows. All rows are solved with.
+    """
+    importance = _relative(weights, y.shape[1])
+    every = -(-len(x) // KERNEL_SEARCH_ROWS)
+    gamma, penalty, error = _kernel_search(
+        x[::every], y[::every], x_validation, y_validation, widths, grid, importance
+    )
+    penalty *= len(x) / len(x[::every])
+    if refit:
+        x, y = np.concatenate((x, x_validation)), np.concatenate((y, y_validation))
+    scaled, mean, scale = _standardised(x, True)
+    targets = y.astype(np.float64)
+    y_mean = targets.mean(0)
+    kernel = np.exp(-gamma * _squared_distances(scaled, scaled))
+    weight = _solve_each(kernel, targets - y_mean, penalty, importance).T
+    return KernelFit(scaled, weight, y_mean, scale, -mean * scale, gamma, penalty, error)
+
+
+def _kernel_search(
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    x_validation: NDArray[np.floating],
+    y_validation: NDArray[np.floating],
+    widths: Sequence[float],
+    grid: Sequence[float],
+    importance: Floats,
+) -> tuple[float, float, float]:
+    """Return gamma and penalty of least validation error, and that error."""
     scaled, mean, scale = _standardised(x, True)
     xv = (x_validation.astype(np.float64) - mean) * scale
     targets = y.astype(np.float64)
@@ -195,23 +251,72 @@ def fit_kernel(
         values, vectors = np.linalg.eigh(np.exp(-gamma * near))
         turned, reach = vectors.T @ centred, np.exp(-gamma * across) @ vectors
         mean_value = float(values.mean())
-        errors = _errors_of(values, reach, turned, wanted, [g * mean_value for g in grid])
+        errors = _errors_of(
+            values, reach, turned, wanted, [g * mean_value for g in grid], importance
+        )
         best = int(np.argmin(errors))
         if found is None or errors[best] < found[0]:
             found = float(errors[best]), gamma, grid[best] * mean_value
     assert found is not None
-    error, gamma, penalty = found
-    if refit:
-        both = np.concatenate((x, x_validation))
-        scaled, mean, scale = _standardised(both, True)
-        targets = np.concatenate((y, y_validation)).astype(np.float64)
-        y_mean = targets.mean(0)
-        centred = targets - y_mean
-        near = _squared_distances(scaled, scaled)
-    kernel = np.exp(-gamma * near)
-    kernel[np.diag_indices_from(kernel)] += penalty
-    weight = np.linalg.solve(kernel, centred).T
-    return KernelFit(scaled, weight, y_mean, scale, -mean * scale, gamma, penalty, error)
+    return found[1], found[2], found[0]
+
+
+def fit_moments(
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    x_validation: NDArray[np.floating],
+    y_validation: NDArray[np.floating],
+    shrinkages: Sequence[float] = SHRINKAGES,
+) -> LinearFit:
+    """Map inputs so that their mean and covariance become the targets'; both have one width.
+
+    Pairs are used for nothing but to choose the shrinkage s, the share to which covariances are
+    drawn to their diagonals: at 1 every feature is brought to its target's mean and spread alone.
+    The map is the optimal transport between two Gaussians, x → Cx^-½ (Cx^½ Cy Cx^½)^½ Cx^-½ x: of
+    all that do it, the one that moves rows least (Peyré & Cuturi 2019, arXiv:1803.00567, 2.31).
+    InputError if the widths differ.
+    """
+    if x.shape[1] != y.shape[1]:
+        raise InputError(
+            f"moments bring each of {x.shape[1]} features to its own target, of which there are "
+            f"{y.shape[1]}; take the linear kind"
+        )
+    rows, targets = x.astype(np.float64), y.astype(np.float64)
+    mean, y_mean = rows.mean(0), targets.mean(0)
+    covariances = [np.atleast_2d(np.cov(side, rowvar=False)) for side in (rows, targets)]
+    found: tuple[float, float, Floats] | None = None
+    errors = []
+    for share in shrinkages:
+        weight = _transport(*(_shrunk(covariance, share) for covariance in covariances))
+        out = (x_validation.astype(np.float64) - mean) @ weight.T + y_mean
+        errors.append(float(np.square(out - y_validation).mean()))
+        if found is None or errors[-1] < found[0]:
+            found = errors[-1], share, weight
+    assert found is not None
+    _, share, weight = found
+    return LinearFit(
+        weight, y_mean - weight @ mean, share, np.asarray(shrinkages), np.asarray(errors)
+    )
+
+
+def _shrunk(covariance: Floats, share: float) -> Floats:
+    """Draw a covariance to its diagonal, whose variances are no less than ``STD_FLOOR`` squared."""
+    drawn = (1 - share) * covariance
+    np.fill_diagonal(drawn, np.maximum(np.diag(covariance), STD_FLOOR**2))
+    return drawn
+
+
+def _transport(source: Floats, target: Floats) -> Floats:
+    """Return the symmetric matrix that takes one covariance to the other."""
+    root, inverse = _roots(source)
+    return inverse @ _roots(root @ target @ root)[0] @ inverse
+
+
+def _roots(matrix: Floats) -> tuple[Floats, Floats]:
+    """Return the square root of a symmetric positive matrix, and that root's inverse."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    values = np.sqrt(np.maximum(values, float(values[-1]) * 1e-12))
+    return (vectors * values) @ vectors.T, (vectors / values) @ vectors.T
 
 
 def matching_gain(
@@ -229,8 +334,8 @@ def matching_gain(
 class _Ridge:
     """Ridge regression of centred data for many penalties from one decomposition."""
 
-    def __init__(self, x: Floats, y: Floats) -> None:
-        self.x, self.y = x, y
+    def __init__(self, x: Floats, y: Floats, importance: Floats) -> None:
+        self.x, self.y, self.importance = x, y, importance
         self.wide = len(x) < x.shape[1]
         gram = x @ x.T if self.wide else x.T @ x
         self.gram = gram
@@ -250,7 +355,7 @@ class _Ridge:
             turned, reach = vectors.T @ self.y, (xv @ self.x.T) @ vectors
         else:
             turned, reach = vectors.T @ (self.x.T @ self.y), xv @ vectors
-        return _errors_of(values, reach, turned, yv, penalties)
+        return _errors_of(values, reach, turned, yv, penalties, self.importance)
 
     def leave_one_out_errors(self, penalties: Floats) -> Floats:
         if len(penalties) == 1:
@@ -260,31 +365,69 @@ class _Ridge:
         own = vectors if self.wide else self.x @ vectors
         turned = vectors.T @ self.y if self.wide else vectors.T @ (self.x.T @ self.y)
         for penalty in penalties:
-            shrunk = 1 / (values + penalty)
-            if self.wide:
-                residual = self.y - own @ ((values * shrunk)[:, None] * turned)
-                leverage = np.square(own) @ (values * shrunk)
-            else:
-                residual = self.y - own @ (shrunk[:, None] * turned)
-                leverage = np.square(own) @ shrunk
-            # The intercept takes 1/n of every row; without it the penalty collapses to 0.
-            left = np.maximum(1 - 1 / len(self.x) - leverage, 1e-9)
-            errors.append(float(np.square(residual / left[:, None]).mean()))
+            total = 0.0
+            for weight, columns in _alike(self.importance):
+                shrunk = 1 / (values + penalty / weight)
+                gain = values * shrunk if self.wide else shrunk
+                residual = self.y[:, columns] - own @ (gain[:, None] * turned[:, columns])
+                # The intercept takes 1/n of every row; without it the penalty collapses to 0.
+                left = np.maximum(1 - 1 / len(self.x) - np.square(own) @ gain, 1e-9)
+                total += weight * float(np.square(residual / left[:, None]).sum())
+            errors.append(total / self.y.size)
         return np.asarray(errors)
 
     def weight(self, penalty: float) -> Floats:
         """Return W (O, I) for one penalty, solved directly: exact where eigenvalues spread."""
-        matrix = self.gram.copy()
-        matrix[np.diag_indices_from(matrix)] += penalty
-        if self.wide:
-            dual = np.linalg.solve(matrix, self.y)
-            dual += np.linalg.solve(matrix, self.y - matrix @ dual)
-            found: Floats = dual.T @ self.x
-            return found
-        right = self.x.T @ self.y
-        primal = np.linalg.solve(matrix, right)
-        primal += np.linalg.solve(matrix, right - matrix @ primal)
-        return np.asarray(primal.T, np.float64)
+        right = self.y if self.wide else self.x.T @ self.y
+        found = _solve_each(self.gram, right, penalty, self.importance)
+        return np.asarray((found.T @ self.x) if self.wide else found.T, np.float64)
+
+
+def weighted_error(
+    predicted: NDArray[np.floating],
+    target: NDArray[np.floating],
+    weights: NDArray[np.floating] | None = None,
+) -> float:
+    """Return the mean of squared errors (N, O), weighed by weights (O,) relative to their mean."""
+    errors = np.square(predicted.astype(np.float64) - target)
+    return float((errors * _relative(weights, target.shape[1])).mean())
+
+
+def _relative(weights: NDArray[np.floating] | None, width: int) -> Floats:
+    """Return weights (O,) of mean 1; ones where there are none."""
+    if weights is None:
+        return np.ones(width)
+    wide = weights.astype(np.float64)
+    return np.asarray(wide / wide.mean())
+
+
+def _alike(importance: Floats) -> list[tuple[float, NDArray[np.int64]]]:
+    """Return each weight that there is, with the features that have it."""
+    values, group = np.unique(importance, return_inverse=True)
+    return [(float(value), np.flatnonzero(group == i)) for i, value in enumerate(values)]
+
+
+def _solve_each(gram: Floats, right: Floats, penalty: float, importance: Floats) -> Floats:
+    """Solve (gram + penalty / weight) found = right, by columns, refined once.
+
+    A few weights are solved each with a matrix of its own, many from one decomposition.
+    """
+    found = np.empty_like(right)
+    groups = _alike(importance)
+    if len(groups) <= MAX_SOLVED:
+        for weight, columns in groups:
+            matrix = gram.copy()
+            matrix[np.diag_indices_from(matrix)] += penalty / weight
+            part = np.linalg.solve(matrix, right[:, columns])
+            part += np.linalg.solve(matrix, right[:, columns] - matrix @ part)
+            found[:, columns] = part
+        return found
+    values, vectors = np.linalg.eigh(gram)
+    own = penalty / importance
+    divided = np.maximum(np.maximum(values, 0.0)[:, None] + own, 1e-300)
+    found = vectors @ ((vectors.T @ right) / divided)
+    left = right - gram @ found - own * found
+    return np.asarray(found + vectors @ ((vectors.T @ left) / divided), np.float64)
 
 
 def _errors_of(
@@ -293,17 +436,22 @@ def _errors_of(
     turned: Floats,
     wanted: Floats,
     penalties: Sequence[float] | Floats,
+    importance: Floats,
 ) -> Floats:
     """Return the validation error of each penalty: reach · diag(1 / (values + p)) · turned."""
     # |wanted - R D T|² = |wanted|² - 2 <R' wanted T', D> + D' (R'R ∘ TT') D: no product a penalty.
-    cross = np.einsum("ij,ij->i", reach.T @ wanted, turned)
-    square = (reach.T @ reach) * (turned @ turned.T)
-    constant = float(np.square(wanted).sum())
-    errors = []
-    for penalty in penalties:
-        d = 1 / np.maximum(values + penalty, 1e-300)
-        errors.append((constant - 2 * float(cross @ d) + float(d @ square @ d)) / wanted.size)
-    return np.asarray(errors)
+    met, own = reach.T @ wanted, reach.T @ reach
+    errors = np.zeros(len(penalties))
+    for weight, columns in _alike(importance):
+        part = turned[:, columns]
+        cross = np.einsum("ij,ij->i", met[:, columns], part)
+        square = own * (part @ part.T)
+        constant = float(np.square(wanted[:, columns]).sum())
+        for i, penalty in enumerate(penalties):
+            d = 1 / np.maximum(values + penalty / weight, 1e-300)
+            error = constant - 2 * float(cross @ d) + float(d @ square @ d)
+            errors[i] += weight * error / wanted.size
+    return errors
 
 
 def _standardised(x: NDArray[np.floating], standardise: bool) -> tuple[Floats, Floats, Floats]:

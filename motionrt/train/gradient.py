@@ -152,6 +152,8 @@ def fit_gradient(
     num_queries: int = 1,
     mask: Tensor | None = None,
     mask_validation: Tensor | None = None,
+    target_mask: Tensor | None = None,
+    target_mask_validation: Tensor | None = None,
     weights: Tensor | None = None,
     initial: Mapping[str, Tensor] | None = None,
     checkpoint: Path | None = None,
@@ -159,10 +161,11 @@ def fit_gradient(
 ) -> GradientFit:
     """Train a projector of a kind on pairs x (N, I) or (N, S, I), y (N, O) or (N, T, O).
 
-    mask (N, S) says which input tokens are real, for attention. weights (O,) weigh the loss of each
-    feature. initial replaces the random start, of raw inputs. checkpoint is written after every
-    epoch and resumed from if it was written with the same settings; it stays, so that nothing is
-    lost before the caller has stored the result.
+    mask (N, S) says which input tokens are real, for attention, target_mask (N, T) which rows of
+    the targets are: no others are learned or counted. weights (O,) weigh the loss of each feature.
+    initial replaces the random start, of raw inputs. checkpoint is written after every epoch and
+    resumed from if it was written with the same settings; it stays, so that nothing is lost before
+    the caller has stored the result.
     """
     settings = settings.replaced()
     device = torch.device(settings.device)
@@ -171,10 +174,21 @@ def fit_gradient(
     module = make_projector(config)
     if initial is not None:
         module.load_state_dict(dict(initial))
-    scaling = _Scaling(x, y, mask) if settings.standardise else None
+    scaling = _Scaling(x, y, mask, target_mask) if settings.standardise else None
     if scaling is not None and initial is not None:
         raise InputError("a given start applies to raw inputs: train it with standardise off")
-    data = _Data(x, y, mask, x_validation, y_validation, mask_validation, weights, scaling)
+    data = _Data(
+        x,
+        y,
+        mask,
+        target_mask,
+        x_validation,
+        y_validation,
+        mask_validation,
+        target_mask_validation,
+        weights,
+        scaling,
+    )
     run = _Run(module.to(device), data.to(device), settings, checkpoint, config)
     run.train(progress)
     result = run.result()
@@ -191,9 +205,11 @@ class _Data:
     x: Tensor
     y: Tensor
     mask: Tensor | None
+    target_mask: Tensor | None
     x_validation: Tensor
     y_validation: Tensor
     mask_validation: Tensor | None
+    target_mask_validation: Tensor | None
     weights: Tensor | None
     scaling: _Scaling | None
 
@@ -214,13 +230,18 @@ class _Data:
 class _Scaling:
     """Standardisation of inputs and targets, and how it disappears into a projector."""
 
-    def __init__(self, x: Tensor, y: Tensor, mask: Tensor | None) -> None:
+    def __init__(
+        self, x: Tensor, y: Tensor, mask: Tensor | None, target_mask: Tensor | None
+    ) -> None:
         rows = x.reshape(-1, x.shape[-1])
         if mask is not None:
             rows = rows[mask.reshape(-1) > 0]
         self.x_mean, x_std = _moments(rows)
         self.x_scale = 1 / x_std
-        self.y_mean, self.y_std = _moments(y.reshape(-1, y.shape[-1]))
+        targets = y.reshape(-1, y.shape[-1])
+        if target_mask is not None:
+            targets = targets[target_mask.reshape(-1) > 0]
+        self.y_mean, self.y_std = _moments(targets)
 
     @torch.no_grad()
     def fold_into(self, module: nn.Module) -> None:
@@ -319,7 +340,8 @@ class _Run:
             stop = min(start + settings.batch_size, count)
             rows: slice | Tensor = slice(start, stop) if order is None else order[start:stop]
             mask = None if data.mask is None else data.mask[rows]
-            loss = self._loss(data.x[rows], data.y[rows], mask)
+            shown = None if data.target_mask is None else data.target_mask[rows]
+            loss = self._loss(data.x[rows], data.y[rows], mask, shown)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             if settings.clip_norm is not None:
@@ -340,13 +362,15 @@ class _Run:
             return settings.learning_rate
         return settings.learning_rate * _cosine(step - warmup, max(total - warmup, 1))
 
-    def _loss(self, x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
+    def _loss(self, x: Tensor, y: Tensor, mask: Tensor | None, shown: Tensor | None) -> Tensor:
         settings = self.settings
         projected = _apply(self.module, x, y, mask)
-        loss = weighted_mse(projected, y, self.data.weights, normalised=True)
+        loss = _error(projected, y, shown, self.data.weights)
         if settings.loss == "mse":
             return loss
         a, b = projected.reshape(-1, y.shape[-1]), y.reshape(-1, y.shape[-1])
+        if shown is not None:
+            a, b = a[shown.reshape(-1) > 0], b[shown.reshape(-1) > 0]
         a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
         if settings.loss == "cosine":
             return loss + (1 - (a * b).sum(-1)).mean()
@@ -362,16 +386,21 @@ class _Run:
         kept = {name: value.clone() for name, value in kept.items()} if self.average else {}
         if self.average:
             self.module.load_state_dict(self.average)
-        total = 0.0
+        total, count = 0.0, 0.0
         for start in range(0, len(data.x_validation), 512):
             rows = slice(start, start + 512)
             mask = None if data.mask_validation is None else data.mask_validation[rows]
             y = data.y_validation[rows]
             projected = _apply(self.module, data.x_validation[rows], y, mask)
-            total += float(weighted_mse(projected, y, data.weights, True)) * y.numel()
+            shown = None
+            if data.target_mask_validation is not None:
+                shown = data.target_mask_validation[rows]
+            size = y.numel() if shown is None else float((shown > 0).sum()) * y.shape[-1]
+            total += float(_error(projected, y, shown, data.weights)) * size
+            count += size
         if kept:
             self.module.load_state_dict(kept)
-        return total / data.y_validation.numel()
+        return total / count
 
     def _follow(self) -> None:
         if not self.settings.ema:
@@ -431,6 +460,14 @@ class _Run:
         device = torch.device(self.settings.device)
         self.best = {name: value.to(device) for name, value in stored["best"].items()}
         self.average = {name: value.to(device) for name, value in stored["average"].items()}
+
+
+def _error(
+    projected: Tensor, target: Tensor, mask: Tensor | None, weights: Tensor | None
+) -> Tensor:
+    if mask is None:
+        return weighted_mse(projected, target, weights, normalised=True)
+    return masked_mse(projected, target, mask, weights)
 
 
 def _apply(module: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:

@@ -1,6 +1,7 @@
 """Pairs of embeddings to fit a projector on: read, checked and split.
 
 A pair is an input embedding and its target: vectors (I,) and (O,), or sequences (S, I) and (T, O).
+Tokens of two sequences belong together by their position, up to the end of the shorter one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ SUFFIXES = (".pt", ".npy", ".safetensors")
 INPUT_NAMES = ("x", "inputs", "student", "source")
 TARGET_NAMES = ("y", "targets", "teacher", "target")
 """What the two arrays of one file may be called."""
+FOLDERS = (
+    ("vl_embeddings", "embeddings"),
+    ("vl_embeddings", "text_embeddings"),
+    ("embeddings/vl", "embeddings/text"),
+    ("vl", "text"),
+    ("inputs", "targets"),
+    ("student", "teacher"),
+)
+"""Where inputs and targets may lie, in files of the same names."""
+PARTS = (("train", "train"), ("val", "val"), ("validation", "val"))
+"""Folders of a data set's own split, and the parts that they are."""
+LISTINGS = ("metadata.jsonl", "captions.jsonl")
+CAPTION_KEYS, IMAGE_KEYS = ("prompt", "caption", "text"), ("image", "image_path", "file_name")
 DEGENERATE_COSINE = 0.99
 DEGENERATE_STD = 1e-6
 _FREE_BYTES, _MOST_REPEATED = 256 << 20, 100
@@ -54,6 +68,10 @@ class Pairs:
     """``train`` or ``val`` for each, where the data set has a split of its own."""
     source: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
+    x_mask: NDArray[np.bool_] | None = None
+    """True where a row of inputs (N, S) is a token; zero rows are none if it is not given."""
+    y_mask: NDArray[np.bool_] | None = None
+    """The same of targets (N, T)."""
 
     def __post_init__(self) -> None:
         """Check what could not be trained on; InputError names the first that is wrong."""
@@ -64,7 +82,18 @@ class Pairs:
             raise InputError(
                 f"{self.source}: {count} ids, {len(self.x)} inputs, {len(self.y)} targets"
             )
-        for what, rows in (("input", self.x), ("target", self.y)):
+        for what, rows, name in (("input", self.x, "x_mask"), ("target", self.y, "y_mask")):
+            mask = getattr(self, name)
+            if mask is None and rows.ndim == 3:
+                object.__setattr__(self, name, np.asarray(rows.any(-1)))
+            elif mask is not None and mask.shape != rows.shape[:2]:
+                raise InputError(
+                    f"{self.source}: the mask of {what}s is {list(mask.shape)}, "
+                    f"they are {list(rows.shape)}"
+                )
+            elif mask is not None and not mask.any(1).all():
+                bad = self.ids[int(np.argmin(mask.any(1)))]
+                raise InputError(f"{self.source}: the mask hides all of the {what} of {bad}")
             good = np.isfinite(rows).reshape(count, -1).all(1)
             if not good.all():
                 bad = self.ids[int(np.argmin(good))]
@@ -83,8 +112,8 @@ class Pairs:
                 )
                 raise InputError(f"{self.source}: {name} is there {where}")
             seen[name] = row
-        check_alive(self.x, f"{self.source}: the inputs")
-        check_alive(self.y, f"{self.source}: the targets")
+        check_alive(_shown(self.x, self.x_mask), f"{self.source}: the inputs")
+        check_alive(_shown(self.y, self.y_mask), f"{self.source}: the targets")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,14 +126,15 @@ class Pairs:
     @property
     def mask(self) -> NDArray[np.bool_] | None:
         """True where an input row (N, S) is no padding; None for vectors."""
-        return np.asarray(self.x.any(-1)) if self.sequences else None
+        return self.x_mask
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 of ids, inputs and targets."""
+        """SHA-256 of ids, inputs and targets, padding as zeros."""
         digest = hashlib.sha256("\n".join(self.ids).encode())
-        digest.update(np.ascontiguousarray(self.x).tobytes())
-        digest.update(np.ascontiguousarray(self.y).tobytes())
+        for rows, mask in ((self.x, self.x_mask), (self.y, self.y_mask)):
+            seen = rows if mask is None else np.where(mask[..., None], rows, np.float32(0))
+            digest.update(np.ascontiguousarray(seen).tobytes())
         return digest.hexdigest()
 
     def rows(self, chosen: NDArray[np.int64]) -> Pairs:
@@ -118,6 +148,8 @@ class Pairs:
             "parts": tuple(self.parts[i] for i in pick) if self.parts else (),
             "x": self.x[chosen],
             "y": self.y[chosen],
+            "x_mask": None if self.x_mask is None else self.x_mask[chosen],
+            "y_mask": None if self.y_mask is None else self.y_mask[chosen],
         }
         made.__dict__.update(values)
         return made
@@ -125,7 +157,7 @@ class Pairs:
     def flat(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return rows (M, I) and (M, O): vectors as they are, sequences token by token.
 
-        Padding (a zero row on both sides) is left out.
+        Tokens without a partner, and padding, are left out.
         """
         if not self.sequences:
             return self.x, self.y
@@ -134,8 +166,17 @@ class Pairs:
                 f"{self.source}: inputs of {self.x.shape[1]} rows and targets of "
                 f"{self.y.shape[1] if self.y.ndim == 3 else 1}: only the attention kind maps these"
             )
-        kept = self.x.any(-1) | self.y.any(-1)
+        assert self.x_mask is not None and self.y_mask is not None
+        kept = self.x_mask & self.y_mask
+        if not kept.any():
+            raise InputError(f"{self.source}: no token of an input has a partner in its target")
         return self.x[kept], self.y[kept]
+
+    def flat_groups(self) -> NDArray[np.int64]:
+        """Return the number of the pair that each row of ``flat`` is of."""
+        if not self.sequences or self.x_mask is None or self.y_mask is None:
+            return np.arange(len(self))
+        return np.nonzero(self.x_mask & self.y_mask)[0]
 
 
 @dataclass(frozen=True)
@@ -158,11 +199,12 @@ def split_pairs(pairs: Pairs, seed: int = 0, shares: tuple[float, float] = (0.1,
         train, rest = np.flatnonzero(own), np.flatnonzero(~own)
         if len(train) < 2 or len(rest) < 2:
             raise InputError(f"{pairs.source}: its own split leaves too few pairs on one side")
-        rest = generator.permutation(rest)
-        if shares[1] == 0 or len(rest) < 20:
-            return Split(train, np.sort(rest), np.zeros(0, np.int64))
-        half = len(rest) // 2
-        return Split(train, np.sort(rest[:half]), np.sort(rest[half:]))
+        held = sorted({pairs.groups[row] for row in rest})
+        if shares[1] == 0 or len(rest) < 20 or len(held) < 2:
+            return Split(train, rest, np.zeros(0, np.int64))
+        half = {held[i] for i in generator.permutation(len(held))[: len(held) // 2]}
+        first = np.array([pairs.groups[row] in half for row in rest])
+        return Split(train, rest[first], rest[~first])
     names = sorted(set(pairs.groups))
     generator.shuffle(names)
     place = {name: i for i, name in enumerate(names)}
@@ -179,12 +221,16 @@ def split_pairs(pairs: Pairs, seed: int = 0, shares: tuple[float, float] = (0.1,
 
 
 def read_pairs(place: Path, targets: Path | None = None) -> Pairs:
-    """Read a data set: a directory of one of both layouts, one file, or two.
+    """Read a data set: a directory, one file, or two.
 
     - ``train/pairs.jsonl`` and ``val/pairs.jsonl`` that name files of inputs and targets;
-    - ``vl_embeddings/`` (inputs) and ``embeddings/`` (targets) with ``metadata.jsonl``;
-    - one ``.npz`` or ``.safetensors`` with arrays x and y (other names: see the constants);
+    - folders of inputs and targets (``FOLDERS``), matched by file name, at the top or under
+      ``train/`` and ``val/``, with a ``metadata.jsonl`` of captions and images, or without;
+    - one ``.npz`` or ``.safetensors`` with arrays x and y (other names: see the constants), perhaps
+      with ``mask`` or ``x_mask`` and ``y_mask``, ``ids`` and ``groups``;
     - inputs and targets in a file each (``.npy``, ``.pt``, ``.safetensors``).
+
+    Pairs of one image, or of one caption, are one group.
     """
     if targets is not None:
         return _stacked(place, None, _array(place), _array(targets))
@@ -194,11 +240,7 @@ def read_pairs(place: Path, targets: Path | None = None) -> Pairs:
         return _one_file(place)
     if (place / "train" / "pairs.jsonl").is_file():
         return _listed_pairs(place)
-    if (place / "vl_embeddings").is_dir() and (place / "embeddings").is_dir():
-        return _two_folders(place)
-    raise InputError(
-        f"{place}: neither train/pairs.jsonl nor the folders vl_embeddings and embeddings"
-    )
+    return _folders(place)
 
 
 def pairs_of_texts(
@@ -268,6 +310,10 @@ def check_alive(rows: NDArray[np.float32], what: str) -> None:
         )
 
 
+def _shown(rows: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    return rows if mask is None else rows[mask]
+
+
 def _one_file(path: Path) -> Pairs:
     if path.suffix == ".npz":
         arrays: Mapping[str, Array] = read_arrays(path)
@@ -276,7 +322,24 @@ def _one_file(path: Path) -> Pairs:
     else:
         raise InputError(f"{path}: expected a directory, .npz or .safetensors with both arrays")
     x, y = (_named(arrays, names, path) for names in (INPUT_NAMES, TARGET_NAMES))
-    return _stacked(path, _names(arrays, "ids", path), x, y, _names(arrays, "groups", path))
+    masks = [_mask(arrays, (name, "mask"), path) for name in ("x_mask", "y_mask")]
+    ids, groups = (_names(arrays, key, path) for key in ("ids", "groups"))
+    return _stacked(path, ids, x, y, groups, masks)
+
+
+def _mask(
+    arrays: Mapping[str, Array], names: Sequence[str], path: Path
+) -> NDArray[np.bool_] | None:
+    """Return the first mask of these names: booleans, or whole numbers that are 0 where hidden."""
+    for name in names:
+        if name in arrays:
+            array = arrays[name]
+            if array.ndim != 2 or array.dtype.kind not in "bui":
+                raise InputError(
+                    f"{path}: {name} is {array.dtype} {list(array.shape)}, expected (pairs, tokens)"
+                )
+            return np.asarray(array != 0)
+    return None
 
 
 def _names(arrays: Mapping[str, Array], key: str, path: Path) -> list[str] | None:
@@ -292,7 +355,7 @@ def _names(arrays: Mapping[str, Array], key: str, path: Path) -> list[str] | Non
 
 
 def _listed_pairs(place: Path) -> Pairs:
-    ids, parts, xs, ys = [], [], [], []
+    images, captions, parts, xs, ys = [], [], [], [], []
     taken, held, seen = 0, 0, set[Path]()
     for part in ("train", "val"):
         listing = place / part / "pairs.jsonl"
@@ -313,32 +376,115 @@ def _listed_pairs(place: Path) -> Pairs:
             if taken > _FREE_BYTES + _MOST_REPEATED * held:
                 raise InputError(f"{listing}: line {number}: it names the same files over and over")
             # The image is what a pair is about; its number may recur in both parts.
-            ids.append(str(entry.get("image_path") or f"{part}/{Path(str(names[0])).stem}"))
+            images.append(str(entry.get("image_path") or f"{part}/{Path(str(names[0])).stem}"))
+            captions.append(str(entry.get("caption", "")))
             parts.append(part)
             xs.append(x)
             ys.append(y)
-    return _from_rows(place, ids, xs, ys, parts)
+    ids = _numbered(images, parts)
+    return _from_rows(place, ids, xs, ys, parts, _related(images, captions))
 
 
-def _two_folders(place: Path) -> Pairs:
-    folders = {name: place / name for name in ("vl_embeddings", "embeddings")}
-    files = {
-        name: {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES}
-        for name, folder in folders.items()
-    }
-    for name, other in (("vl_embeddings", "embeddings"), ("embeddings", "vl_embeddings")):
-        alone = sorted(set(files[name]) - set(files[other]))
+def _numbered(images: Sequence[str], parts: Sequence[str]) -> list[str]:
+    """Name pairs by their images; further captions of one, in the same part, are numbered."""
+    seen: dict[tuple[str, str], int] = {}
+    names = []
+    for image, part in zip(images, parts, strict=True):
+        count = seen[image, part] = seen.get((image, part), 0) + 1
+        names.append(image if count == 1 else f"{image}#{count}")
+    return names
+
+
+def _related(images: Sequence[str], captions: Sequence[str]) -> list[str]:
+    """Name a group for each pair: those of one image or of one caption, and what these share."""
+    first: dict[tuple[str, str], int] = {}
+    leader = list(range(len(images)))
+
+    def lead(row: int) -> int:
+        while leader[row] != row:
+            leader[row] = row = leader[leader[row]]
+        return row
+
+    for row, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        for key in (("image", image), ("caption", clean_prompt(caption).casefold())):
+            if key[1]:
+                leader[lead(row)] = lead(first.setdefault(key, row))
+    return [clean_prompt(captions[lead(row)]) or images[lead(row)] for row in range(len(images))]
+
+
+def _folders(place: Path) -> Pairs:
+    """Read inputs and targets that lie in two folders, matched by the names of their files."""
+    split = [(folder, part) for folder, part in PARTS if (place / folder).is_dir()]
+    layout = next(
+        (
+            names
+            for names in FOLDERS
+            for root in (place, *(place / folder for folder, _ in split))
+            if all((root / name).is_dir() for name in names)
+        ),
+        None,
+    )
+    if layout is None:
+        known = " or ".join(f"{x} and {y}" for x, y in FOLDERS)
+        raise InputError(
+            f"{place}: neither train/pairs.jsonl nor folders of inputs and targets ({known}), "
+            "there or under train"
+        )
+    roots = [(place / folder, part) for folder, part in split] or [(place, "")]
+    if all((place / name).is_dir() for name in layout):
+        roots = [(place, "")]
+    ids, parts, xs, ys = [], [], [], []
+    images, captions = [], []
+    for root, part in roots:
+        said = _captions(root)
+        for stem, x, y in _matched(root, layout):
+            caption, image = said.get(stem, said.get(stem.lstrip("0") or "0", ("", "")))
+            ids.append(f"{part}/{stem}" if part else stem)
+            images.append(image or ids[-1])
+            captions.append(caption)
+            parts.append(part)
+            xs.append(_array(x))
+            ys.append(_array(y))
+    part_of = dict(zip(images, parts, strict=True))
+    for image, part in zip(images, parts, strict=True):
+        if part_of[image] != part:
+            raise InputError(f"{place}: {image} is there both in training and in validation")
+    return _from_rows(place, ids, xs, ys, parts, _related(images, captions))
+
+
+def _matched(root: Path, layout: tuple[str, str]) -> Iterator[tuple[str, Path, Path]]:
+    """Give the files of inputs and targets that have one name; InputError if one is alone."""
+    files: list[dict[str, Path]] = []
+    for name in layout:
+        if not (root / name).is_dir():
+            raise InputError(f"{root / name}: no such folder")
+        own: dict[str, Path] = {}
+        for path in sorted((root / name).iterdir()):
+            if path.suffix in SUFFIXES and own.setdefault(path.stem, path) != path:
+                raise InputError(f"{root / name}: holds {path.stem} twice")
+        files.append(own)
+    for here, there in ((0, 1), (1, 0)):
+        alone = sorted(set(files[here]) - set(files[there]))
         if alone:
-            raise InputError(f"{folders[name]}: {alone[0]} has no partner in {other}")
-    groups = {}
-    if (place / "metadata.jsonl").is_file():
-        for _, entry in _json_lines(place / "metadata.jsonl"):
-            stem = str(entry.get("id"))
-            prompt = clean_prompt(str(entry.get("prompt", "")))
-            groups[stem.zfill(5)] = groups[stem] = prompt or stem
-    stems = list(files["embeddings"])
-    xs, ys = ([_array(files[name][stem]) for stem in stems] for name in folders)
-    return _from_rows(place, stems, xs, ys, (), [groups.get(stem, stem) for stem in stems])
+            raise InputError(f"{root / layout[here]}: {alone[0]} has no partner in {layout[there]}")
+    for stem, path in files[0].items():
+        yield stem, path, files[1][stem]
+
+
+def _captions(root: Path) -> dict[str, tuple[str, str]]:
+    """Read what a listing says of each file: its caption, and its image."""
+    said: dict[str, tuple[str, str]] = {}
+    for name in LISTINGS:
+        if not (root / name).is_file():
+            continue
+        for _, entry in _json_lines(root / name):
+            caption, image = (
+                next((entry[key] for key in keys if isinstance(entry.get(key), str)), "")
+                for keys in (CAPTION_KEYS, IMAGE_KEYS)
+            )
+            stem = str(entry.get("id", Path(image).stem))
+            said[stem] = caption, image
+    return said
 
 
 def _from_rows(
@@ -352,7 +498,7 @@ def _from_rows(
     """Bring single files to one shape: sequences to a fixed length, vectors as they are."""
     if not ids:
         raise InputError(f"{place}: holds no pairs")
-    sides = []
+    sides, masks = [], []
     for what, rows in (("input", xs), ("target", ys)):
         width, rank = rows[0].shape[-1], rows[0].ndim
         for name, row in zip(ids, rows, strict=True):
@@ -362,10 +508,35 @@ def _from_rows(
                     f"{place}: the {what} of {name} is {list(row.shape)}, that of {ids[0]} "
                     f"{list(rows[0].shape)}"
                 )
-        rows = [_fixed(row) for row in rows]
-        sides.append(np.stack(rows))
+        masks.append(_tokens(rows))
+        sides.append(np.stack([_fixed(row) for row in rows]))
     groups = ids if groups is None else groups
-    return Pairs(tuple(ids), sides[0], sides[1], tuple(groups), tuple(parts), str(place))
+    own = tuple(parts) if len(set(parts)) > 1 else ()  # a training part alone is split by us
+    return Pairs(
+        tuple(ids),
+        sides[0],
+        sides[1],
+        tuple(groups),
+        own,
+        str(place),
+        x_mask=masks[0],
+        y_mask=masks[1],
+    )
+
+
+def _tokens(rows: Sequence[Array]) -> NDArray[np.bool_] | None:
+    """Say which rows of the sequences that ``_fixed`` makes are tokens, not padding.
+
+    Sequences that are of that length already may hold zero rows as padding.
+    """
+    if rows[0].ndim != 2:
+        return None
+    lengths = np.array([min(len(row), SEQUENCE_LENGTH) for row in rows])
+    mask = np.arange(SEQUENCE_LENGTH) < lengths[:, None]
+    for number, row in enumerate(rows):
+        if len(row) == SEQUENCE_LENGTH:
+            mask[number] = row.any(-1)
+    return mask
 
 
 def _fixed(row: Array) -> Array:
@@ -382,13 +553,25 @@ def _stacked(
     x: Array,
     y: Array,
     groups: Sequence[str] | None = None,
+    masks: Sequence[NDArray[np.bool_] | None] = (None, None),
 ) -> Pairs:
     if x.ndim not in (2, 3) or y.ndim not in (2, 3) or len(x) != len(y) or not x.size * y.size:
         raise InputError(
             f"{place}: inputs {list(x.shape)} and targets {list(y.shape)}; expected one row a pair"
         )
     ids = [str(i) for i in range(len(x))] if ids is None else ids
-    return Pairs(tuple(ids), x, y, tuple(ids if groups is None else groups), source=str(place))
+    for rows, mask in zip((x, y), masks, strict=True):
+        if mask is not None and rows.ndim != 3:
+            raise InputError(f"{place}: a mask goes with sequences, not with {list(rows.shape)}")
+    return Pairs(
+        tuple(ids),
+        x,
+        y,
+        tuple(ids if groups is None else groups),
+        source=str(place),
+        x_mask=masks[0],
+        y_mask=masks[1],
+    )
 
 
 def _array(path: Path) -> NDArray[np.float32]:

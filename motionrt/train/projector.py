@@ -21,10 +21,12 @@ from motionrt.train.closed_form import (
     Fit,
     LinearFit,
     fit_kernel,
+    fit_moments,
     fit_pca_ridge,
     fit_procrustes,
     fit_ridge,
     matching_gain,
+    weighted_error,
 )
 from motionrt.train.gradient import GradientSettings, fit_gradient
 from motionrt.train.gradient import Progress as GradientProgress
@@ -32,11 +34,22 @@ from motionrt.train.metrics import ProjectorMetrics, projector_metrics
 from motionrt.train.pairs import Pairs, Split, split_pairs
 from motionrt.train.state_file import save_state
 
-KINDS = ("auto", "linear", "kernel", "mlp", "attention")
+KINDS = ("auto", "moments", "linear", "kernel", "mlp", "attention")
 LINEAR_SOLVERS = ("ridge", "pca-ridge", "procrustes", "gradient")
 NUM_FOLDS = 5
 MAX_KERNEL_ROWS = 8000
 """Rows that a kernel regression is fitted on at most: it stores them all."""
+AUTO_ROWS = 1200
+"""Rows on which auto compares kinds at most, five times: some ten seconds on two cores. The number
+is fixed, not the time, so that one data set gives one kind on every machine."""
+ENOUGH_PAIRS = {
+    "moments": (100, "200 or more"),
+    "linear": (500, "1,000 to 2,000"),
+    "kernel": (500, "1,000 to 2,000"),
+    "mlp": (2000, "5,000 to 10,000"),
+    "attention": (5000, "10,000 to 20,000"),
+}
+"""Training pairs that a kind needs, and what is better."""
 CHUNK_ROWS = 512
 MINIMAL_PAIRS = (
     ("A person raises the left hand.", "A person raises the right hand."),
@@ -58,7 +71,8 @@ class ProjectorOptions:
     """What to fit and how."""
 
     kind: str = "auto"
-    """One of ``KINDS``; auto takes linear unless kernel is better by more than chance."""
+    """One of ``KINDS``; auto takes linear unless kernel is better by more than chance. moments
+    brings mean and covariance to the targets', which takes no pairs, and is stored as linear."""
     solver: str = "ridge"
     """linear: one of ``LINEAR_SOLVERS``."""
     components: int = 400
@@ -74,7 +88,8 @@ class ProjectorOptions:
     num_queries: int = 1
     """attention, for targets that are one vector."""
     weights: str | tuple[float, ...] | None = None
-    """Loss weight of each feature: given, "outliers" (from the targets' spread) or none."""
+    """Weight of each target feature's error: given, "outliers" (from the targets' spread) or none.
+    Every kind and solver heeds them but moments, which lowers no error."""
     shares: tuple[float, float] = (0.1, 0.1)
     """Of validation and test."""
     seed: int = 0
@@ -88,6 +103,11 @@ class ProjectorOptions:
             raise InputError(f"solver {self.solver!r}: none of {', '.join(LINEAR_SOLVERS)}")
         if not all(0 <= share < 0.5 for share in self.shares) or self.shares[0] == 0:
             raise InputError(f"shares {self.shares}: expected validation and test below one half")
+        if self.kind == "moments" and self.weights is not None:
+            raise InputError(
+                "moments match statistics, they lower no error that weights could weigh; take the "
+                "linear kind, or leave the weights out"
+            )
 
 
 @dataclass(frozen=True)
@@ -121,13 +141,19 @@ def train_projector(
         notes.append(rank_note)
     start = time.monotonic()
     kind = options.kind
+    weights = _weights(pairs.rows(split.train), options)
     if kind == "auto":
-        kind, told = _choose_kind(pairs.rows(split.train), options)
+        kind, told = _choose_kind(pairs.rows(split.train), options, weights)
         notes.append(told)
-    if kind in ("linear", "kernel") and not (kind == "linear" and options.solver == "gradient"):
-        module, details = _solve(kind, pairs, split, options)
+    advice = _advice(kind, len(split.train))
+    if advice:
+        notes.append(advice)
+    if kind in ("mlp", "attention") or (kind == "linear" and options.solver == "gradient"):
+        module, details = _train(kind, pairs, split, options, weights, checkpoint, progress)
     else:
-        module, details = _train(kind, pairs, split, options, checkpoint, progress)
+        module, details = _solve(kind, pairs, split, options, weights)
+    if weights is not None:
+        details["weights"] = options.weights if isinstance(options.weights, str) else "given"
     seconds = time.monotonic() - start
     judged = "test" if len(split.test) >= 2 else "validation"
     held = pairs.rows(split.test if judged == "test" else split.validation)
@@ -185,7 +211,10 @@ def flat_prediction(
         )
     if pairs.y.ndim == 2:
         return projected, pairs.y
-    kept = pairs.y.any(-1)
+    kept = pairs.y_mask
+    assert kept is not None
+    if pairs.x_mask is not None and not isinstance(module, AttentionProjector):
+        kept = kept & pairs.x_mask  # token by token: what has no input is no prediction
     return projected[kept], pairs.y[kept]
 
 
@@ -232,33 +261,65 @@ def minimal_pair_score(
     return results
 
 
-def _choose_kind(train: Pairs, options: ProjectorOptions) -> tuple[str, str]:
-    """Choose linear or kernel by cross-validation on training pairs."""
-    x, _ = train.flat()
+def _weights(train: Pairs, options: ProjectorOptions) -> NDArray[np.float32] | None:
+    """Return the weights (O,) of the target features' errors; None where all count the same."""
+    if options.weights is None:
+        return None
+    width = train.y.shape[-1]
+    if options.weights == "outliers":
+        return outlier_weights(train.y if train.y_mask is None else train.y[train.y_mask])
+    if isinstance(options.weights, str):
+        raise InputError(f'weights {options.weights!r}: expected "outliers" or numbers')
+    weights = np.asarray(options.weights, np.float32)
+    if weights.shape != (width,) or not (np.isfinite(weights) & (weights > 0)).all():
+        raise InputError(f"weights: expected {width} positive numbers")
+    return weights
+
+
+def _advice(kind: str, count: int) -> str | None:
+    """Say that pairs are few for a kind, and which would need fewer."""
+    least, better = ENOUGH_PAIRS[kind]
+    if count >= least:
+        return None
+    told = f"{count:,} pairs are few for {kind}: at least {least:,}, better {better}"
+    if kind in ("mlp", "attention"):
+        told += f"; linear needs {ENOUGH_PAIRS['linear'][0]:,}"
+    return told
+
+
+def _choose_kind(
+    train: Pairs, options: ProjectorOptions, weights: NDArray[np.float32] | None
+) -> tuple[str, str]:
+    """Choose linear or kernel by cross-validation on training pairs, on ``AUTO_ROWS`` at most."""
     if train.sequences and train.x.shape[1] != (train.y.shape[1] if train.y.ndim == 3 else 1):
         return "attention", "attention: inputs and targets differ in their number of rows"
+    x, y = train.flat()
     if len(x) > MAX_KERNEL_ROWS:
         return "linear", f"linear: {len(x)} rows are too many for a kernel"
     names = sorted(set(train.groups))
     folds = {name: i % NUM_FOLDS for i, name in enumerate(_shuffled(names, options.seed))}
-    fold_of = np.array([folds[group] for group in train.groups])
     if len(names) < 2 * NUM_FOLDS:
         return "linear", f"linear: {len(names)} groups are too few to compare kinds on"
+    fold_of = np.array([folds[train.groups[pair]] for pair in train.flat_groups()])
+    of = ""
+    if len(x) > AUTO_ROWS:
+        drawn = np.random.default_rng(options.seed).permutation(len(x))[:AUTO_ROWS]
+        of = f", compared on {AUTO_ROWS} of {len(x)} rows"
+        x, y, fold_of = x[drawn], y[drawn], fold_of[drawn]
     errors: dict[str, list[float]] = {"linear": [], "kernel": []}
     for fold in range(NUM_FOLDS):
-        held = train.rows(np.flatnonzero(fold_of == fold)).flat()
+        held = fold_of == fold
         # The next fold chooses the penalty, so that the held one judges only.
         tuning = fold_of == (fold + 1) % NUM_FOLDS
-        inner = train.rows(np.flatnonzero((fold_of != fold) & ~tuning)).flat()
-        chosen = train.rows(np.flatnonzero(tuning)).flat()
+        inner = ~held & ~tuning
         for kind, solve in (("linear", fit_ridge), ("kernel", fit_kernel)):
-            fit: Fit = solve(*inner, *chosen)
-            errors[kind].append(float(np.square(fit.predict(held[0]) - held[1]).mean()))
+            fit: Fit = solve(x[inner], y[inner], x[tuning], y[tuning], weights=weights)
+            errors[kind].append(weighted_error(fit.predict(x[held]), y[held], weights))
     gain = np.subtract(errors["linear"], errors["kernel"])
     deviation = float(gain.std(ddof=1) / np.sqrt(NUM_FOLDS))
     told = (
         f"cross-validated error {np.mean(errors['linear']):.4g} linear, "
-        f"{np.mean(errors['kernel']):.4g} kernel"
+        f"{np.mean(errors['kernel']):.4g} kernel{of}"
     )
     if gain.mean() > deviation:
         return "kernel", f"kernel: {told}, better by more than one standard error"
@@ -266,7 +327,11 @@ def _choose_kind(train: Pairs, options: ProjectorOptions) -> tuple[str, str]:
 
 
 def _solve(
-    kind: str, pairs: Pairs, split: Split, options: ProjectorOptions
+    kind: str,
+    pairs: Pairs,
+    split: Split,
+    options: ProjectorOptions,
+    weights: NDArray[np.float32] | None,
 ) -> tuple[Projector, dict[str, str]]:
     x, y = pairs.rows(split.train).flat()
     xv, yv = pairs.rows(split.validation).flat()
@@ -274,20 +339,26 @@ def _solve(
     refit = options.refit and len(split.test) >= 2 and not options.gain
     details = {"solver": options.solver if kind == "linear" else "ridge"}
     fit: Fit
-    if kind == "kernel":
+    if kind == "moments":
+        refit = False
+        fit = fit_moments(x, y, xv, yv)
+        details = {"solver": "moments", "shrinkage": repr(fit.penalty)}
+    elif kind == "kernel":
         if len(x) > MAX_KERNEL_ROWS:
             raise InputError(
                 f"{len(x)} rows are too many for a kernel (at most {MAX_KERNEL_ROWS}); take linear"
             )
-        fit = fit_kernel(x, y, xv, yv, refit=refit)
+        fit = fit_kernel(x, y, xv, yv, refit=refit, weights=weights)
         details["gamma"] = repr(fit.gamma)
     elif options.solver == "ridge":
-        fit = fit_ridge(x, y, xv, yv, refit=refit)
+        fit = fit_ridge(x, y, xv, yv, refit=refit, weights=weights)
     else:
         refit = False
         solve = fit_pca_ridge if options.solver == "pca-ridge" else fit_procrustes
-        fit = solve(x, y, xv, yv, options.components)
-    details |= {"lambda": repr(fit.penalty), "refit": str(refit).lower()}
+        fit = solve(x, y, xv, yv, options.components, weights)
+    if kind != "moments":
+        details["lambda"] = repr(fit.penalty)
+    details["refit"] = str(refit).lower()
     if options.gain:
         gain = matching_gain(fit.predict(xv), yv, y.mean(0))
         fit = _with_gain(fit, gain, y.mean(0))
@@ -308,26 +379,20 @@ def _train(
     pairs: Pairs,
     split: Split,
     options: ProjectorOptions,
+    weights: NDArray[np.float32] | None,
     checkpoint: Path | None,
     progress: GradientProgress | None,
 ) -> tuple[Projector, dict[str, str]]:
     train, validation = pairs.rows(split.train), pairs.rows(split.validation)
-    masks: list[torch.Tensor | None] = [None, None]
+    masks: list[torch.Tensor | None] = [None] * 4
     if kind == "attention":
         sides = (train.x, train.y, validation.x, validation.y)
         masks = [
-            None if part.mask is None else torch.from_numpy(part.mask)
-            for part in (train, validation)
+            None if mask is None else torch.from_numpy(mask)
+            for mask in (train.x_mask, validation.x_mask, train.y_mask, validation.y_mask)
         ]
     else:
         sides = (*train.flat(), *validation.flat())
-    weights: torch.Tensor | None = None
-    if options.weights == "outliers":
-        weights = torch.from_numpy(outlier_weights(train.y))
-    elif isinstance(options.weights, tuple):
-        weights = torch.tensor(options.weights)
-        if weights.shape != (pairs.y.shape[-1],) or not bool((weights > 0).all()):
-            raise InputError(f"weights: expected {pairs.y.shape[-1]} positive numbers")
     settings = options.gradient.replaced(seed=options.seed)
     x, y, xv, yv = (torch.from_numpy(side) for side in sides)
     fit = fit_gradient(
@@ -342,7 +407,9 @@ def _train(
         num_queries=options.num_queries,
         mask=masks[0],
         mask_validation=masks[1],
-        weights=weights,
+        target_mask=masks[2],
+        target_mask_validation=masks[3],
+        weights=None if weights is None else torch.from_numpy(weights),
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -361,7 +428,7 @@ def _train(
 
 def _rank_note(train: Pairs) -> str | None:
     """Warn where the inputs span far fewer directions than they have features."""
-    x, _ = train.flat()
+    x = train.x if train.x_mask is None else train.x[train.x_mask]
     rows = x[:2000].astype(np.float64)
     rows = rows - rows.mean(0)
     gram = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows

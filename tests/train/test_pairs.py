@@ -10,7 +10,7 @@ from places import DATA
 from safetensors.numpy import save_file
 
 from motionrt.runtime.errors import InputError
-from motionrt.train.pairs import Pairs, read_pairs, read_texts, split_pairs
+from motionrt.train.pairs import FOLDERS, Pairs, read_pairs, read_texts, split_pairs
 
 
 def _rows(count: int, *shape: int) -> NDArray[np.float32]:
@@ -103,6 +103,107 @@ def test_one_pair_in_both_parts_is_named(tmp_path: Path) -> None:
     listing.write_text(listing.read_text().replace("val-1.png", "train-1.png"))
     with pytest.raises(InputError, match=r"train-1\.png is there both in training and in"):
         read_pairs(tmp_path)
+
+
+def _plain(root: Path, names: tuple[str, str], count: int = 6) -> Path:
+    for name, width in zip(names, (8, 6), strict=True):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            np.save(root / name / f"{i:05d}.npy", _rows(40 + i, width))
+    return root
+
+
+def test_folders_need_no_listing(tmp_path: Path) -> None:
+    for part, count in (("train", 6), ("val", 3)):
+        _plain(tmp_path / part, ("embeddings/vl", "embeddings/text"), count)
+    pairs = read_pairs(tmp_path)
+    assert pairs.parts == ("train",) * 6 + ("val",) * 3
+    assert pairs.ids[0] == "train/00000"
+    assert pairs.ids[-1] == "val/00002"
+    assert list(split_pairs(pairs).validation) == [6, 7, 8]
+
+
+@pytest.mark.parametrize("names", FOLDERS)
+@pytest.mark.parametrize("part", ["", "train"])
+def test_folders_of_every_name_are_matched(
+    names: tuple[str, str], part: str, tmp_path: Path
+) -> None:
+    _plain(tmp_path / part, names)
+    pairs = read_pairs(tmp_path)
+    assert (pairs.x.shape, pairs.y.shape, pairs.parts) == ((6, 64, 8), (6, 64, 6), ())
+
+
+def test_a_folder_of_neither_layout_says_what_is_expected(tmp_path: Path) -> None:
+    (tmp_path / "train" / "pictures").mkdir(parents=True)
+    with pytest.raises(InputError, match="embeddings/vl and embeddings/text"):
+        read_pairs(tmp_path)
+
+
+def test_captions_of_one_image_stay_together(tmp_path: Path) -> None:
+    root = _listed(tmp_path / "own")
+    for part in ("train", "val"):
+        listing = root / part / "pairs.jsonl"
+        entries = [json.loads(line) for line in listing.read_text().splitlines()]
+        for i, entry in enumerate(entries):
+            entry |= {"image_path": f"{part}-{i // 3}.png", "caption": f"{part} {i}"}
+        listing.write_text("\n".join(map(json.dumps, entries)))
+    pairs = read_pairs(root)
+    assert pairs.ids[:4] == ("train-0.png", "train-0.png#2", "train-0.png#3", "train-1.png")
+    assert len(set(pairs.ids)) == 9
+    assert len(set(pairs.groups)) == 3
+    root = _folders(tmp_path / "plain", 12)
+    said = [
+        {"id": i, "image": f"{i // 3}.png", "caption": "a chair" if i in (2, 3) else f"{i}"}
+        for i in range(12)
+    ]
+    (root / "metadata.jsonl").write_text("\n".join(map(json.dumps, said)))
+    pairs = read_pairs(root)
+    # Images 0 and 1 share a caption: their six pairs are one group.
+    assert [pairs.groups.count(group) for group in dict.fromkeys(pairs.groups)] == [6, 3, 3]
+    split = split_pairs(pairs, shares=(0.3, 0.0))
+    for part in (split.train, split.validation):
+        assert len(part) in (3, 6, 9)
+
+
+def test_an_image_on_both_sides_is_named(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        root = _plain(tmp_path / part, ("vl", "text"))
+        (root / "captions.jsonl").write_text(json.dumps({"id": 1, "image": "same.png"}))
+    with pytest.raises(InputError, match=r"same\.png is there both in training and"):
+        read_pairs(tmp_path)
+
+
+def test_a_split_of_its_own_is_halved_by_groups() -> None:
+    ids = tuple(str(i) for i in range(60))
+    groups = tuple(str(i // 6) for i in range(60))
+    parts = ("train",) * 30 + ("val",) * 30
+    pairs = Pairs(ids, _rows(60, 4), _rows(60, 5), groups, parts)
+    split = split_pairs(pairs)
+    sides = [{groups[i] for i in part} for part in (split.validation, split.test)]
+    assert sides[0] and sides[1] and not sides[0] & sides[1]
+
+
+def test_masks_say_what_is_a_token(tmp_path: Path) -> None:
+    x, y = _rows(6, 8, 4), _rows(6, 8, 5)
+    x_mask, y_mask = np.arange(8) < 5, np.arange(8) < 6
+    masks: dict[str, Any] = {
+        "x_mask": np.tile(x_mask, (6, 1)), "y_mask": np.tile(y_mask, (6, 1)).astype(np.int64),
+    }  # fmt: skip
+    np.savez(tmp_path / "pairs.npz", x=x, y=y, **masks)
+    pairs = read_pairs(tmp_path / "pairs.npz")
+    assert len(pairs.flat()[0]) == 6 * 5
+    assert list(pairs.flat_groups()[:6]) == [0] * 5 + [1]
+    x[:, 5:] = 1e4  # what is hidden does not count, not even as another data set
+    np.savez(tmp_path / "other.npz", x=x, y=y, **masks)
+    assert read_pairs(tmp_path / "other.npz").content_hash == pairs.content_hash
+    for name, mask, message in (
+        ("x_mask", np.ones((6, 7), bool), "mask of inputs is"),
+        ("y_mask", np.zeros((6, 8), bool), "hides all of the target of 0"),
+        ("x_mask", np.ones((6, 8)), "x_mask is float64"),
+    ):
+        np.savez(tmp_path / "bad.npz", x=x, y=y, **{**masks, name: mask})
+        with pytest.raises(InputError, match=message):
+            read_pairs(tmp_path / "bad.npz")
 
 
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:

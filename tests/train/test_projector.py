@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_the_kind_is_chosen_by_validation_and_said() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ProjectorOptions(kind="linear"),
+        ProjectorOptions(kind="linear", weights="outliers"),
         ProjectorOptions(kind="linear", solver="pca-ridge", components=4),
         ProjectorOptions(kind="linear", solver="procrustes", components=4),
         ProjectorOptions(kind="linear", gain=True),
@@ -114,6 +115,98 @@ def test_sequences_are_projected_token_by_token(tmp_path: Path) -> None:
     assert trained.metrics.r2 > 0.99
 
 
+def _sequences(count: int = 40, tokens: int = 6) -> Pairs:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(count, tokens, 6)).astype(np.float32)
+    y = x @ generator.normal(size=(6, 4)).astype(np.float32)
+    y += 0.1 * generator.normal(size=y.shape).astype(np.float32)
+    mask = np.arange(tokens) < generator.integers(2, tokens + 1, size=(count, 1))
+    x[~mask], y[~mask] = 1e3, -1e3
+    ids = tuple(str(i) for i in range(count))
+    return Pairs(ids, x, y, ids, source="test", x_mask=mask, y_mask=mask)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ProjectorOptions(),
+        ProjectorOptions(kind="mlp", hidden_dim=16, gradient=GradientSettings(learning_rate=3e-3)),
+    ],
+    ids=lambda o: o.kind,
+)
+def test_hidden_tokens_teach_and_judge_nothing(options: ProjectorOptions) -> None:
+    pairs = _sequences()
+    trained = train_projector(pairs, options)
+    assert pairs.x_mask is not None
+    held = int(pairs.x_mask.sum())
+    assert 0 < trained.metrics.num_rows < held
+    assert trained.metrics.r2 > 0.7
+
+
+@pytest.mark.slow
+def test_attention_learns_of_tokens_alone() -> None:
+    pairs = _sequences()
+    gradient = GradientSettings(epochs=4, learning_rate=3e-3)
+    options = ProjectorOptions(kind="attention", num_heads=2, gradient=gradient)
+    first = train_projector(pairs, options)
+    assert pairs.y_mask is not None
+    other = np.where(pairs.y_mask[..., None], pairs.y, np.float32(55))
+    again = train_projector(replace(pairs, y=other), options)
+    assert first.metrics.mse == again.metrics.mse
+    short = replace(pairs, y=pairs.y[:, :2], y_mask=pairs.y_mask[:, :2])
+    assert (
+        train_projector(short, ProjectorOptions(num_heads=2, gradient=gradient)).metadata["kind"]
+        == "attention"
+    )  # auto: only attention maps lengths to others
+
+
+def test_kinds_are_compared_on_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projector, "AUTO_ROWS", 60)
+    trained = train_projector(_pairs(bent=True), ProjectorOptions())
+    assert any("compared on 60 of 96 rows" in note for note in trained.notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    [("linear", "at least 500, better 1,000 to 2,000"), ("mlp", "2,000.*; linear needs 500")],
+)
+def test_too_few_pairs_are_told(kind: str, needed: str) -> None:
+    options = ProjectorOptions(kind=kind, hidden_dim=8, gradient=GradientSettings(epochs=1))
+    trained = train_projector(_pairs(), options)
+    assert any(re.search(f"96 pairs are few for {kind}: .*{needed}", n) for n in trained.notes)
+    enough = train_projector(_pairs(count=700), ProjectorOptions(kind="linear"))
+    assert not any("few for" in note for note in enough.notes)
+
+
+def test_moments_are_stored_as_a_linear_map(tmp_path: Path) -> None:
+    pairs = _pairs(count=200)
+    pairs = replace(pairs, y=np.concatenate((pairs.y, pairs.x[:, :1]), axis=1))
+    trained = train_projector(pairs, ProjectorOptions(kind="moments"))
+    assert (trained.metadata["kind"], trained.metadata["solver"]) == ("linear", "moments")
+    assert trained.metrics.std_ratio_median == pytest.approx(1, abs=0.3)
+    save_projector(tmp_path / "p.safetensors", trained.module, trained.metadata)
+    assert read_projector(tmp_path / "p.safetensors")[1]["shrinkage"]
+    with pytest.raises(InputError, match="moments match statistics"):
+        ProjectorOptions(kind="moments", weights="outliers")
+
+
+def test_weights_reach_every_solver() -> None:
+    pairs = _pairs()
+    weights = (1.0, 1.0, 400.0, 1.0, 1.0)
+    for options in (
+        ProjectorOptions(kind="linear"),
+        ProjectorOptions(kind="linear", solver="pca-ridge", components=4),
+        ProjectorOptions(kind="linear", solver="procrustes", components=4),
+        ProjectorOptions(kind="kernel"),
+    ):
+        plain, weighed = (
+            train_projector(pairs, replace(options, weights=given)) for given in (None, weights)
+        )
+        assert plain.metrics.mse != weighed.metrics.mse, options
+        assert weighed.metadata["weights"] == "given"
+        assert "weights" not in plain.metadata
+
+
 def test_features_that_spread_far_weigh_more() -> None:
     targets = np.random.default_rng(0).normal(size=(500, 10)).astype(np.float32)
     targets[:, 4] *= 25
@@ -127,8 +220,11 @@ def test_choices_that_do_not_fit_are_refused() -> None:
         ProjectorOptions(kind="quadratic")
     with pytest.raises(InputError, match="shares"):
         ProjectorOptions(shares=(0.0, 0.1))
-    with pytest.raises(InputError, match="expected 5 positive numbers"):
-        train_projector(_pairs(), ProjectorOptions(kind="mlp", weights=(1.0, 2.0)))
+    for kind in ("mlp", "linear", "auto"):
+        with pytest.raises(InputError, match="expected 5 positive numbers"):
+            train_projector(_pairs(), ProjectorOptions(kind=kind, weights=(1.0, 2.0)))
+    with pytest.raises(InputError, match='expected "outliers" or numbers'):
+        train_projector(_pairs(), ProjectorOptions(weights="outlier"))
 
 
 def test_files_that_are_no_projector_are_refused(tmp_path: Path) -> None:

@@ -51,7 +51,10 @@ def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--student", multiple=True, help="Directory of the encoder to be projected."),
         click.option(
-            "--texts", type=places, help="Texts, one a line, or .jsonl with text and group."
+            "--texts",
+            type=places,
+            help="Texts, one a line, or .jsonl with text and group; motions: 1,000 descriptions of "
+            "motions that come with motionrt.",
         ),
         click.option(
             "--targets", type=places, help="File of targets, where --pairs holds inputs only."
@@ -88,6 +91,7 @@ def read_data(
     """Return the pairs, what is known of their encoders, and the encoders if there are any."""
     with needing("train", "training"):
         from motionrt.export.text_encoder import TextEncoderOptions, read_text_encoder
+        from motionrt.train.descriptions import CORPUS, corpus_file
         from motionrt.train.embedding import CachedEncoder
         from motionrt.train.pairs import pairs_of_texts, read_pairs, read_texts
 
@@ -100,6 +104,8 @@ def read_data(
     if not student or not teacher or targets is not None:
         raise click.UsageError("--texts goes with --student and --teacher")
     assert texts is not None
+    if str(texts) == CORPUS and not texts.exists():
+        texts = corpus_file()
     with step_progress(quiet) as bar:
 
         def encoder(name: str, places: tuple[str, ...], options: TextEncoderOptions) -> Any:

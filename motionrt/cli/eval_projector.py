@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from motionrt.cli._extras import needing
+from motionrt.cli._progress import step_progress
 from motionrt.cli._projector_data import data_options, read_data
 from motionrt.cli._streams import tell
 
@@ -23,6 +24,15 @@ from motionrt.cli._streams import tell
     help="Which rows, by the split that train-projector makes with the same seed and shares.",
 )
 @click.option("--heads", type=int, help="Heads of an attention projector in a .pt file.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Bundle of Kimodo: make motions of targets and projections, and say in centimetres how "
+    "far they are apart, and how far another seed would be.",
+)
+@click.option("--motions", default=16, show_default=True, help="Prompts to make motions of.")
+@click.option("--seconds", default=4.0, show_default=True, help="How long these motions are.")
+@click.option("--steps", type=int, help="Denoising steps of each.  [default: the bundle's]")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw them into a .png or .svg file.")
 @click.option("--quiet", is_flag=True, help="Do not report progress.")
@@ -30,6 +40,10 @@ def command(
     projector: Path,
     part: str,
     heads: int | None,
+    bundle: Path | None,
+    motions: int,
+    seconds: float,
+    steps: int | None,
     as_json: bool,
     plot: Path | None,
     quiet: bool,
@@ -70,6 +84,25 @@ def command(
         warning = f"it was trained with --seed {metadata.get('seed')}: rows may be of its training"
     projected, target = flat_prediction(module, rows)
     metrics = projector_metrics(projected, target, seed)
+    moved = None
+    if bundle is not None:
+        import motionrt
+        from motionrt.train.motion_error import motion_error
+
+        if rows.sequences:
+            raise InputError(f"{pairs.source}: motions are made of vectors, not of sequences")
+        pipeline = motionrt.load(bundle)
+        with step_progress(quiet or as_json) as progress:
+            moved = motion_error(
+                pipeline,
+                projected,
+                target,
+                num_motions=motions,
+                seconds=seconds,
+                num_steps=steps,
+                seed=seed,
+                progress=progress,
+            )
     suite: dict[str, bool] = {}
     if encoders is not None:
         suite = minimal_pair_score(*encoders, module, target.mean(0))
@@ -79,6 +112,8 @@ def command(
         plot_metrics(plot, metrics, projected, target)
     if as_json:
         document = {"part": part, **metrics.to_dict(), "minimal_pairs": suite, "warning": warning}
+        if moved is not None:
+            document["motions"] = moved.to_dict()
         click.echo(json.dumps(document, indent=1))
         return
     low, high = metrics.mse_interval
@@ -124,6 +159,20 @@ def command(
             f"MRR {metrics.mrr_reverse:.3f}",
         ),
     ]
+    if moved is not None:
+        lines += [
+            (
+                "joint error",
+                f"{moved.joint_error_cm:.2f} cm, {moved.relative:.2f} of what another seed changes "
+                f"({moved.seed_spread_cm:.2f} cm; {moved.num_motions} prompts of "
+                f"{moved.seconds:.1f} s)",
+            ),
+            (
+                "  about the root",
+                f"{moved.body_error_cm:.2f} cm, {moved.body_relative:.2f} of "
+                f"{moved.body_seed_spread_cm:.2f} cm",
+            ),
+        ]
     if suite:
         lines.append(("minimal pairs", f"{sum(suite.values())} of {len(suite)}"))
         lines += [("  confused", pair) for pair, right in suite.items() if not right]

@@ -233,7 +233,7 @@ def read_pairs(place: Path, targets: Path | None = None) -> Pairs:
     Pairs of one image, or of one caption, are one group.
     """
     if targets is not None:
-        return _stacked(place, None, _array(place), _array(targets))
+        return _stacked(place, None, read_embedding(place), read_embedding(targets))
     if not place.exists():
         raise InputError(f"{place}: no such file or directory")
     if place.is_file():
@@ -369,7 +369,7 @@ def _listed_pairs(place: Path) -> Pairs:
             if not all(isinstance(name, str) for name in names):
                 raise InputError(f"{listing}: line {number} names no files")
             files = [_inside(place, place / part, name) for name in names]
-            x, y = map(_array, files)
+            x, y = map(read_embedding, files)
             taken += sum(_fixed(array).nbytes for array in (x, y))
             held += sum(path.stat().st_size for path in {*files} - seen)
             seen |= {*files}
@@ -437,14 +437,14 @@ def _folders(place: Path) -> Pairs:
     images, captions = [], []
     for root, part in roots:
         said = _captions(root)
-        for stem, x, y in _matched(root, layout):
+        for stem, x, y in matched_files((root / layout[0], root / layout[1])):
             caption, image = said.get(stem, said.get(stem.lstrip("0") or "0", ("", "")))
             ids.append(f"{part}/{stem}" if part else stem)
             images.append(image or ids[-1])
             captions.append(caption)
             parts.append(part)
-            xs.append(_array(x))
-            ys.append(_array(y))
+            xs.append(read_embedding(x))
+            ys.append(read_embedding(y))
     part_of = dict(zip(images, parts, strict=True))
     for image, part in zip(images, parts, strict=True):
         if part_of[image] != part:
@@ -452,23 +452,22 @@ def _folders(place: Path) -> Pairs:
     return _from_rows(place, ids, xs, ys, parts, _related(images, captions))
 
 
-def _matched(root: Path, layout: tuple[str, str]) -> Iterator[tuple[str, Path, Path]]:
-    """Give the files of inputs and targets that have one name; InputError if one is alone."""
+def matched_files(folders: tuple[Path, Path]) -> list[tuple[str, Path, Path]]:
+    """Return the embeddings of two folders that have one name; InputError if one is alone."""
     files: list[dict[str, Path]] = []
-    for name in layout:
-        if not (root / name).is_dir():
-            raise InputError(f"{root / name}: no such folder")
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder")
         own: dict[str, Path] = {}
-        for path in sorted((root / name).iterdir()):
+        for path in sorted(folder.iterdir()):
             if path.suffix in SUFFIXES and own.setdefault(path.stem, path) != path:
-                raise InputError(f"{root / name}: holds {path.stem} twice")
+                raise InputError(f"{folder}: holds {path.stem} twice")
         files.append(own)
     for here, there in ((0, 1), (1, 0)):
         alone = sorted(set(files[here]) - set(files[there]))
         if alone:
-            raise InputError(f"{root / layout[here]}: {alone[0]} has no partner in {layout[there]}")
-    for stem, path in files[0].items():
-        yield stem, path, files[1][stem]
+            raise InputError(f"{folders[here]}: {alone[0]} has no partner in {folders[there].name}")
+    return [(stem, path, files[1][stem]) for stem, path in files[0].items()]
 
 
 def _captions(root: Path) -> dict[str, tuple[str, str]]:
@@ -574,8 +573,8 @@ def _stacked(
     )
 
 
-def _array(path: Path) -> NDArray[np.float32]:
-    """Read one array of floats from a file."""
+def read_embedding(path: Path) -> NDArray[np.float32]:
+    """Read one array of floats from a .pt, .npy or .safetensors file; InputError if it is none."""
     array: Any
     if not path.is_file():
         raise InputError(f"{path}: no such file")

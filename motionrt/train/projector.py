@@ -40,8 +40,8 @@ NUM_FOLDS = 5
 MAX_KERNEL_ROWS = 8000
 """Rows that a kernel regression is fitted on at most: it stores them all."""
 AUTO_ROWS = 1200
-"""Rows on which auto compares kinds at most, five times: some ten seconds on two cores. The number
-is fixed, not the time, so that one data set gives one kind on every machine."""
+"""Rows on which auto compares kinds at most, five times: less than half a minute on two cores. The
+number is fixed, not the time, so that one data set gives one kind on every machine."""
 ENOUGH_PAIRS = {
     "moments": (100, "200 or more"),
     "linear": (500, "1,000 to 2,000"),

@@ -161,8 +161,8 @@ def test_captions_of_one_image_stay_together(tmp_path: Path) -> None:
     # Images 0 and 1 share a caption: their six pairs are one group.
     assert [pairs.groups.count(group) for group in dict.fromkeys(pairs.groups)] == [6, 3, 3]
     split = split_pairs(pairs, shares=(0.3, 0.0))
-    for part in (split.train, split.validation):
-        assert len(part) in (3, 6, 9)
+    for rows in (split.train, split.validation):
+        assert len(rows) in (3, 6, 9)
 
 
 def test_an_image_on_both_sides_is_named(tmp_path: Path) -> None:

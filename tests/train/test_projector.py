@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from places import ROOT
 from text_checkpoints import write_decoder, write_llm2vec
 
 from motionrt.cli.main import cli
@@ -334,3 +335,11 @@ def test_a_projector_that_cannot_be_stored_keeps_its_training(
 def test_commands_want_one_source_of_pairs(arguments: list[str]) -> None:
     result = CliRunner().invoke(cli, ["train-projector", "-o", "p.pt", *arguments])
     assert result.exit_code == 2
+
+
+def test_the_page_says_what_is_advised() -> None:
+    page = (ROOT / "docs" / "projectors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d,]+) \| ([\d,\w ]+) \|$", page, re.MULTILINE)
+    told = {kind: (int(least.replace(",", "")), better) for kind, least, better in rows}
+    assert told == projector.ENOUGH_PAIRS
+    assert f"{projector.AUTO_ROWS:,} rows" in page

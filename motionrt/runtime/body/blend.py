@@ -97,13 +97,16 @@ def blended(first: Motion, second: Motion, seconds: float = BLEND_SECONDS) -> Mo
         contacts = np.concatenate(
             [first.foot_contacts[: start + half], second.foot_contacts[begin + half :]]
         )
+    info: dict[str, object] = {"blend": [first.info.get("prompts"), second.info.get("prompts")]}
+    if first.info.get("in_place") is True and second.info.get("in_place") is True:
+        info["in_place"] = True
     return Motion.from_local(
         np.concatenate([first.local_rot_mats[:start], mixed, after]),
         np.concatenate([roots[0][:start], path, rest]),
         first.skeleton,
         first.fps,
         foot_contacts=contacts,
-        info={"blend": [first.info.get("prompts"), second.info.get("prompts")]},
+        info=info,
     )
 
 

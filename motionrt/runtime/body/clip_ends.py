@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from motionrt.runtime.body.metrics import standing_feet
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.resample import MAX_FRAMES
 from motionrt.runtime.body.root_motion import headings
 from motionrt.runtime.body.rotation import (
     matrix_to_quaternion,
@@ -69,6 +70,8 @@ def to_pose(motion: Motion, pose: str = "rest", seconds: float = POSE_SECONDS) -
     count = round(seconds * motion.fps) if math.isfinite(seconds) else 0
     if count < 1:
         raise InputError(f"{seconds} seconds to a pose: it must be a frame or more")
+    if motion.num_frames + count > MAX_FRAMES:
+        raise InputError(f"{seconds:g} seconds to a pose make more than {MAX_FRAMES} frames")
     last = motion.num_frames - 1
     heading = headings(motion)
     rotations = seen_rotations(motion)

@@ -173,9 +173,15 @@ class Motion:
         return {name: values for name, values in arrays.items() if values is not None}
 
     def crop(self, start: int, stop: int | None = None) -> Motion:
-        """Take frames start to stop (excluded), counted as a Python slice counts them."""
+        """Take frames start to stop (excluded), counted as a Python slice counts them.
+
+        A part of a loop is none.
+        """
         arrays = {name: values[start:stop] for name, values in self.to_arrays().items()}
-        return Motion.from_arrays(arrays, self.skeleton, self.fps, dict(self.info))
+        part = Motion.from_arrays(arrays, self.skeleton, self.fps, dict(self.info))
+        if part.num_frames < self.num_frames:
+            part.info.pop("loop", None)
+        return part
 
     def expanded(self) -> Motion:
         """Put the clip on the skeleton that its own expands to, hands relaxed.

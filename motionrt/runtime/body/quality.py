@@ -135,9 +135,10 @@ def judge(motion: Motion) -> Quality:
 
     Lengths in metres. root_speed_mps and joint_speed_mps over a tenth of a second; height_m of the
     lowest joint and depth_m of a joint under the floor; body_slide_m, how far the body goes while
-    everything near the floor moves, if the motion does not say that it is without its path
-    (``info["in_place"]``); foot_slide_m, how far a foot gets from where it came down, if the motion
-    says when its feet stand; jitter_mps3, the mean jerk of the worst second.
+    everything near the floor moves; foot_slide_m, how far a foot gets from where it came down, if
+    the motion says when its feet stand; jitter_mps3, the mean jerk of the worst second. A motion
+    that says that it is without its path (``info["in_place"]``) slides as it should: neither of the
+    two slides is measured.
     """
     return Quality(tuple(_figures(motion)), motion.fps)
 
@@ -182,9 +183,10 @@ def _figures(motion: Motion) -> Iterator[Figure]:
     lowest = heights[np.arange(frames), joints]
     yield figure("height_m", lowest, scale * MAX_HEIGHT_M, None, 0)
     yield figure("depth_m", np.maximum(-lowest, 0), scale * MAX_DEPTH_M, joints, 0)
-    if frames > 1 and motion.info.get("in_place") is not True:
+    slides = motion.info.get("in_place") is True
+    if frames > 1 and not slides:
         yield _body_slide(places, fps, scale)
-    if (standing := known_contacts(motion)) is not None:
+    if not slides and (standing := known_contacts(motion)) is not None:
         yield _foot_slide(*standing, places, names, scale)
     if frames > 3:
         jerk = np.linalg.norm(np.diff(places, n=3, axis=0), axis=-1).mean(axis=1) * fps**3

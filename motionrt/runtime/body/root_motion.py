@@ -106,9 +106,10 @@ def in_place(motion: Motion, face: float = 0.0, smooth_seconds: float = SMOOTH_S
     What is left is the sway of its steps, and what is taken away is `root_path`: a character that
     goes the path and plays this moves as the motion does. With smooth_seconds of zero there is no
     sway left, and poses are those of the C library's ``MRT_IN_PLACE``.
+    `Motion.info["in_place"]` says so to what judges motions: its feet slide as they should.
     """
     path, heading = root_path(motion, smooth_seconds)
-    info = dict(motion.info)
+    info = {**motion.info, "in_place": True}
     if loop_step(motion) is not None:
         info["loop"] = {**info["loop"], "step_m": [0.0, 0.0], "turn_deg": 0.0}
     return moved_each(motion, face - heading, -path, info)
@@ -173,8 +174,8 @@ def _smoothed(values: Array, sigma: float, step: tuple[Array, float] | None) -> 
     frames = len(values)
     if reach < 1 or frames < 2:
         return values
+    reach = min(reach, 16 * frames)  # what is shorter than its window is nearly a line anyway
     if step is None:
-        reach = min(reach, 16 * frames)  # what is shorter than its window is nearly a line anyway
         padded = np.pad(values, [(reach, reach), (0, 0)], mode="reflect", reflect_type="odd")
     else:
         padded = _rounds(values, reach, *step)

@@ -7,6 +7,7 @@ import pytest
 from strides import speeds, striding
 
 from motionrt.runtime.body.clip_ends import from_pose, to_pose, trimmed
+from motionrt.runtime.body.finishing import finish
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 
@@ -26,6 +27,12 @@ def test_an_end_on_both_feet_stays() -> None:
     contacts[:5] = contacts[-5:] = True
     motion.foot_contacts = contacts
     assert trimmed(motion).num_frames == motion.num_frames
+
+
+def test_a_trimmed_loop_is_none_any_more() -> None:
+    loop = finish(striding(), loop=True)
+    assert "loop" in loop.info and "loop" in loop.crop(0).info
+    assert "loop" not in trimmed(loop).info
 
 
 def test_what_takes_no_steps_is_refused() -> None:
@@ -64,7 +71,9 @@ def test_a_led_loop_is_none_any_more() -> None:
     assert "loop" not in to_pose(motion).info and "loop" not in from_pose(motion).info
 
 
-@pytest.mark.parametrize(("pose", "seconds"), [("sit", 0.5), ("rest", 0.0), ("rest", float("nan"))])
+@pytest.mark.parametrize(
+    ("pose", "seconds"), [("sit", 0.5), ("rest", 0.0), ("rest", float("nan")), ("rest", 1e12)]
+)
 def test_what_cannot_be_is_refused(pose: str, seconds: float) -> None:
     motion: Motion = striding(seconds=1)
     with pytest.raises(InputError, match="pose"):

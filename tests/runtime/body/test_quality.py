@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from strides import striding
 
+from motionrt.runtime.body.blend import blended
+from motionrt.runtime.body.finishing import finish
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.quality import Figure, body_scale, judge
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, load_skeleton
@@ -126,6 +129,16 @@ def test_what_a_motion_cannot_say_is_left_out() -> None:
     contacts = np.ones((FRAMES, 4), bool)
     bare = replace(motion, skeleton=footless, foot_contacts=contacts)
     assert "foot_slide_m" not in judge(bare).to_json()
+
+
+def test_what_was_put_in_place_may_slide() -> None:
+    walk = striding()
+    still = finish(walk, in_place=True)
+    assert still.info["in_place"] is True and "in_place" not in walk.info
+    assert "foot_slide_m" in outside(replace(still, info={}))
+    assert not {"body_slide_m", "foot_slide_m"} & judge(still).to_json().keys()
+    assert blended(still, still).info["in_place"] is True
+    assert "in_place" not in blended(still, walk).info
 
 
 def test_one_line_names_the_worst_and_counts_the_rest() -> None:

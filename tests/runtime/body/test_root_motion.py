@@ -136,6 +136,12 @@ def test_a_root_bone_carries_the_same_motion() -> None:
     assert np.abs(carried.hips[:, ::2]).max() < 0.06
 
 
+def test_a_window_of_years_is_a_wide_one() -> None:
+    for motion in (striding(), looped(striding()).motion):
+        path, heading = root_path(motion, 1e9)
+        assert np.isfinite(path).all() and np.ptp(heading) < 0.2  # the hips swing by 0.16
+
+
 @pytest.mark.parametrize("seconds", [-0.1, math.nan, math.inf])
 def test_a_window_that_cannot_be_is_refused(seconds: float) -> None:
     with pytest.raises(InputError, match="smooth_seconds"):

@@ -71,8 +71,6 @@ def command(
     interrupted goes on.
     """
     with needing("train", "embedding"):
-        import transformers  # noqa: F401  # needed when the first pair comes
-
         from motionrt.export.text_encoder import local_directory
         from motionrt.train.image_pairs import ImagePairOptions, embed_image_pairs, read_captioned
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from PIL import Image, ImageOps
 from tokenizers import Tokenizer
 
@@ -216,8 +217,6 @@ class _Model:
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            import transformers
-
             library: Any = transformers  # some of it has no types
             library.utils.logging.disable_progress_bar()
             try:

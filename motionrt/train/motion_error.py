@@ -107,7 +107,8 @@ def _joints(
     pipeline: KimodoPipeline, embedding: Floats, noise: Floats, num_steps: int | None
 ) -> Floats:
     features = pipeline.sample(embedding[None, None], noise, num_steps=num_steps)
-    return pipeline.decode(features, ["posed_joints"])["posed_joints"][0]
+    joints: Floats = pipeline.decode(features, ["posed_joints"])["posed_joints"][0]
+    return joints
 
 
 def _apart(a: Floats, b: Floats) -> tuple[float, float]:

@@ -23,7 +23,8 @@ _BODIES = {
     "cudaGetDeviceCount": "(int *n) { *n = 1; return 0; }",
     "cudaGetDevice": "(int *n) { *n = 0; return 0; }",
     # Compute capability 9.0, 132 multiprocessors; any other figure is a large number.
-    "cudaDeviceGetAttribute": "(int *v, int a) { *v = a == 75 ? 9 : a == 76 ? 0 : 1024; return 0; }",
+    "cudaDeviceGetAttribute": "(int *v, int a)"
+    " { *v = a == 75 ? 9 : a == 76 ? 0 : 1024; return 0; }",
     "cudaMemGetInfo": "(size_t *a, size_t *b) { *a = *b = 80ull << 30; return 0; }",
     "cudaRuntimeGetVersion": "(int *v) { *v = %(version)s000; return 0; }",
     "cudaDriverGetVersion": "(int *v) { *v = %(version)s000; return 0; }",

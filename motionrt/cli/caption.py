@@ -15,7 +15,7 @@ from motionrt.cli._standard_input import MotionFile
 
 
 @click.command("caption")
-@click.argument("motions", nargs=-1, required=True, type=MotionFile())
+@click.argument("motions", nargs=-1, type=MotionFile())
 @bundle_options
 @flag(
     "question",
@@ -24,7 +24,17 @@ from motionrt.cli._standard_input import MotionFile
 )
 @flag("max-tokens", type=int, help="Longest answer.  [default: the model's, 40 or 128]")
 @flag("sample", is_flag=True, help="Draw the words instead of taking the likeliest.")
-@flag("seed", type=int, help="With --sample: the same seed gives the same words.")
+@flag(
+    "temperature",
+    type=float,
+    help="Draw the words: 1 as the model was trained, lower varies less.  [default: the model's]",
+)
+@flag(
+    "top-p",
+    type=float,
+    help="Draw the words from the likeliest that have this share together.  [default: the model's]",
+)
+@flag("seed", type=int, help="Where words are drawn: the same seed gives the same ones.")
 @reading_options_beside("--sample")
 @backend_options
 @flag("json", "as_json", is_flag=True, help="Print a machine-readable list.")
@@ -35,6 +45,8 @@ def command(
     question: str | None,
     max_tokens: int | None,
     sample: bool,
+    temperature: float | None,
+    top_p: float | None,
     seed: int | None,
     backend: str,
     threads: int,
@@ -44,20 +56,36 @@ def command(
     """Describe MOTIONS: files of any motion format, or .npy with features or joint positions.
 
     Joints are recognised by their names; .npy holds HumanML3D's 263 features a frame, or positions
-    of its 22 joints at 20 frames a second.
+    of its 22 joints at 20 frames a second. Without MOTIONS, a --question that names none is
+    answered in words alone (MotionGPT3).
     """
-    if seed is not None and not sample:
-        raise click.UsageError("--seed goes with --sample")
+    if seed is not None and not sample and temperature is None and top_p is None:
+        raise click.UsageError("--seed goes with --sample, --temperature or --top-p")
+    if not motions and question is None:
+        raise click.UsageError("name motions to describe, or ask a --question without one")
+    if not motions and "<Motion_Placeholder>" in (question or ""):
+        raise click.UsageError("the question is about a motion: name its file")
     from motionrt.runtime.formats.readers.npy import read_npy_array
     from motionrt.runtime.pipeline import load
 
     pipeline = load(find_bundle(bundle, model), backend, threads)
+    words: dict[str, Any] = {
+        "max_tokens": max_tokens,
+        "sample": sample,
+        "temperature": temperature,
+        "top_p": top_p,
+        "seed": seed,
+    }
+    if not motions:
+        (answer,) = pipeline.write_many([question or ""], **words)
+        click.echo(json.dumps([{"question": question, "text": answer}]) if as_json else answer)
+        return
     clips: list[Any] = []
     of_arrays = {k: v for k, v in reading.options.items() if k in ("sample", "scale", "z_up")}
     for path in motions:
         npy = path.suffix.lower() == ".npy" and path.is_file()
         clips.append(read_npy_array(path, **of_arrays) if npy else reading.read(path))
-    texts = pipeline.caption_many(clips, question, max_tokens=max_tokens, sample=sample, seed=seed)
+    texts = pipeline.caption_many(clips, question, **words)
     if as_json:
         rows = [{"file": str(p), "text": t} for p, t in zip(motions, texts, strict=True)]
         click.echo(json.dumps(rows))

@@ -108,8 +108,14 @@ TEMPERATURE = Option(
 )
 TEMPLATE = Option(
     Kind.TEXT,
-    "How the prompt is worded for the model: a name (MotionGPT3: caption or evaluation), or with "
-    "Qwen3 your own text with <Caption_Placeholder>.  [default: the model's]",
+    "How the prompt is worded for the model: a name (MotionGPT3: caption or evaluation), or your "
+    "own text with <Caption_Placeholder>; with MotionGPT3 also a file of templates in JSON, as in "
+    "templates.json:NAME.  [default: the model's]",
+)
+SENTENCES = Option(
+    Kind.SWITCH,
+    "Each sentence of the prompt is a part of the motion, as long as is asked for, one after "
+    "another.",
 )
 
 

@@ -396,11 +396,19 @@ class Pipeline(ABC):
         *,
         max_tokens: int | None = None,
         sample: bool = False,
+        temperature: float | None = None,
+        top_p: float | None = None,
         seed: int | None = None,
     ) -> str:
         """Describe one motion in words, as `caption_many` describes several."""
         (text,) = self.caption_many(
-            [motion], prompt, max_tokens=max_tokens, sample=sample, seed=seed
+            [motion],
+            prompt,
+            max_tokens=max_tokens,
+            sample=sample,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
         )
         return text
 
@@ -411,6 +419,8 @@ class Pipeline(ABC):
         *,
         max_tokens: int | None = None,
         sample: bool = False,
+        temperature: float | None = None,
+        top_p: float | None = None,
         seed: int | None = None,
     ) -> list[str]:
         """Describe motions in words; InputError if the family cannot."""
@@ -418,6 +428,22 @@ class Pipeline(ABC):
         raise InputError(
             f"{self.manifest.name}: {self.family.name} cannot describe motions; "
             f"use a bundle of {able or 'a family that can'}"
+        )
+
+    def write_many(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int | None = None,
+        sample: bool = False,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> list[str]:
+        """Go on from texts, no motion in sight; InputError if the family cannot."""
+        raise InputError(
+            f"{self.manifest.name}: {self.family.name} writes no text without a motion"
+            + ("; talk with it by chat" if self.family.converses else "")
         )
 
     # Graphs

@@ -100,8 +100,9 @@ def test_bad_input_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(("a.npz", "--seed", "1"), "--sample"), ((), "MOTIONS")]
-)
+    ("arguments", "message"), [(("a.npz", "--seed", "1"), "--sample"), ((), "name motions"),
+     (("--question", "Who is <Motion_Placeholder>?"), "name its file")]
+)  # fmt: skip
 def test_bad_usage_is_told_before_anything_is_loaded(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
@@ -116,3 +117,27 @@ def test_a_model_that_cannot_describe_says_so(
     code, _, err = run(capsys, "caption", motion_file, "--bundle", bundle)
     assert code == 1
     assert "cannot describe motions" in err and "use a bundle of motiongpt3" in err
+
+
+@pytest.mark.slow
+def test_words_are_drawn_and_written_without_a_motion(
+    motiongpt3_bundle: Path, motion_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--bundle", motiongpt3_bundle, "--backend", "cpu", "--max-tokens", 6)
+    drawn = ("--temperature", "1.5", "--top-p", "0.9", "--seed", "1")
+    told = [run(capsys, "caption", motion_file, *options, *drawn) for _ in range(2)]
+    assert told[0] == told[1] and told[0][0] == 0
+    assert run(capsys, "caption", motion_file, *options)[1] != told[0][1]
+    question = ("caption", "--question", "What is a walk?", *options)
+    code, text, _ = run(capsys, *question)
+    assert code == 0
+    code, out, _ = run(capsys, *question, "--json")
+    assert json.loads(out) == [{"question": "What is a walk?", "text": text.rstrip("\n")}]
+
+
+def test_a_model_that_writes_nothing_says_so(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "caption", "--question", "What?", "--bundle", bundle)
+    assert code == 1
+    assert "writes no text without a motion" in err

@@ -32,6 +32,7 @@ from motionrt.runtime.motiongpt3.prompt import (
     BETWEEN,
     GIVEN_MOTION,
     PREDICTION,
+    TEMPLATES,
     PromptTokens,
     caption_prompt,
 )
@@ -63,7 +64,7 @@ def run_t2m_e2e(case_dir: Path) -> None:
         else:
             quote = '"{}"' if tag == "eval_quoted" else "{}"
             captions = [quote.format(text) for text in variant["texts"]]
-            asked = [caption_prompt(caption, "evaluation") for caption in captions]
+            asked = [caption_prompt(caption, TEMPLATES["evaluation"]) for caption in captions]
             composed = [pipeline.holders.motion_request(text) for text in asked]
         assert composed == prompts
         _same_ids(pipeline, prompts, inputs, tag)

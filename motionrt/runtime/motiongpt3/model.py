@@ -292,24 +292,21 @@ class MotionGpt3Model(Pipeline):
         motion_latents: ArrayLike,
         *,
         max_tokens: int = MAX_NEW_TOKENS,
-        sample: bool = False,
+        rules: SamplingRules | None = None,
         seed: int | None = None,
         logits: list[NDArray[np.float32]] | None = None,
     ) -> NDArray[np.int64]:
         """Continue whole prompts about motions; return token ids (B, N), N at most max_tokens.
 
-        A row that has ended is filled with the end-of-text id. logits, if given, gets each step's
-        raw (B, vocab_size).
+        rules say how tokens are chosen, None takes the likeliest; drawing follows the seed. A row
+        that has ended is filled with the end-of-text id. logits, if given, gets each step's raw
+        (B, vocab_size).
         """
         text = self.language
         end, vocab_size, num_positions = text.end_of_text_id, text.vocab_size, text.num_positions
         if max_tokens < 1:
             raise InputError(f"{max_tokens} tokens: must be 1 or more")
-        rules = SamplingRules(
-            temperature=1.0 if sample else 0.0,
-            top_k=_DRAWN_FROM,
-            repetition_penalty=_REPETITION_PENALTY,
-        )
+        rules = rules or self.rules()
         if seed is not None and not 0 <= seed:
             raise InputError(f"seed {seed}: must be from 0")
         rows = self.tokenize(prompts)
@@ -358,7 +355,7 @@ class MotionGpt3Model(Pipeline):
             [end],
             max_tokens,
             # One for all rows: they draw in turn.
-            generators=[np.random.default_rng(seed)] * len(rows) if sample else [],
+            generators=[np.random.default_rng(seed)] * len(rows) if rules.draws else [],
             grammars=[banned] * len(rows),
             logits=logits,
         )
@@ -366,6 +363,19 @@ class MotionGpt3Model(Pipeline):
         for row, chosen in enumerate(made):
             ids[row, : len(chosen)] = chosen
         return ids
+
+    def rules(
+        self, sample: bool = False, temperature: float | None = None, top_p: float | None = None
+    ) -> SamplingRules:
+        """Return how words are chosen: the likeliest, or drawn as soon as anything asks for it."""
+        if not sample and temperature is None and top_p is None:
+            temperature = 0.0
+        return SamplingRules(
+            temperature=1.0 if temperature is None else temperature,
+            top_k=_DRAWN_FROM,
+            top_p=1.0 if top_p is None else top_p,
+            repetition_penalty=_REPETITION_PENALTY,
+        )
 
     def readable(self, ids: Sequence[int] | NDArray[np.int64]) -> str:
         """Return the text of generated ids as upstream prints it, up to the end of the text."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from motionrt.runtime.options import (
     BETWEEN,
     CONTINUE_FROM,
+    SENTENCES,
     TEMPERATURE,
     TEMPLATE,
     DiffusionOptions,
@@ -32,7 +33,11 @@ class MotionGpt3Options(DiffusionOptions, total=False):
     temperature: Annotated[float | None, TEMPERATURE]
     """Of the ancestral solver's noise; 1 is as trained."""
     template: Annotated[str | None, TEMPLATE]
-    """A name of ``prompt.TEMPLATES``."""
+    """A name of ``prompt.TEMPLATES``, a text with ``prompt.CAPTION_PLACE``, or a file of templates
+    (``templates.read_templates``), with ``:name`` behind it for another than the first."""
+    sentences: Annotated[bool | None, SENTENCES]
+    """True: a part for every sentence of a prompt, of seconds each, joined as motions that are
+    carried on are. The model was trained on captions of several sentences, in one clip."""
     continue_from: Annotated["AnyMotion | None", CONTINUE_FROM]
     between: Annotated["Sequence[AnyMotion] | None", BETWEEN]
     """Two motions; seconds is then the gap's length."""

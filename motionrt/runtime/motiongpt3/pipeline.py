@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias, Unpack, cast
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, TypeVar, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.humanml.given_motion import GivenMotion, features_of
-from motionrt.runtime.humanml.joints import motion_from_joints
+from motionrt.runtime.humanml.joints import join, joints_of_motion, motion_from_joints
 from motionrt.runtime.memory import transformer_bytes
 from motionrt.runtime.motiongpt3.model import MAX_NEW_TOKENS, MotionGpt3Model, draw_noise
 from motionrt.runtime.motiongpt3.options import MotionGpt3Options
@@ -26,9 +26,11 @@ from motionrt.runtime.motiongpt3.prompt import (
     check_text,
 )
 from motionrt.runtime.motiongpt3.schedule import latent_schedule
+from motionrt.runtime.motiongpt3.templates import find_template
 from motionrt.runtime.options import either
 from motionrt.runtime.pipeline import GenerateKeywords, GenerateManyKeywords, Progress
 from motionrt.runtime.request import DEFAULT_SECONDS, Request
+from motionrt.runtime.text.prompt import split_prompt
 
 Floats = NDArray[np.float32]
 MAX_HEAD_FRAMES = 40
@@ -38,6 +40,7 @@ MAX_END_FRAMES = 50
 
 
 _DECODER_HEADS = 4
+_Value = TypeVar("_Value")
 _Read: TypeAlias = Motion | ArrayLike
 """A given motion when it comes here: files are read by then."""
 
@@ -95,13 +98,17 @@ class MotionGpt3Pipeline(MotionGpt3Model):
         *,
         max_tokens: int | None = None,
         sample: bool = False,
+        temperature: float | None = None,
+        top_p: float | None = None,
         seed: int | None = None,
     ) -> list[str]:
         """Describe motions, a text for each.
 
         A motion is a Motion of a skeleton whose joints are recognised, features (T, 263) in their
         units, or joints (T, 22, 3) at 20 frames a second. prompt names it by ``GIVEN_MOTION``; None
-        asks as in training. The likeliest token is taken, or with sample one is drawn, by the seed.
+        asks as in training. The likeliest token is taken, or with sample, temperature (1 is as
+        trained, lower varies less) or top_p (the share of the likeliest that is drawn from) one is
+        drawn, by the seed.
         """
         clips = list(motions)
         if not clips:
@@ -115,7 +122,35 @@ class MotionGpt3Pipeline(MotionGpt3Model):
             [text] * len(clips),
             latents[:, None],
             max_tokens=MAX_NEW_TOKENS if max_tokens is None else max_tokens,
-            sample=sample,
+            rules=self.rules(sample, temperature, top_p),
+            seed=seed,
+        )
+        return [self.readable(row) for row in ids]
+
+    def write_many(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int | None = None,
+        sample: bool = False,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> list[str]:
+        """Go on from texts that name no motion, a text for each, as the language model does.
+
+        Words are chosen as ``caption_many`` chooses them. InputError if a text names a motion.
+        """
+        if not prompts:
+            raise InputError("no text given")
+        asked = [
+            self.holders.text_request(check_text(text, (GIVEN_MOTION, MASKED))) for text in prompts
+        ]
+        ids = self.generate_tokens(
+            asked,
+            np.zeros((len(asked), 0, self.latent_dim), np.float32),
+            max_tokens=MAX_NEW_TOKENS if max_tokens is None else max_tokens,
+            rules=self.rules(sample, temperature, top_p),
             seed=seed,
         )
         return [self.readable(row) for row in ids]
@@ -123,6 +158,8 @@ class MotionGpt3Pipeline(MotionGpt3Model):
     def _working_memory(self, request: Request, frames: Sequence[int]) -> int:
         samples = 1 if request.sample_seeds else request.num_samples
         rows = len(request.prompts) * samples
+        if request.options.get("sentences"):
+            rows = samples * sum(len(split_prompt(text, 1.0)[0]) for text in request.prompts)
         num_words = self.language.max_tokens
         inputs = self.manifest.graphs["backbone"].inputs
         past = next(tensor.axes for tensor in inputs if tensor.name == "past")
@@ -136,9 +173,11 @@ class MotionGpt3Pipeline(MotionGpt3Model):
         self, request: Request, seed: int, frames: list[int], progress: Progress | None
     ) -> list[Motion]:
         options = cast(MotionGpt3Options, request.options)
+        if options.get("sentences"):
+            return self._of_sentences(request, seed, frames, progress)
         samples = request.num_samples
         texts = [text for text in request.prompts for _ in range(samples)]
-        task = self._task(texts, options)
+        task = self._task(texts, [count for count in frames for _ in range(samples)], options)
         sampling = self._sampling(options)
         if progress is not None:
             progress("encoding text", 0, 1)
@@ -175,13 +214,60 @@ class MotionGpt3Pipeline(MotionGpt3Model):
             motions.append(motion)
         return motions
 
-    def _task(self, texts: list[str], options: MotionGpt3Options) -> _Task:
+    def _of_sentences(
+        self, request: Request, seed: int, frames: list[int], progress: Progress | None
+    ) -> list[Motion]:
+        """Make every sentence a clip, all in one batch, and put those of a prompt in a row.
+
+        A motion to carry on goes before the first.
+        """
+        options = dict(request.options)
+        if options.pop("between", None) is not None:
+            raise InputError("sentences and between do not go together: a gap has no text")
+        options.pop("sentences")
+        given = options.pop("continue_from", None)
+        sentences = [split_prompt(text, 1.0)[0] for text in request.prompts]
+        parts = replace(
+            request,
+            prompts=tuple(part for parts in sentences for part in parts),
+            seconds=_for_each(request.seconds, sentences),
+            num_frames=request.num_frames and _for_each(request.num_frames, sentences),
+            options=options,
+        )
+        counts = list(_for_each(frames, sentences))
+        clips = iter(self._generate(parts, seed, counts, progress))
+        motions: list[Motion] = []
+        for text, own in zip(request.prompts, sentences, strict=True):
+            # The samples of a sentence follow one another.
+            made = [[next(clips) for _ in range(request.num_samples)] for _ in own]
+            for sample in range(request.num_samples):
+                rows = [part[sample] for part in made]
+                motions.append(self._joined(rows, {**rows[0].info, "prompt": text}, given))
+        return motions
+
+    def _joined(self, parts: list[Motion], info: dict[str, Any], given: Any) -> Motion:
+        if len(parts) == 1 and given is None:
+            return parts[0]
+        joints, *others = (joints_of_motion(part) for part in parts)
+        for clip in others:
+            joints = join(joints, clip)
+        if given is not None:
+            joints = GivenMotion.of(cast(_Read, given)).carried_on(joints)
+        info.pop("ik_error_m", None)
+        motion = motion_from_joints(joints, self.skeleton, None, self.fps, info)
+        motion.warnings += list(dict.fromkeys(told for part in parts for told in part.warnings))
+        return motion
+
+    def _task(self, texts: list[str], frames: list[int], options: MotionGpt3Options) -> _Task:
         """Say what to ask the model: text alone, or about the motions in the options."""
         given, ends = options.get("continue_from"), options.get("between")
         if given is not None and ends is not None:
             raise InputError("give continue_from or between, not both")
-        template = either(options.get("template"), "caption")
-        captions = [caption_prompt(text.strip(), template) for text in texts]
+        template = find_template(options.get("template"))
+        captions = [
+            caption_prompt(text.strip(), template, count, self.fps)
+            for text, count in zip(texts, frames, strict=True)
+        ]
         wordless = not any(text.strip() for text in texts)
         if ends is not None:
             if len(ends) != 2:
@@ -234,3 +320,8 @@ class MotionGpt3Pipeline(MotionGpt3Model):
             "guidance_scale": self._guidance_scale(scale),
             "temperature": temperature,
         }
+
+
+def _for_each(values: Sequence[_Value], parts: Sequence[Sequence[str]]) -> tuple[_Value, ...]:
+    """Repeat each prompt's value for every sentence of it."""
+    return tuple(value for value, own in zip(values, parts, strict=True) for _ in own)

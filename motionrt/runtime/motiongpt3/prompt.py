@@ -33,11 +33,15 @@ MASKED = "<Motion_Placeholder_Masked>"
 MAX_PROMPT_TOKENS = 192
 """Prompts were cut and filled to this length in training."""
 
+CAPTION_PLACE = "<Caption_Placeholder>"
+FRAMES_PLACE, SECONDS_PLACE = "<Frame_Placeholder>", "<Second_Placeholder>"
+"""Where a template has the caption, the frames and the seconds of the motion."""
 TEMPLATES = {
-    "caption": "{caption} \n ",
-    "evaluation": "Generate motion: {caption} \n \n ",
+    "caption": f"{CAPTION_PLACE} \n ",
+    "evaluation": f"Generate motion: {CAPTION_PLACE} \n \n ",
 }
 """What precedes the output holders; ``caption`` is what the released model was trained on."""
+PLACES = (CAPTION_PLACE, FRAMES_PLACE, SECONDS_PLACE)
 PREDICTION = f"Predict motion: {GIVEN_MOTION} \n \n "
 BETWEEN = f"Complete the masked motion: {GIVEN_MOTION}{MASKED}{GIVEN_MOTION} \n \n "
 CAPTION = GIVEN_MOTION
@@ -84,11 +88,18 @@ def check_text(text: str, reserved: Sequence[str] = (GIVEN_MOTION, MASKED)) -> s
     return text
 
 
-def caption_prompt(caption: str, template: str = "caption") -> str:
-    """Return what precedes the output holders; InputError if there is no such template."""
-    if template not in TEMPLATES:
-        raise InputError(f"template {template!r} is unknown; choose {' or '.join(TEMPLATES)}")
-    return TEMPLATES[template].replace("{caption}", check_text(caption))
+def caption_prompt(
+    caption: str, template: str = TEMPLATES["caption"], frames: int = 0, fps: float = 20.0
+) -> str:
+    """Return what precedes the output holders: a template, filled.
+
+    Frames are those of the motion. InputError if the caption holds what the model reserves.
+    """
+    return (
+        template.replace(FRAMES_PLACE, str(frames))
+        .replace(SECONDS_PLACE, f"{frames / fps:.1f}")
+        .replace(CAPTION_PLACE, check_text(caption, (GIVEN_MOTION, MASKED, *PLACES)))
+    )
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,8 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
         *,
         max_tokens: int | None = None,
         sample: bool = False,
+        temperature: float | None = None,
+        top_p: float | None = None,
         seed: int | None = None,
     ) -> list[str]:
         """Describe motions, a text for each.
@@ -140,7 +142,7 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
         A motion is a Motion of a skeleton whose joints are recognised, features (T, F) in their
         units, or joints (T, J, 3) at 20 frames a second. prompt names it by
         ``<Motion_Placeholder>``; None asks as in training. The likeliest token is taken, or with
-        sample one is drawn, by the seed.
+        sample, temperature or top_p (None: the bundle's) one is drawn, by the seed.
         """
         clips = list(motions)
         if not clips:
@@ -167,6 +169,7 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
                 motion=self.tokens.text(self.encode_motion(features)), length=len(features)
             )
             prompts.append(self.tokenize(render([Message("user", filling.into(template))], False)))
+        draws = sample or temperature is not None or top_p is not None
         entropy = np.random.SeedSequence(seed).entropy
         rows = []
         for start in range(0, len(prompts), _ROWS_AT_ONCE):
@@ -174,7 +177,7 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
             rows += self.generate_ids(
                 some,
                 max_tokens=most,
-                rules=self.rules() if sample else self.rules(temperature=0),
+                rules=self.rules(temperature if draws else 0, top_p),
                 seeds=[[cast(int, entropy), start + row] for row in range(len(some))],
                 grammars=[Always(Choice(banned=wordless))] * len(some),
             )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -98,6 +99,65 @@ def test_a_motion_becomes_a_text(pipeline: MotionGpt3Pipeline) -> None:
     assert len(drawn) > 1
 
 
+def test_sentences_are_parts_of_one_motion(pipeline: MotionGpt3Pipeline) -> None:
+    text = "A person walks. He jumps. He sits."
+    whole = pipeline.generate(text, 1.0, seed=4, sentences=True)
+    assert whole.num_frames == 60
+    assert whole.info["prompt"] == text
+    parts = pipeline.generate_many(["A person walks.", "He jumps.", "He sits."], 1.0, seed=4)
+    np.testing.assert_allclose(whole.posed_joints[:20], parts[0].posed_joints, atol=1e-4)
+    steps = np.linalg.norm(np.diff(whole.posed_joints, axis=0), axis=-1).max()
+    inside = max(np.linalg.norm(np.diff(p.posed_joints, axis=0), axis=-1).max() for p in parts)
+    assert steps < 2 * inside  # no jump where one goes over into the next
+    made = pipeline.generate_many(
+        ["Walk. Run.", "Sit."], [1.0, 2.0], seed=4, num_samples=2, sentences=True
+    )
+    assert [motion.num_frames for motion in made] == [40, 40, 40, 40]
+    assert [motion.info["sample"] for motion in made] == [0, 1, 0, 1]
+    assert not np.array_equal(made[0].posed_joints, made[1].posed_joints)
+    longer = pipeline.generate("Walk. Run.", 1.0, seed=4, sentences=True, continue_from=walking(30))
+    assert longer.num_frames == 30 + 40
+
+
+def test_prompts_are_worded_by_templates(pipeline: MotionGpt3Pipeline, tmp_path: Path) -> None:
+    path = tmp_path / "templates.json"
+    path.write_text(json.dumps({"own": "Generate motion: <Caption_Placeholder> \n \n "}))
+    made = [
+        pipeline.generate("walk", 1.0, seed=1, template=template).posed_joints
+        for template in (
+            "evaluation", f"{path}:own", str(path), "Generate motion: <Caption_Placeholder> \n \n ",
+            "Move for <Second_Placeholder> s: <Caption_Placeholder>", None,
+        )
+    ]  # fmt: skip
+    for same in made[1:4]:
+        np.testing.assert_array_equal(made[0], same)
+    assert np.abs(made[4] - made[0]).max() > 1e-4
+    assert np.abs(made[5] - made[0]).max() > 1e-4
+
+
+def test_words_are_drawn_as_asked(pipeline: MotionGpt3Pipeline) -> None:
+    clip = walking(40)
+    plain = pipeline.caption(clip, max_tokens=8)
+    assert pipeline.caption(clip, max_tokens=8, temperature=0.0) == plain
+    assert pipeline.caption(clip, max_tokens=8, top_p=1e-6, seed=1) == plain
+    warm = {pipeline.caption(clip, max_tokens=8, temperature=2.0, seed=s) for s in range(3)}
+    assert len(warm) > 1
+    with pytest.raises(InputError, match="top-p"):
+        pipeline.caption(clip, top_p=0.0)
+
+
+def test_text_is_written_without_a_motion(pipeline: MotionGpt3Pipeline) -> None:
+    both = pipeline.write_many(["What is a walk?", "Tell me more."], max_tokens=8)
+    assert len(both) == 2
+    assert pipeline.write_many(["What is a walk?"], max_tokens=8) == both[:1]
+    drawn = [pipeline.write_many(["What?"], max_tokens=8, sample=True, seed=s) for s in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    with pytest.raises(InputError, match="reserves"):
+        pipeline.write_many(["Who is <Motion_Placeholder>?"])
+    with pytest.raises(InputError, match="no text"):
+        pipeline.write_many([])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -113,6 +173,9 @@ def test_a_motion_becomes_a_text(pipeline: MotionGpt3Pipeline) -> None:
         ({"guidance_type": "separated"}, "separated"),
         ({"guidance_type": "nocfg", "guidance_weights": [2.0]}, "nocfg"),
         ({"template": "haiku"}, "template"),
+        ({"template": "none.json"}, "cannot be read"),
+        ({"template": "<Caption_Placeholder> <end_of_motion>"}, "template: .*reserves"),
+        ({"between": (walking(5), walking(5)), "sentences": True}, "do not go together"),
         ({"constraints": []}, "no option constraints"),
         ({"between": (walking(5), walking(5))}, "no prompt"),
         ({"between": (walking(5),)}, "two motions"),

@@ -5,9 +5,13 @@ from motionrt.runtime.errors import InputError
 from motionrt.runtime.motiongpt3.prompt import (
     ADDED_TOKENS,
     BETWEEN,
+    CAPTION_PLACE,
+    FRAMES_PLACE,
     GIVEN_MOTION,
     MASKED,
     NUM_MOTION_TOKENS,
+    SECONDS_PLACE,
+    TEMPLATES,
     HolderRules,
     PromptTokens,
     caption_prompt,
@@ -30,7 +34,9 @@ def test_prompts_are_composed_as_in_training() -> None:
     assert bare.motion_request("x") == f"x{OUT * 2}<|endoftext|>"
     assert RULES.motion_request(BETWEEN).count(ADDED_TOKENS[2]) == 2
     assert RULES.motion_request(BETWEEN).count(IN) == 6
-    assert caption_prompt("x", "evaluation") == "Generate motion: x \n \n "
+    assert caption_prompt("x", TEMPLATES["evaluation"]) == "Generate motion: x \n \n "
+    timed = f"{SECONDS_PLACE} s, {FRAMES_PLACE} frames: {CAPTION_PLACE}"
+    assert caption_prompt("x", timed, 30, 20.0) == "1.5 s, 30 frames: x"
 
 
 @pytest.mark.parametrize("token", [*ADDED_TOKENS, "<|endoftext|>", GIVEN_MOTION, MASKED])
@@ -39,11 +45,6 @@ def test_reserved_tokens_are_refused(token: str) -> None:
         check_text(f"walk {token} on")
     with pytest.raises(InputError, match="reserves"):
         caption_prompt(token)
-
-
-def test_unknown_templates_are_refused() -> None:
-    with pytest.raises(InputError, match="template"):
-        caption_prompt("x", "haiku")
 
 
 def test_tokens_are_sorted_by_modality() -> None:

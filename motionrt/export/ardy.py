@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from motionrt.export.branches import Branches
 from motionrt.export.bundle import BundleWriter, source_hashes
+from motionrt.export.columns import in_columns
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.quantise.deviation import measure_motions
 from motionrt.export.quantise.recipes import FP32, Recipe, recipe
@@ -28,6 +29,7 @@ from motionrt.models.ardy import (
     Denoiser,
     Places,
     Tokenizer,
+    TransformerConfig,
 )
 from motionrt.runtime.ardy.features import ArdyFeatures
 from motionrt.runtime.ardy.network import ArdySizes, GuidanceType, Network
@@ -47,12 +49,15 @@ LOOP_ATOL, LOOP_RTOL = 3e-3, 1e-3
 TOKENIZER_ATOL = 2e-4
 SENSITIVE = ((r"hybrid|future|output_linear", FP32),)
 """Maps from and to tokens, which in few bits are most of the error and hardly of the time."""
+TOKENIZER_SENSITIVE = ((r"(input|output)_proj|cond_blocks", FP32),)
+"""The tokenizer's, likewise."""
 WINDOW_SECONDS = 10.0
 """What the released models see at once, history and goals included."""
 MAX_SECONDS = 600.0
 """A longer clip is refused: it is held in memory as a whole. A stream has no end."""
 MAX_POSITIONS = 5000
 """Rows of the positional table that checkpoints were trained with."""
+TOKENIZER_GRAPHS = ("encoder", "decoder")
 _CHECK_TOKENS = (2, 3, 2)
 """Of history, generated and beyond, in the checks."""
 _MEASURED_STEPS, _MEASURED_WINDOWS = 10, 3
@@ -194,10 +199,12 @@ def export_ardy(
             f"{widths[0]} (or {widths[1]}, embedded); give the right encoder or --projector"
         )
     skeleton = load_skeleton(checkpoint.skeleton)
-    wanted = replace(recipe(precision, language_model=False), exceptions=SENSITIVE)
+    chosen = recipe(precision, language_model=False)
+    wanted = replace(chosen, exceptions=SENSITIVE)
+    of_tokenizer = _tokenizer_recipe(chosen, config.tokenizer)
 
     denoiser = _with_split_projections(checkpoint.denoiser)
-    step = GuidedStep(denoiser)
+    step = GuidedStep(in_columns(denoiser) if precision == "fp32" else denoiser)
     checks, whole_run = _real_inputs(step, checkpoint)
     graph = Graph(_step_spec(checkpoint), step, checks)
     writer.add_graph(graph, LOOP, (whole_run,), recipe=wanted)
@@ -205,8 +212,8 @@ def export_ardy(
         writer.add_graph(_text_graph(checkpoint))
     if config.takes_constraints:
         writer.add_graph(_constraint_graph(checkpoint, denoiser))
-    for tokenizer_graph in _tokenizer_graphs(checkpoint):
-        writer.add_graph(tokenizer_graph)
+    for tokenizer_graph in _tokenizer_graphs(checkpoint, columns=of_tokenizer.name == "fp32"):
+        writer.add_graph(tokenizer_graph, recipe=of_tokenizer)
 
     text: dict[str, Any] = {}
     if text_encoder is not None:
@@ -219,10 +226,12 @@ def export_ardy(
     tables = _tables(checkpoint)
     writer.add_arrays("statistics.safetensors", tables)
     sizes = _sizes(checkpoint, text_width)
+    for names in (("step", LOOP.name), TOKENIZER_GRAPHS):
+        if any(writer.fp32_path(name).exists() for name in names):
+            figures = _motion_deviation(writer, checkpoint, sizes, tables, names)
+            for name in names:
+                writer.note_deviation(name, figures)
     if precision != "fp32":
-        figures = _motion_deviation(writer, checkpoint, sizes, tables)
-        for name in ("step", LOOP.name):
-            writer.note_deviation(name, figures)
         writer.judge("denoiser", ["step"], wanted, "--precision")
     writer.finish(
         family="ardy",
@@ -431,10 +440,23 @@ def _constraint_graph(checkpoint: ArdyCheckpoint, denoiser: Denoiser) -> Graph:
     return Graph(spec, ConstraintEmbedding(denoiser), (inputs,))
 
 
-def _tokenizer_graphs(checkpoint: ArdyCheckpoint) -> tuple[Graph, Graph]:
+def _tokenizer_recipe(chosen: Recipe, sizes: TransformerConfig) -> Recipe:
+    """Return the tokenizer's precision beside a denoiser's: int8 with int8, float32 otherwise.
+
+    In int8 it takes a quarter of the memory; what that moves is measured as the denoiser's is.
+    """
+    is_small = sizes.latent_dim * sizes.ff_size < chosen.min_elements
+    if chosen.weights.kind != "dynamic-int8" or is_small:
+        return recipe("fp32", language_model=False)
+    return replace(chosen, exceptions=TOKENIZER_SENSITIVE)
+
+
+def _tokenizer_graphs(checkpoint: ArdyCheckpoint, columns: bool) -> tuple[Graph, Graph]:
     """Return the graphs of the tokenizer; codes are rounded on the host, not in them."""
     config = checkpoint.config
     tokenizer: Tokenizer = checkpoint.tokenizer
+    if columns:
+        tokenizer = in_columns(tokenizer)
     frames = config.frames_per_token
     tokens = ("batch", "tokens")
     mask = TensorSpec("token_mask", tokens, "bool")
@@ -473,11 +495,13 @@ def _motion_deviation(
     checkpoint: ArdyCheckpoint,
     sizes: ArdySizes,
     tables: Mapping[str, NDArray[Any]],
+    rounded: Collection[str],
 ) -> dict[str, float]:
-    """Make clips of several windows with the fp32 graphs and with the bundle's; compare joints.
+    """Make clips of several windows in fp32 and with some graphs as the bundle has them.
 
-    Codes are rounded, so that a small difference may change a body: what counts is where joints are
-    over a whole rollout. One clip follows a text, one is free; both start from one noise.
+    rounded names those; joints are compared. Codes are rounded, so that a small difference may
+    change a body: what counts is where joints are over a whole rollout. One clip follows a text,
+    one is free; both start from one noise.
     """
     writer.progress("measuring motions")
     features, quantizer = (
@@ -505,8 +529,8 @@ def _motion_deviation(
             sessions: dict[str, Any] = sessions,
         ) -> dict[str, NDArray[Any]]:
             if name not in sessions:
-                path = writer.fp32_path(name) if exact else writer.folder / f"{name}.onnx"
-                if not path.exists():
+                path = writer.fp32_path(name)
+                if not path.exists() or (name in rounded and not exact):
                     path = writer.folder / f"{name}.onnx"
                 sessions[name] = cpu_session(path)
             session = sessions[name]
@@ -524,4 +548,4 @@ def _motion_deviation(
             crop_history=sizes.frames_per_token,
         )
         results.append((made, features.decode(features.unnormalize(made))["posed_joints"]))
-    return measure_motions(LOOP.name, results[0], results[1])
+    return measure_motions(" and ".join(rounded), results[0], results[1])

@@ -12,7 +12,7 @@ from places import GOLDEN
 from motionrt.export.ardy import export_ardy
 from motionrt.export.bundle import BundleWriter
 from motionrt.export.readers.ardy import ArdyCheckpoint, read_ardy
-from motionrt.models.ardy import Denoiser, TransformerConfig
+from motionrt.models.ardy import Denoiser, Tokenizer, TransformerConfig
 from motionrt.runtime.benchmark import benchmark
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import ExportError
@@ -26,11 +26,12 @@ G1 = GOLDEN / "ardy" / "checkpoints" / "ARDY-G1-RP-25FPS-Horizon8"
 
 
 def wider(checkpoint: ArdyCheckpoint) -> ArdyCheckpoint:
-    """Give a checkpoint a denoiser whose weights are worth rounding."""
-    config = replace(checkpoint.config, denoiser=TransformerConfig(64, 128, 1, 4))
+    """Give a checkpoint networks whose weights are worth rounding."""
+    sizes = TransformerConfig(64, 128, 1, 4)
+    config = replace(checkpoint.config, denoiser=sizes, tokenizer=sizes)
     torch.manual_seed(4)
     denoiser = Denoiser(config, checkpoint.root_stats).eval()
-    return replace(checkpoint, config=config, denoiser=denoiser)
+    return replace(checkpoint, config=config, denoiser=denoiser, tokenizer=Tokenizer(config).eval())
 
 
 def test_int8_is_smaller_and_says_by_how_much_it_is_off(tmp_path: Path) -> None:
@@ -44,7 +45,10 @@ def test_int8_is_smaller_and_says_by_how_much_it_is_off(tmp_path: Path) -> None:
         assert graph.precision == "int8"
         assert 0 < graph.deviation["relative"] < 0.1
         assert 0 < graph.deviation["motion_joints_cm"]
-    assert rounded.manifest.graphs["decoder"].precision == "fp32"
+    for name in ("encoder", "decoder"):
+        graph = rounded.manifest.graphs[name]
+        assert graph.precision == "int8"
+        assert 0 < graph.deviation["motion_joints_cm"]
     size = [b.manifest.files["step.weights"].size for b in (exact, rounded)]
     assert size[1] < 0.8 * size[0]
     pipeline = load(tmp_path / "int8", backend="cpu")

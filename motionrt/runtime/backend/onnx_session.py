@@ -19,6 +19,7 @@ from motionrt.runtime.backend.graph import (
     check_results,
     find_graph,
 )
+from motionrt.runtime.backend.mapped_weights import let_go
 from motionrt.runtime.backend.waiting import interruptible
 from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
 from motionrt.runtime.errors import BackendError
@@ -68,6 +69,8 @@ class OnnxSession:
                     f"{bundle.folder / file}: {backend.name} cannot load it: {reason}"
                 ) from error
             hashes.result()
+        if self.info.loop is not None:
+            let_go(data)
         wanted = backend.providers[0][0]
         if wanted not in self._session.get_providers():
             raise BackendError(

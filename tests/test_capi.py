@@ -115,6 +115,9 @@ def test_every_function_of_the_header_is_mirrored() -> None:
         ("mrt_pipeline_info", capi.PipelineInfo),
         ("mrt_constraint", capi.ConstraintStruct),
         ("mrt_motion_info", capi.MotionInfo),
+        ("mrt_motion_arrays", capi.MotionArrays),
+        ("mrt_finish_options", capi.FinishOptions),
+        ("mrt_loop_info", capi.LoopInfo),
         ("mrt_generate_options", capi.GenerateOptions),
     ],
 )
@@ -687,6 +690,8 @@ def test_structs_too_short_for_their_size_are_refused(size: int, c_pipeline: cap
     pipeline_info = capi.PipelineInfo(struct_size=size)
     motion_info = capi.MotionInfo(struct_size=size)
     constraint = capi.ConstraintStruct(struct_size=size)
+    finish, loop = capi.FinishOptions(struct_size=size), capi.LoopInfo(struct_size=size)
+    arrays = capi.MotionArrays(struct_size=size)
     constrained = capi._Options({}).struct
     constrained.constraints, constrained.num_constraints = ctypes.pointer(constraint), 1
     for name, *given in (
@@ -698,6 +703,9 @@ def test_structs_too_short_for_their_size_are_refused(size: int, c_pipeline: cap
         ("mrt_generate", pipeline, walks, byref(constrained), byref(made)),
         ("mrt_pipeline_get_info", pipeline, byref(pipeline_info)),
         ("mrt_motion_get_info", motion._handle, byref(motion_info)),
+        ("mrt_motion_finish", motion._handle, byref(finish), None, byref(made)),
+        ("mrt_motion_finish", motion._handle, None, byref(loop), byref(made)),
+        ("mrt_motion_make", c_pipeline.skeleton._handle, byref(arrays), byref(made)),
     ):
         status, said = getattr(library, name)(*given), library.mrt_last_error().decode()
         assert (status, bool(re.search(r"call mrt_\w+_init first", said))) == (

@@ -32,8 +32,9 @@
  * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and
  * MotionGPT3's options that take a motion (continue_from, between); constraints of its own for each
  * prompt of a call; models of several text tokens a prompt; reading motion files, also those that a
- * request names; formats other than BVH and GLB; resampling; judging motions (foot skate, jitter and
- * the like), and warning of constraints that no body meets and of prompts that the model does not
+ * request names; formats other than BVH and GLB, and in these a root bone, other axes, other names and
+ * rest poses; retargeting and poses of hands; judging motions (foot skate, jitter and the like), and
+ * warning of constraints that no body meets and of prompts that the model does not
  * know. Bundles of schema 1 are to be exported again.
  */
 #ifndef MOTIONRT_H
@@ -243,6 +244,11 @@ typedef struct mrt_motion_info {
   uint32_t seed;        /* that it was made with, drawn or given */
   int32_t sample;       /* which of several */
   const char *prompt;   /* several prompts are joined by a blank */
+  bool is_loop;         /* its last frame is its first again, a round later */
+  double loop_x;        /* what a round moves it by, metres along x and z as seen from the heading of */
+  double loop_z;        /* its first frame */
+  double loop_turn_rad; /* and turns it by */
+  bool in_place;        /* its path over the floor was taken away */
 } mrt_motion_info;
 
 static inline void mrt_motion_info_init(mrt_motion_info *info) {
@@ -264,6 +270,30 @@ MRT_API const uint8_t *mrt_motion_foot_contacts(const mrt_motion *motion); /* (T
 MRT_API const float *mrt_motion_smooth_root(const mrt_motion *motion);     /* (T, 3) */
 MRT_API const float *mrt_motion_heading(const mrt_motion *motion);         /* (T, 2) cosine, sine */
 MRT_API const float *mrt_motion_features(const mrt_motion *motion);        /* (T, D) as the model gave */
+
+typedef struct mrt_motion_arrays {
+  size_t struct_size;
+  double fps;
+  int32_t num_frames;           /* T */
+  const float *root_positions;  /* (T, 3) */
+  const float *local_rotations; /* (T, J, 4) of any length but zero */
+  const uint8_t *foot_contacts; /* (T, C), the left foot's in front; or NULL */
+  int32_t num_contacts;         /* C */
+  const char *prompt;           /* or NULL */
+  const float *smooth_root;     /* (T, 3) and (T, 2) cosine and sine, as the model gave them: what */
+  const float *heading;         /* Kimodo goes on from; or NULL */
+} mrt_motion_arrays;
+
+static inline void mrt_motion_arrays_init(mrt_motion_arrays *arrays) {
+  mrt_motion_arrays fresh = MRT_ZERO;
+  fresh.struct_size = sizeof(mrt_motion_arrays);
+  *arrays = fresh;
+}
+
+/* Make a motion on a skeleton of arrays, which are copied: of a clip that a game keeps, to go on from
+ * it or to finish it. Free *out with mrt_motion_free(). */
+MRT_API mrt_status mrt_motion_make(const mrt_skeleton *skeleton, const mrt_motion_arrays *arrays,
+                                   mrt_motion **out);
 
 MRT_API int32_t mrt_motions_count(const mrt_motions *motions);
 /* A motion of the list, which keeps it; NULL for an index out of range. Not to be freed. */
@@ -349,6 +379,79 @@ MRT_API mrt_status mrt_generate_sequence(mrt_pipeline *pipeline, const char *con
 MRT_API mrt_status mrt_generate_json(mrt_pipeline *pipeline, const char *request,
                                      const char *folder, const mrt_generate_options *options,
                                      mrt_motions **out);
+
+/* ---- Finishing ---- */
+
+/* What is done to a motion before it goes into a game. Motions stay as they are: each function makes a
+ * new one, without features. The figures are those of motionrt.runtime.body.finishing. */
+
+typedef struct mrt_finish_options {
+  size_t struct_size;     /* fields stand in the order in which they are done */
+  bool trim;              /* cut ends off that are mid-stride: start and end as a foot comes down */
+  bool mirror;            /* swap left and right */
+  double speed;           /* so many times as fast; a loop stays a whole number of frames; init: 1 */
+  double fps;             /* frame rate, along splines; 0: the motion's */
+  bool loop;              /* cut to the best cycle and close the seam: the last frame is the first */
+  double loop_seconds;    /* the longest round; 0: as long as closes best */
+  bool from_rest;         /* lead in from the rest pose; not of a loop */
+  bool to_rest;           /* lead out to it */
+  double pose_seconds;    /* how long leading in and out take; init: 0.5 */
+  bool start_at_origin;   /* its path starts there */
+  bool face;              /* its path starts along face_rad; in place it faces that */
+  double face_rad;        /* 0 is +z, pi/2 is +x */
+  bool in_place;          /* take the path over the floor away: it moves on the spot, facing +z */
+  double root_smoothing;  /* seconds that in_place smooths the path by: the sway of the steps stays;
+                             0: none stays; init: 0.25 */
+} mrt_finish_options;
+
+static inline void mrt_finish_options_init(mrt_finish_options *options) {
+  mrt_finish_options fresh = MRT_ZERO;
+  fresh.struct_size = sizeof(mrt_finish_options);
+  fresh.speed = 1;
+  fresh.pose_seconds = 0.5;
+  fresh.root_smoothing = 0.25;
+  *options = fresh;
+}
+
+/* Where a loop was cut, and how far the two frames that became one were from being one, as seen from
+ * where the body stands and faces: of the joint that is farthest off, in millimetres, degrees and
+ * the velocity in m/s that jumps beyond what it changes between two frames of the cycle. */
+typedef struct mrt_loop_info {
+  size_t struct_size;
+  int32_t first_frame; /* of the motion as it came to the cut */
+  int32_t last_frame;  /* 0: no loop was asked for */
+  double before_position_mm;
+  double before_rotation_deg;
+  double before_velocity_mps;
+  double after_position_mm;
+  double after_rotation_deg;
+  double after_velocity_mps;
+  double moved_mm; /* how far a joint was moved at most to close the seam */
+} mrt_loop_info;
+
+static inline void mrt_loop_info_init(mrt_loop_info *info) {
+  mrt_loop_info fresh = MRT_ZERO;
+  fresh.struct_size = sizeof(mrt_loop_info);
+  *info = fresh;
+}
+
+/* Finish a motion. options may be NULL, which copies it; loop may be NULL, else it is filled.
+ * MRT_BAD_INPUT if it cannot be done with this motion: it comes back to no pose, or no foot comes
+ * down. Free *out with mrt_motion_free(). */
+MRT_API mrt_status mrt_motion_finish(const mrt_motion *motion, const mrt_finish_options *options,
+                                     mrt_loop_info *loop, mrt_motion **out);
+
+/* Join two motions of one skeleton: over so many seconds (0.4 is usual) the one fades into the other,
+ * within the first's last and the second's first 1.5 s where they are most alike. The second goes on
+ * where the first is, facing as it does, at its frame rate. Free *out with mrt_motion_free(). */
+MRT_API mrt_status mrt_motion_blend(const mrt_motion *first, const mrt_motion *second,
+                                    double seconds, mrt_motion **out);
+
+/* The way of a root bone on the floor, its steps smoothed out (0.25 s is usual; 0: not): positions
+ * (T, 3), y is 0, and headings (T) without jumps by a turn. Either may be NULL. A character that goes
+ * this way and plays the motion in place, smoothed by as much, moves as the motion does. */
+MRT_API mrt_status mrt_motion_root_path(const mrt_motion *motion, double smooth_seconds,
+                                        float *positions, float *headings_rad);
 
 /* ---- What a game needs each frame ---- */
 

@@ -14,13 +14,9 @@ mrt_motions *motions_new(call *c, int32_t count) {
   return list;
 }
 
-mrt_motion *motions_add(call *c, mrt_motions *list, int32_t index, const mrt_skeleton *skeleton,
-                        int32_t num_frames, double fps) {
-  mrt_motion *m = calloc(1, sizeof *m);
+static void make_arrays(call *c, mrt_motion *m, const mrt_skeleton *skeleton, int32_t num_frames,
+                        double fps) {
   size_t cells = (size_t)num_frames * skeleton->num_joints;
-  if (!m) fail(c, MRT_NO_MEMORY, "out of memory");
-  list->items[index] = m;
-  m->in_list = true;
   m->num_frames = num_frames;
   m->fps = fps;
   m->prompt = "";
@@ -30,7 +26,132 @@ mrt_motion *motions_add(call *c, mrt_motions *list, int32_t index, const mrt_ske
   m->global_positions = TAKE(c, &m->keep, float, 3 * cells);
   m->global_rotations = TAKE(c, &m->keep, float, 4 * cells);
   m->local_mats = TAKE(c, &m->keep, float, 9 * cells);
+}
+
+mrt_motion *motions_add(call *c, mrt_motions *list, int32_t index, const mrt_skeleton *skeleton,
+                        int32_t num_frames, double fps) {
+  mrt_motion *m = calloc(1, sizeof *m);
+  if (!m) fail(c, MRT_NO_MEMORY, "out of memory");
+  list->items[index] = m;
+  m->in_list = true;
+  make_arrays(c, m, skeleton, num_frames, fps);
   return m;
+}
+
+static void free_held(void *what) { mrt_motion_free(*(mrt_motion **)what); }
+
+mrt_motion *motion_new(call *c, const mrt_skeleton *skeleton, int32_t num_frames, double fps) {
+  mrt_motion **held = TEMP(c, mrt_motion *, 1);
+  struct arena_cleanup *guard = arena_defer(c, &c->memory, free_held, held);
+  mrt_motion *m = *held = calloc(1, sizeof *m);
+  if (!m) fail(c, MRT_NO_MEMORY, "out of memory");
+  m->guard = guard;
+  make_arrays(c, m, skeleton, num_frames, fps);
+  return m;
+}
+
+mrt_motion *motion_keep(mrt_motion *m) {
+  cleanup_disarm(m->guard);
+  m->guard = NULL;
+  return m;
+}
+
+void motion_drop(mrt_motion *m) { mrt_motion_free(motion_keep(m)); }
+
+void motion_add_contacts(call *c, mrt_motion *m, int32_t num_contacts) {
+  m->num_contacts = num_contacts;
+  m->foot_contacts = TAKE(c, &m->keep, uint8_t, (size_t)m->num_frames * num_contacts);
+}
+
+void motion_add_smooth_root(call *c, mrt_motion *m) {
+  m->smooth_root = TAKE(c, &m->keep, float, 3 * (size_t)m->num_frames);
+}
+
+void motion_add_heading(call *c, mrt_motion *m) {
+  m->heading = TAKE(c, &m->keep, float, 2 * (size_t)m->num_frames);
+}
+
+void motion_check_numbers(call *c, const float *values, int32_t num_frames, size_t row,
+                          const char *what) {
+  size_t i, count = (size_t)num_frames * row;
+  for (i = 0; i < count; i++)
+    if (!(fabsf(values[i]) <= LARGEST_NUMBER))
+      fail(c, MRT_BAD_INPUT, "%s: frame %zu has a number that %s", what, i / row,
+           isfinite(values[i]) ? "is beyond 1e+09" : "is not finite");
+}
+
+void motion_complete(call *c, mrt_motion *m) {
+  int32_t joints = m->skeleton->num_joints, t, j;
+  mat3 *local = TEMP(c, mat3, joints), *rotations = TEMP(c, mat3, joints);
+  vec3 *positions = TEMP(c, vec3, joints);
+  size_t width = 3 * (size_t)joints;
+  motion_check_numbers(c, m->local_mats, m->num_frames, 3 * width, "local rotations");
+  motion_check_numbers(c, m->root_positions, m->num_frames, 3, "root_positions");
+  for (t = 0; t < m->num_frames; t++) {
+    size_t row = (size_t)t * joints;
+    for (j = 0; j < joints; j++) local[j] = motion_local(m, t, j);
+    forward_kinematics(m->skeleton, local, motion_root(m, t), positions, rotations);
+    for (j = 0; j < joints; j++) {
+      quat_store(m->local_rotations + 4 * (row + j), mat_to_quat(local[j]));
+      quat_store(m->global_rotations + 4 * (row + j), mat_to_quat(rotations[j]));
+      vec_store(m->global_positions + 3 * (row + j), positions[j]);
+    }
+  }
+  motion_check_numbers(c, m->global_positions, m->num_frames, width, "joint positions");
+}
+
+void motion_inherit(call *c, mrt_motion *to, const mrt_motion *from) {
+  to->prompt = arena_copy(c, &to->keep, from->prompt, strlen(from->prompt));
+  to->seed = from->seed;
+  to->sample = from->sample;
+  to->is_loop = from->is_loop;
+  to->in_place = from->in_place;
+  memcpy(to->loop_step, from->loop_step, sizeof to->loop_step);
+  to->loop_turn = from->loop_turn;
+}
+
+/* Take rows over: of width floats a frame, from `start` on, forwards or backwards. */
+static void copy_rows(void *to, const void *from, size_t width, int32_t count, int32_t start,
+                      int32_t way) {
+  int32_t t;
+  for (t = 0; t < count; t++)
+    memcpy((char *)to + width * (size_t)t, (const char *)from + width * (size_t)(start + way * t),
+           width);
+}
+
+static mrt_motion *rearranged(call *c, const mrt_motion *m, int32_t start, int32_t count,
+                              int32_t way) {
+  mrt_motion *made = motion_new(c, m->skeleton, count, m->fps);
+  size_t joints = (size_t)m->skeleton->num_joints * sizeof(float);
+  motion_inherit(c, made, m);
+  copy_rows(made->root_positions, m->root_positions, 3 * sizeof(float), count, start, way);
+  copy_rows(made->local_rotations, m->local_rotations, 4 * joints, count, start, way);
+  copy_rows(made->global_positions, m->global_positions, 3 * joints, count, start, way);
+  copy_rows(made->global_rotations, m->global_rotations, 4 * joints, count, start, way);
+  copy_rows(made->local_mats, m->local_mats, 9 * joints, count, start, way);
+  if (m->foot_contacts) {
+    motion_add_contacts(c, made, m->num_contacts);
+    copy_rows(made->foot_contacts, m->foot_contacts, (size_t)m->num_contacts, count, start, way);
+  }
+  if (m->smooth_root) {
+    motion_add_smooth_root(c, made);
+    copy_rows(made->smooth_root, m->smooth_root, 3 * sizeof(float), count, start, way);
+  }
+  if (m->heading) {
+    motion_add_heading(c, made);
+    copy_rows(made->heading, m->heading, 2 * sizeof(float), count, start, way);
+  }
+  return made;
+}
+
+mrt_motion *motion_crop(call *c, const mrt_motion *m, int32_t start, int32_t stop) {
+  mrt_motion *made = rearranged(c, m, start, stop - start, 1);
+  if (made->num_frames < m->num_frames) made->is_loop = false;
+  return made;
+}
+
+mrt_motion *motion_reversed(call *c, const mrt_motion *m) {
+  return rearranged(c, m, m->num_frames - 1, m->num_frames, -1);
 }
 
 mrt_motions *motions_keep(mrt_motions *list) {
@@ -59,6 +180,18 @@ void motion_pose(call *c, mrt_motion *m, const mat3 *local, const vec3 *root) {
       quat_store(m->global_rotations + 4 * (row + j), mat_to_quat(rotations[j]));
       vec_store(m->global_positions + 3 * (row + j), positions[j]);
     }
+  }
+}
+
+double motion_heading(const mrt_motion *m, int32_t frame) {
+  if (m->skeleton->hips.count == 2) {
+    vec3 across = vec_sub(motion_joint(m, frame, m->skeleton->hips.joints[0]),
+                          motion_joint(m, frame, m->skeleton->hips.joints[1]));
+    /* 0 - x and not -x: zero must not become -0, which is a half turn to atan2. */
+    return atan2(across.z, 0 - across.x);
+  } else {
+    mat3 turn = motion_local(m, frame, 0);
+    return atan2(turn.m[0][2], turn.m[2][2]);
   }
 }
 
@@ -107,6 +240,13 @@ static void get_info(call *c, void *arguments) {
   info.seed = m->seed;
   info.sample = m->sample;
   info.prompt = m->prompt;
+  info.is_loop = m->is_loop;
+  if (m->is_loop) {
+    info.loop_x = m->loop_step[0];
+    info.loop_z = m->loop_step[1];
+    info.loop_turn_rad = m->loop_turn;
+  }
+  info.in_place = m->in_place;
   memcpy(out, &info, size < sizeof info ? size : sizeof info);
 }
 
@@ -154,23 +294,10 @@ static vec3 root_at(const mrt_motion *m, int32_t frame, double share) {
   return vec_add(vec_scale(a, 1 - share), vec_scale(b, share));
 }
 
-/* Where the body faces: by its hips, or by the root's own z where these are not known. */
 static double heading_at(const mrt_motion *m, int32_t frame, double share) {
-  int32_t next = frame + 1 < m->num_frames ? frame + 1 : frame, i;
-  double angles[2];
-  for (i = 0; i < 2; i++) {
-    size_t row = (size_t)(i ? next : frame) * m->skeleton->num_joints;
-    const float *p = m->global_positions + 3 * row;
-    if (m->skeleton->hips.count == 2) {
-      vec3 across = vec_sub(vec_load(p + 3 * m->skeleton->hips.joints[0]),
-                            vec_load(p + 3 * m->skeleton->hips.joints[1]));
-      angles[i] = atan2(across.z, 0 - across.x);
-    } else {
-      mat3 turn = mat_load(m->local_mats + 9 * row);
-      angles[i] = atan2(turn.m[0][2], turn.m[2][2]);
-    }
-  }
-  return angles[0] + share * remainder(angles[1] - angles[0], 2 * PI);
+  int32_t next = frame + 1 < m->num_frames ? frame + 1 : frame;
+  double now = motion_heading(m, frame);
+  return now + share * remainder(motion_heading(m, next) - now, 2 * PI);
 }
 
 typedef struct sample_arguments {

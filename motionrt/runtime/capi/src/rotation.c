@@ -23,6 +23,14 @@ mat3 axis_angle_to_mat(vec3 v) {
   return turn_about(vec_scale(v, 1 / (angle + 1e-6)), angle);
 }
 
+vec3 mat_to_rotation_vector(mat3 a) {
+  quat q = mat_to_quat(a);
+  vec3 v = q.w < 0 ? vec(-q.x, -q.y, -q.z) : vec(q.x, q.y, q.z);
+  return vec_scale(vec_unit(v), 2 * atan2(vec_length(v), fabs(q.w)));
+}
+
+mat3 rotation_vector_to_mat(vec3 v) { return turn_about(vec_unit(v), vec_length(v)); }
+
 mat3 rot6d_to_mat(const float *f) {
   vec3 a = vec_load(f), b = vec_load(f + 3), x, z;
   x = vec_scale(a, 1 / vec_length(a));

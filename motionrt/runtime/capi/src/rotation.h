@@ -94,6 +94,9 @@ mat3 turn_about(vec3 unit_axis, double angle);
 mat3 turn_about_y(double angle);
 /* A rotation vector; its axis is divided by the angle plus 1e-6, as in Kimodo. */
 mat3 axis_angle_to_mat(vec3 rotation_vector);
+/* Rotation vectors of at most pi, small ones exactly; the two undo each other. */
+vec3 mat_to_rotation_vector(mat3 a);
+mat3 rotation_vector_to_mat(vec3 rotation_vector);
 /* First and second column, unnormalised: x = a/|a|, z = (x × b)/|x × b|, y = z × x. */
 mat3 rot6d_to_mat(const float *rot6d);
 void mat_to_rot6d(mat3 a, float *rot6d);

@@ -94,6 +94,9 @@ const mrt_skeleton *skeleton_parse(call *c, arena *from, const json *document, c
   item = json_get(document, "expands_to");
   if (item && item->kind == JSON_STRING)
     s->expands_to = arena_copy(c, from, item->string, item->length);
+  item = json_get(document, "naming");
+  if (item && item->kind == JSON_STRING)
+    s->naming = arena_copy(c, from, item->string, item->length);
   s->has_bvh_rig = read_switch(c, json_get(document, "has_bvh_rig"), false, place);
   s->corrected = read_switch(c, json_get(document, "corrected"), true, place);
   s->double_ankle = read_switch(c, json_get(document, "double_ankle"), false, place);
@@ -116,6 +119,8 @@ const mrt_skeleton *skeleton_copy(call *c, arena *to, const mrt_skeleton *skelet
   s->name = arena_copy(c, to, skeleton->name, strlen(skeleton->name));
   if (skeleton->expands_to)
     s->expands_to = arena_copy(c, to, skeleton->expands_to, strlen(skeleton->expands_to));
+  if (skeleton->naming)
+    s->naming = arena_copy(c, to, skeleton->naming, strlen(skeleton->naming));
   for (j = 0; j < joints; j++)
     s->joint_names[j] =
         arena_copy(c, to, skeleton->joint_names[j], strlen(skeleton->joint_names[j]));

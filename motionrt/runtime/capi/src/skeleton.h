@@ -25,6 +25,7 @@ struct mrt_skeleton {
   joint_group hips, left_foot, right_foot, left_hand, right_hand;
   joint_group groups[NUM_GROUPS];
   const char *expands_to; /* or NULL */
+  const char *naming;     /* whose joint names it has, or NULL */
   bool has_bvh_rig, corrected, double_ankle, rolls_over_toes;
   double foot_clearance;
 };

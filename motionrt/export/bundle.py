@@ -35,6 +35,7 @@ from motionrt.runtime.bundle.manifest import (
     Limits,
     LoopInfo,
     Manifest,
+    PreparedForm,
     TensorInfo,
     sha256,
 )
@@ -198,6 +199,44 @@ class BundleWriter:
         data = save_model(model, path)
         self._register(spec, path, reference, checks, data, recipe)
 
+    def add_traced(
+        self, graph: Graph, reference: Callable[..., Any], recipe: Recipe, like: str
+    ) -> None:
+        """Export a module that is compared with another one, on graph.checks, and list it.
+
+        Weights that are those of the graph ``like``, byte for byte, stay in its files.
+        """
+        self.progress(f"tracing {graph.spec.name}")
+        model = to_onnx(graph)
+        path = self.folder / f"{graph.spec.name}.onnx"
+        self.progress(f"writing {graph.spec.name}")
+        data = save_model(model, path, ir.load(self.folder / self._graphs[like].files["onnx"]))
+        self._register(graph.spec, path, reference, graph.checks, data, recipe)
+
+    def add_derived(
+        self,
+        name: str,
+        spec: GraphSpec,
+        edit: Callable[[ir.Model], None],
+        reference: Callable[..., Any],
+        checks: Sequence[Mapping[str, Tensor]],
+        recipe: Recipe,
+    ) -> None:
+        """Add what edit makes of a graph that is there; both share its files of weights."""
+        path = self.folder / f"{spec.name}.onnx"
+        model = ir.load(self.folder / self._graphs[name].files["onnx"])
+        edit(model)
+        model.graph.name = spec.name
+        ir.save(model, path)
+        self._register(spec, path, reference, checks, self._graphs[name].data, recipe)
+
+    def note_form(self, name: str, backend: str, form: PreparedForm) -> None:
+        """State the form in which a backend runs a loop."""
+        graph = self._graphs[name]
+        assert graph.loop is not None
+        loop = msgspec.structs.replace(graph.loop, forms={**graph.loop.forms, backend: form})
+        self._graphs[name] = msgspec.structs.replace(graph, loop=loop)
+
     def add_file(self, name: str, content: bytes | Path) -> None:
         """Put a file into the bundle, from memory or copied."""
         target = self.folder / name
@@ -287,14 +326,19 @@ class BundleWriter:
         )
 
 
-def save_model(model: ir.Model, path: Path) -> tuple[str, ...]:
+def save_model(model: ir.Model, path: Path, like: ir.Model | None = None) -> tuple[str, ...]:
     """Write a model with its large initializers in ``<name>.weights`` beside it.
 
     Returns the names of the files that hold weights: none if there are no large ones. Equal
-    initializers are stored once.
+    initializers are stored once; those that a saved model beside it has too stay in its file.
     """
     data_path = path.with_suffix(".weights")
     stored: dict[bytes, ir.ExternalTensor] = {}
+    used: set[str] = set()
+    for value in like.graph.initializers.values() if like is not None else ():
+        held = value.const_value
+        if isinstance(held, ir.ExternalTensor):
+            stored[_content_key(held, held.tobytes())] = held
     with data_path.open("wb") as file:
         for graph in (model.graph, *model.graph.subgraphs()):
             for value in graph.initializers.values():
@@ -316,6 +360,7 @@ def save_model(model: ir.Model, path: Path) -> tuple[str, ...]:
                     )
                     file.write(content)
                 shared = stored[key]
+                used.add(str(shared.location))
                 value.const_value = ir.ExternalTensor(
                     location=shared.location,
                     offset=shared.offset,
@@ -325,10 +370,10 @@ def save_model(model: ir.Model, path: Path) -> tuple[str, ...]:
                     name=value.name or "",
                     base_dir=path.parent,
                 )
-    if not stored:
+    if data_path.name not in used:
         data_path.unlink()
     ir.save(model, path)
-    return (data_path.name,) if stored else ()
+    return tuple(sorted(used))
 
 
 def tool_versions() -> dict[str, str]:

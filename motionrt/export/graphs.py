@@ -13,6 +13,7 @@ from motionrt.runtime.bundle.manifest import AxisInfo, ElementType
 DTYPES = {
     "float32": torch.float32,
     "float16": torch.float16,
+    "int32": torch.int32,
     "int64": torch.int64,
     "bool": torch.bool,
 }

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from motionrt.export.branches import Branches
 from motionrt.export.bundle import BundleWriter, source_hashes
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.kimodo_cuda import add_cuda_form, has_cuda_form
 from motionrt.export.quantise.deviation import measure_motions
 from motionrt.export.quantise.recipes import FP32, Recipe, recipe
 from motionrt.export.readers.kimodo import KimodoCheckpoint
@@ -124,6 +125,7 @@ def export_kimodo(
     text_recipe: Recipe | None = None,
     max_text_deviation: float | None = None,
     prompt_book: PromptBook | None = None,
+    cuda: bool | None = None,
 ) -> None:
     """Write a checkpoint's bundle, every graph compared with torch.
 
@@ -136,12 +138,19 @@ def export_kimodo(
         text_recipe: precision of the text encoder; None is fp32.
         max_text_deviation: largest relative deviation of its embeddings that passes.
         prompt_book: stored embeddings that go into the bundle.
+        cuda: whether to add the form that CUDA runs fastest (``kimodo_cuda``); None does so in
+            fp16, where the network has one.
 
     Raises:
-        ExportError: the encoder's or the book's width is not the checkpoint's, or the text
-            encoder deviates too far.
+        ExportError: the encoder's or the book's width is not the checkpoint's, the text encoder
+            deviates too far, or the network has no form for CUDA.
     """
     config = checkpoint.model.config
+    if cuda and not has_cuda_form(config):
+        raise ExportError(
+            f"{checkpoint.name}: no form for CUDA of a network with norm_first, use_text_mask or "
+            "keep_held_root; export it without --cuda"
+        )
     if text_encoder is not None and text_encoder.text_width != config.text_width:
         raise ExportError(
             f"text encoder {text_encoder.name} gives {text_encoder.text_width} numbers, "
@@ -159,6 +168,9 @@ def export_kimodo(
     wanted = replace(wanted, exceptions=SENSITIVE, min_elements=1 << 10)
     graph = Graph(spec, step, (random_inputs, *real_inputs))
     writer.add_graph(graph, LOOP, (whole_run,), recipe=wanted)
+    if cuda or (cuda is None and precision == "fp16" and has_cuda_form(config)):
+        form = add_cuda_form(writer, checkpoint.model, graph, LOOP, whole_run)
+        writer.note_form(LOOP.name, "cuda", form)
 
     decoder = MotionDecoder(
         skeleton.parents.tolist(),

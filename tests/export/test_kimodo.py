@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from places import GOLDEN
 
 from motionrt.export.bundle import BundleWriter
 from motionrt.export.graphs import Graph
 from motionrt.export.kimodo import export_kimodo
+from motionrt.export.kimodo_cuda import has_cuda_form
 from motionrt.export.readers.kimodo import read_kimodo
+from motionrt.runtime.errors import ExportError
 
 
 class Stop(Exception):
@@ -42,3 +46,18 @@ def test_random_texts_are_a_tenth_of_other_inputs(
     assert check["text_features"].shape[1] == min(num_tokens, 2)
     assert 0.05 < check["text_features"].std() < 0.15
     assert 0.8 < check["x"].std() < 1.2
+
+
+def test_a_network_without_a_form_for_cuda_is_told_before_the_work(tmp_path: Path) -> None:
+    checkpoint = read_kimodo(GOLDEN / "kimodo" / "checkpoints" / "Kimodo-SOMA-SEED-v1")
+    assert not has_cuda_form(checkpoint.model.config)
+    writer = FirstGraph(tmp_path, lambda stage: None)
+    with pytest.raises(ExportError, match=r"no form for CUDA .* export it without --cuda"):
+        export_kimodo(writer, checkpoint, None, cuda=True)
+
+
+def test_the_released_kind_of_network_has_one(smplx_checkpoint: Path) -> None:
+    config = read_kimodo(smplx_checkpoint).model.config
+    assert has_cuda_form(config)
+    for change in ({"norm_first": True}, {"use_text_mask": True}, {"keep_held_root": True}):
+        assert not has_cuda_form(replace(config, **change))

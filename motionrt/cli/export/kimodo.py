@@ -21,6 +21,11 @@ from motionrt.cli._exporting import (
 @click.argument("checkpoint_dir", type=click.Path(path_type=Path))
 @text_options
 @precision_option
+@click.option(
+    "--cuda/--no-cuda",
+    default=None,
+    help="Add the form that NVIDIA GPUs run fastest.  [default: with --precision fp16]",
+)
 @output_options
 def command(
     checkpoint_dir: Path,
@@ -33,6 +38,7 @@ def command(
     text_block_size: str | None,
     max_deviation: float | None,
     precision: str,
+    cuda: bool | None,
     output: Path,
     force: bool,
     licence: str,
@@ -64,4 +70,5 @@ def command(
             text_recipe=text_recipe,
             max_text_deviation=max_deviation,
             prompt_book=book,
+            cuda=cuda,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -115,7 +115,7 @@ class _Work:
 
     def lower_graphs(self, scratch: Path) -> dict[str, GraphInfo]:
         """Write every graph and return what the manifest says of them, in their order."""
-        held = self.bundle.manifest.graphs
+        held = _portable(self.bundle.manifest.graphs)
         stored = self.bundle.read_tensors(REFERENCE_FILE)
         done: dict[str, GraphInfo] = {}
         unpacked: set[str] = set()
@@ -191,6 +191,17 @@ class _Work:
         )
         given = [{key: torch.from_numpy(a) for key, a in check.items()} for check in checks]
         return check_graph(path, spec, original, given).largest
+
+
+def _portable(graphs: Mapping[str, GraphInfo]) -> dict[str, GraphInfo]:
+    """Return graphs without the forms that loops have for backends, which are lowered already."""
+    forms = [form for graph in graphs.values() if graph.loop for form in graph.loop.forms.values()]
+    left = {name for form in forms for name in (form.prepare, form.step, form.masked_step)}
+    return {
+        name: replace(graph, loop=graph.loop and replace(graph.loop, forms={}))
+        for name, graph in graphs.items()
+        if name not in left
+    }
 
 
 def resized(inputs: Arrays, info: GraphInfo) -> Arrays:

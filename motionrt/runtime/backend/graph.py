@@ -1,13 +1,13 @@
 """What every graph looks like from outside, whatever runs it; and the checks that all of them make.
 
-onnxruntime (``onnx_session``), the loop driven step by step (``step_driver``) and TensorRT
-(``tensorrt_session``) each implement `Graph`; ``opening.open_graph`` chooses among them.
+onnxruntime (``onnx_session``), the loop driven step by step (``step_driver``, ``prepared_loop``)
+and TensorRT (``tensorrt_session``) each implement `Graph`; ``opening.open_graph`` chooses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 DTYPES: dict[str, type[np.generic]] = {
     "float32": np.float32,
     "float16": np.float16,
+    "int32": np.int32,
     "int64": np.int64,
     "bool": np.bool_,
 }
@@ -48,6 +49,33 @@ class Graph(Protocol):
         Inputs are converted to the graph's dtypes. InputError names one that is missing, unknown
         or of another shape, BackendError says why the graph failed.
         """
+
+
+Seen: TypeAlias = Callable[[int, Callable[[], Arrays]], None]
+"""Told of (steps done, what returns a copy of the state) between the steps of a loop."""
+
+
+@runtime_checkable
+class Watched(Graph, Protocol):
+    """A loop whose state stays on the device, and that can be looked at meanwhile."""
+
+    def run_watched(
+        self,
+        inputs: Mapping[str, ArrayLike],
+        every: int,
+        seen: Seen | None,
+        outputs: Sequence[str] | None = None,
+    ) -> Arrays:
+        """Run as ``run`` does; after every so many steps (0: never) seen is called.
+
+        It is called in the caller's thread; what it raises ends the run. The state is named as the
+        loop's outputs are.
+        """
+
+
+def renaming(seen: Seen, named: Callable[[Arrays], Arrays]) -> Seen:
+    """Return a listener that gets the state as named gives it."""
+    return lambda done, state: seen(done, lambda: named(state()))
 
 
 def find_graph(bundle: Bundle, name: str, kind: str) -> GraphInfo:

@@ -35,7 +35,7 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
 """A whole number from 1."""
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 """Of an axis, or a file in bytes."""
-ElementType = Literal["float32", "float16", "int64", "bool"]
+ElementType = Literal["float32", "float16", "int32", "int64", "bool"]
 Tolerance = Annotated[float, msgspec.Meta(ge=0)]
 MOST_JOINTS = 1000
 """Of a bundle's skeleton: several times a body with fingers and face."""
@@ -63,6 +63,26 @@ class AxisInfo(_Part, frozen=True):
     """None: as large as memory allows."""
 
 
+class PreparedForm(_Part, frozen=True):
+    """A loop in another form, for a backend that steps it: a graph that is run once, then a step.
+
+    What the first gives the step takes under the same names. The state lies where the step runs.
+    """
+
+    prepare: str
+    """The graph that is run once, of the loop's inputs without its state."""
+    step: str
+    """The graph that is one iteration, where all items of a batch are of one length."""
+    masked_step: str
+    """The same for items of several lengths."""
+    carried: Mapping[str, str]
+    """Step input -> the step output that it becomes, the counter included."""
+    counter: str
+    """The step input that says how many iterations are done."""
+    lengths: str
+    """The input that the masked step takes besides; of equal lengths the other step is right."""
+
+
 class LoopInfo(_Part, frozen=True):
     """How a compiled loop is made of a step graph: one iteration a row of the scanned inputs."""
 
@@ -76,6 +96,8 @@ class LoopInfo(_Part, frozen=True):
     padded_axis: str | None = None
     """An axis that may be longer than is asked: what lies behind (zeros, False in masks) changes
     nothing before it. None: no axis may."""
+    forms: Mapping[str, PreparedForm] = msgspec.field(default_factory=dict)
+    """Backend -> the form that it runs instead."""
 
 
 class GraphInfo(_Part, frozen=True):
@@ -436,3 +458,29 @@ def _check_loop(
     if wrong or not loop.carried or not loop.scanned:
         what = wrong[0] if wrong else "nothing"
         raise BundleError(f"{path}: graph {name}: its loop names {what}, which its step has not")
+    for backend, form in loop.forms.items():
+        if problem := _form_problem(graph, loop, form, graphs):
+            raise BundleError(f"{path}: graph {name}: its form for {backend} {problem}")
+
+
+def _form_problem(
+    graph: GraphInfo, loop: LoopInfo, form: PreparedForm, graphs: Mapping[str, GraphInfo]
+) -> str:
+    """Say why the graphs of a form do not fit one another; empty if they do."""
+    for name in (form.prepare, form.step, form.masked_step):
+        if name not in graphs:
+            return f"names {name}, which is not listed"
+    prepare = graphs[form.prepare]
+    outer = {tensor.name for tensor in graph.inputs} - set(loop.carried)
+    if unknown := sorted({tensor.name for tensor in prepare.inputs} - outer):
+        return f"prepares of {unknown[0]}, which the loop does not take"
+    given = {tensor.name for tensor in prepare.outputs} | set(form.carried)
+    for name in (form.step, form.masked_step):
+        have = {tensor.name for tensor in graphs[name].inputs}
+        gives = {tensor.name for tensor in graphs[name].outputs}
+        wrong = have - given or set(form.carried) - have or set(form.carried.values()) - gives
+        if wrong:
+            return f"has no {sorted(wrong)[0]} for {name}"
+    if form.lengths not in given or not {form.counter, *loop.carried} <= set(form.carried):
+        return "lacks a counter, lengths or the loop's state"
+    return ""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 import motionrt
 from motionrt.export.lowering import bundle as lowering
-from motionrt.export.lowering.bundle import lower, lower_in_place, resized
+from motionrt.export.lowering.bundle import _portable, lower, lower_in_place, resized
 from motionrt.export.lowering.operators import rewrite
 from motionrt.export.lowering.targets import Target, targets
 from motionrt.runtime.backend.backends import choose_backend
@@ -22,6 +22,7 @@ from motionrt.runtime.bundle.manifest import (
     Bundle,
     FileInfo,
     GraphInfo,
+    PreparedForm,
     TensorInfo,
     sha256,
 )
@@ -147,3 +148,13 @@ def test_other_sizes_stay_within_the_axes_limits() -> None:
     assert other["x"].shape == (2, 4, 3)
     assert other["m"].shape == (2, 1)
     np.testing.assert_array_equal(other["x"][1], inputs["x"][0, :4])
+
+
+def test_forms_of_loops_for_a_backend_stay_behind(bundle: Path) -> None:
+    graphs = Bundle(bundle).manifest.graphs
+    sampler = graphs["sampler"]
+    assert sampler.loop is not None
+    forms = {"cuda": PreparedForm("prepare", "fused", "masked", {}, "counter", "lengths")}
+    held = {**graphs, "sampler": replace(sampler, loop=replace(sampler.loop, forms=forms))}
+    held |= dict.fromkeys(("prepare", "fused", "masked"), graphs["decoder"])
+    assert _portable(held) == dict(graphs)

@@ -24,6 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Directory of golden cases to run, instead of the ones that come with the tests.",
     )
     parser.addoption(
+        "--backend",
+        default="cpu",
+        help="What golden cases of whole networks run on (cuda, with a GPU).",
+    )
+    parser.addoption(
         "--runtime",
         choices=("python", "c"),
         default="python",

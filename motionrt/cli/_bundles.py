@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -38,8 +39,26 @@ def bundle_options(function: Function) -> Function:
 
 
 def backend_options(function: Function) -> Function:
-    """Add --backend and --threads to a command."""
+    """Add --backend, --device, --tf32 and --threads to a command, which gets backend and threads.
+
+    The GPU's number and TF32 go behind the backend's name, as `choose_backend` takes them.
+    """
+    wrapped = function
+
+    @wraps(function)
+    def call(*arguments: Any, backend: str, device: int | None, tf32: bool, **options: Any) -> Any:
+        backend += "" if device is None else f":{device}"
+        backend += ":tf32" if tf32 else ""
+        return wrapped(*arguments, backend=backend, **options)
+
+    function = cast(Function, call)
     function = flag("threads", type=int, default=0, help="CPU threads; 0 chooses.")(function)
+    function = flag(
+        "tf32", is_flag=True, help="Let CUDA round products to 10 bits: faster in fp32, less exact."
+    )(function)
+    function = flag(
+        "device", type=click.IntRange(min=0, max=999), help="Which GPU of several.  [default: 0]"
+    )(function)
     return flag(
         "backend",
         default="auto",

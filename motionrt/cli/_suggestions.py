@@ -43,7 +43,6 @@ _OPTIONS = {
     "-n": "--num-samples",
     "-b": "--bundle",
     "--checkpoint": "--bundle",
-    "--device": "--backend",
     "--gpu": "--backend cuda",
     "--cuda": "--backend cuda",
     "--cpu": "--backend cpu",

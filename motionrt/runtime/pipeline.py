@@ -20,6 +20,7 @@ from motionrt.runtime.backend.backends import Backend, choose_backend
 from motionrt.runtime.backend.graph import Graph
 from motionrt.runtime.backend.meeting import Outcome, meet, met
 from motionrt.runtime.backend.opening import open_graph
+from motionrt.runtime.backend.paying import gpu_pays
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.bundle.embedded import bundle_folder
 from motionrt.runtime.bundle.manifest import Bundle
@@ -497,7 +498,9 @@ def load(
 
     Args:
         path: the bundle's directory; None, or "default", takes the embedded default.
-        backend: auto, or a name that ``motionrt devices`` lists, which is used or refused.
+        backend: a name that ``motionrt devices`` lists, which is used or refused; ``cuda:1`` is the
+            second GPU, ``cuda:tf32`` lets it round products. auto takes the best that works here,
+            and the CPU for bundles that are too small for a GPU to pay (``gpu_pays``).
         threads: CPU threads; 0 lets onnxruntime choose.
 
     Raises:
@@ -506,7 +509,8 @@ def load(
     """
     bundle = Bundle(bundle_folder(path))
     family = find_family(bundle.manifest.family, str(bundle.folder))
-    return pipeline_class(family)(bundle, choose_backend(backend, threads))
+    pays = gpu_pays(bundle.manifest, family.motion_graphs)
+    return pipeline_class(family)(bundle, choose_backend(backend, threads, gpu_pays=pays))
 
 
 def pipeline_class(family: Family) -> type[Pipeline]:

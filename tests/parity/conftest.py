@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from parity import exported
 from parity.cases import Case
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    exported.BACKENDS["networks"] = config.getoption("backend")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -15,6 +15,9 @@ from motionrt.runtime.ardy.pipeline import ArdyPipeline
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
 from motionrt.runtime.pipeline import load
 
+BACKENDS = {"networks": "cpu"}
+"""What pipelines of exported checkpoints run on; ``--backend`` of pytest sets it."""
+
 
 @lru_cache(maxsize=1)
 def scratch() -> Path:
@@ -37,18 +40,18 @@ def export(*arguments: str) -> Path:
 
 @lru_cache(maxsize=32)
 def kimodo(checkpoint: Path, *text_encoder: Path) -> KimodoPipeline:
-    """Export a Kimodo checkpoint and load the bundle on the CPU."""
+    """Export a Kimodo checkpoint and load the bundle."""
     arguments = [word for part in text_encoder for word in ("--text-encoder", str(part))]
     bundle = export("kimodo", str(checkpoint), *(arguments or ["--no-text-encoder"]))
-    pipeline = load(bundle, backend="cpu")
+    pipeline = load(bundle, backend=BACKENDS["networks"])
     assert isinstance(pipeline, KimodoPipeline)
     return pipeline
 
 
 @lru_cache(maxsize=32)
 def ardy(checkpoint: Path) -> ArdyPipeline:
-    """Export an ARDY checkpoint and load the bundle on the CPU."""
+    """Export an ARDY checkpoint and load the bundle."""
     bundle = export("ardy", str(checkpoint), "--no-text-encoder")
-    pipeline = load(bundle, backend="cpu")
+    pipeline = load(bundle, backend=BACKENDS["networks"])
     assert isinstance(pipeline, ArdyPipeline)
     return pipeline

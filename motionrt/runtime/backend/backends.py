@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib
+import io
 import os
 import warnings
 from dataclasses import dataclass, field
@@ -31,6 +33,8 @@ _PROVIDER_PACKAGES = {"directml": "onnxruntime-directml"}
 _MOST_A_CORE = 4
 """Threads; more gain nothing, a thousand take minutes and a million end the process."""
 THREADS_VARIABLE = "MOTIONRT_THREADS"
+_SILENT, _WARNINGS = 4, 2
+"""What onnxruntime's loggers tell; the second is its own choice."""
 
 # y = x, for a float32 vector of one: what a provider is tried on.
 _SMALLEST_MODEL = base64.b64decode(
@@ -50,6 +54,18 @@ class Backend:
     """CPU threads of one graph; 0 lets onnxruntime choose (one a physical core)."""
     device: CudaDevice | None = field(default=None, compare=False)
     """The GPU that engines run on."""
+    device_id: int = 0
+    """Which GPU, as CUDA counts them."""
+    tf32: bool = False
+    """Whether CUDA may round factors of products to 10 bits: faster in fp32, off by 1e-3."""
+
+    @property
+    def told(self) -> str:
+        """Its name, and on CUDA what changes figures or place."""
+        if self.name != "cuda":
+            return self.name
+        place = f"cuda:{self.device_id}" if self.device_id else "cuda"
+        return f"{place}, TF32 {'on' if self.tf32 else 'off'}"
 
     @property
     def engine_target(self) -> str:
@@ -71,12 +87,15 @@ def engine_target(backend: str, sm: str) -> str:
     return f"{backend}-sm{sm}"
 
 
-def choose_backend(name: str = "auto", threads: int = 0) -> Backend:
+def choose_backend(name: str = "auto", threads: int = 0, *, gpu_pays: bool = True) -> Backend:
     """Return the backend of that name, or with ``auto`` the best that works here.
 
-    A backend asked for by name is used or refused with a BackendError, never replaced. ``auto``
-    takes none of TensorRT's: these need engines that were built for the GPU.
+    name may say which GPU, and that CUDA may compute in TF32: ``cuda:1``, ``cuda:1:tf32``. A
+    backend asked for by name is used or refused with a BackendError, never replaced. ``auto``
+    takes none of TensorRT's: these need engines that were built for the GPU; and not CUDA unless
+    gpu_pays says that what is to run is worth starting it.
     """
+    name, device_id, tf32 = _parsed(name)
     threads = threads or _threads_from_environment()
     if threads < 0:
         raise InputError(f"{threads} threads: must be 0 (onnxruntime chooses) or more")
@@ -84,19 +103,36 @@ def choose_backend(name: str = "auto", threads: int = 0) -> Backend:
     if threads > most:
         raise InputError(f"{threads} threads: at most {most} on this machine")
     if name == "auto":
-        name = next(key for key in PROVIDERS if status(key).works)
+        unpaid = () if gpu_pays or device_id or tf32 else ("cuda",)
+        name = next(key for key in PROVIDERS if key not in unpaid and status(key).works)
     elif name not in BACKENDS:
         raise BackendError(f"backend {name!r} is unknown; choose auto, {', '.join(BACKENDS)}")
     else:
         found = status(name)
         if not found.works:
             raise BackendError(f"backend {name}: {found.detail}")
+    if (device_id or tf32) and name != "cuda":
+        raise InputError(f"backend {name}: only cuda takes the number of a GPU, or tf32")
     providers: list[tuple[str, dict[str, Any]]] = []
     if name in PROVIDERS and name != "cpu":
-        providers.append((PROVIDERS[name], {}))
+        settings = {"device_id": str(device_id), "use_tf32": str(int(tf32))}
+        providers.append((PROVIDERS[name], settings if name == "cuda" else {}))
     providers.append((PROVIDERS["cpu"], {}))
     device = find_device() if name in ENGINE_MODULES else None
-    return Backend(name, tuple(providers), threads, device)
+    return Backend(name, tuple(providers), threads, device, device_id, tf32)
+
+
+def _parsed(name: str) -> tuple[str, int, bool]:
+    """Split ``cuda:1:tf32`` into the backend, the GPU's number and whether TF32 is on."""
+    name, *rest = name.split(":")
+    tf32 = "tf32" in rest
+    numbers = [part for part in rest if part != "tf32"]
+    if len(numbers) > 1 or not all(part.isdecimal() and len(part) < 4 for part in numbers):
+        raise InputError(
+            f"backend {':'.join((name, *rest))}: behind the name goes a GPU's number, or tf32, as "
+            "in cuda:1 or cuda:0:tf32"
+        )
+    return name, int(numbers[0]) if numbers else 0, tf32
 
 
 def statuses() -> list[BackendStatus]:
@@ -128,7 +164,8 @@ def status(name: str) -> BackendStatus:
     problem = _provider_problem(provider)
     if problem:
         return BackendStatus(name, False, f"{provider} does not start: {problem}")
-    return BackendStatus(name, True, provider)
+    detail = f"{provider}, TF32 off unless asked for (cuda:tf32)" if name == "cuda" else provider
+    return BackendStatus(name, True, detail)
 
 
 def available_providers() -> list[str]:
@@ -142,7 +179,20 @@ def available_providers() -> list[str]:
     if told := clash():
         warnings.warn(told, RuntimeWarning, stacklevel=2)
     providers: list[str] = onnxruntime.get_available_providers()
+    if PROVIDERS["cuda"] in providers:
+        _preload()
     return providers
+
+
+@lru_cache
+def _preload() -> None:
+    """Load CUDA's libraries where pip put them, before onnxruntime looks for them elsewhere."""
+    import onnxruntime
+
+    if hasattr(onnxruntime, "preload_dlls"):
+        # What is missing it prints; the provider that does not start says so in one line.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+            onnxruntime.preload_dlls()
 
 
 @lru_cache
@@ -204,11 +254,14 @@ def _provider_problem(provider: str) -> str:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
+    options.log_severity_level = _SILENT
+    onnxruntime.set_default_logger_severity(_SILENT)  # it prints in colour what is told here
     try:
         session = onnxruntime.InferenceSession(_SMALLEST_MODEL, options, providers=[provider])
     except Exception as error:  # onnxruntime raises many kinds of its own
         return str(error).splitlines()[0]
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNINGS)
     return "" if provider in session.get_providers() else "its libraries or its device are missing"
 
 

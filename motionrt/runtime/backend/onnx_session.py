@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import PROVIDERS, Backend
+from motionrt.runtime.backend.device_thread import run_for
 from motionrt.runtime.backend.graph import (
     Arrays,
     check_inputs,
@@ -20,7 +21,6 @@ from motionrt.runtime.backend.graph import (
     find_graph,
 )
 from motionrt.runtime.backend.mapped_weights import let_go
-from motionrt.runtime.backend.waiting import interruptible
 from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
 from motionrt.runtime.errors import BackendError
 
@@ -35,7 +35,11 @@ CPU_CONFIG = {
 """onnxruntime's session settings on the CPU."""
 _IN_MEMORY = "add_external_initializers_from_files_in_memory"
 """The method that hands over weight files. Versions without it open links as any file."""
-_SILENT = 4
+_TELLS_PLACES = "session.record_ep_graph_assignment_info"
+"""The setting that lets a session say which provider each node went to."""
+_NAMED = 6
+"""Operators that are named of those that run elsewhere."""
+SILENT = 4
 """What goes wrong is raised: onnxruntime does not print it on standard error as well."""
 
 
@@ -57,14 +61,15 @@ class OnnxSession:
         with ThreadPoolExecutor(max_workers=1) as pool:
             hashes = pool.submit(bundle.check_hashes, (file, *self.info.data))
             try:
-                self._session = interruptible(
+                self._session = run_for(
+                    backend,
                     lambda: onnxruntime_session(
                         str(path), backend, data=data, fold=not self.info.unpack_each_run
-                    )
+                    ),
                 )
             except Exception as error:  # onnxruntime raises many kinds of its own
                 hashes.result()  # a damaged file is the better explanation
-                reason = _first_line(error)
+                reason = first_line(error)
                 raise BackendError(
                     f"{bundle.folder / file}: {backend.name} cannot load it: {reason}"
                 ) from error
@@ -82,7 +87,9 @@ class OnnxSession:
     def runs_on(self) -> str:
         """What really runs the graph."""
         providers = self._session.get_providers()
-        return next((name for name, key in PROVIDERS.items() if key == providers[0]), providers[0])
+        name = next((name for name, key in PROVIDERS.items() if key == providers[0]), providers[0])
+        name = self.backend.told if name == self.backend.name else name
+        return name + told_elsewhere(self._session)
 
     def run(self, inputs: Mapping[str, ArrayLike], outputs: Sequence[str] | None = None) -> Arrays:
         """Run the graph; returns the named outputs, or all.
@@ -93,9 +100,9 @@ class OnnxSession:
         feed = check_inputs(self.name, self.info, inputs)
         wanted = check_outputs(self.name, self.info, outputs)
         try:
-            results = _run(self._session, wanted, feed)
+            results = _run(self.backend, self._session, wanted, feed)
         except Exception as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             raise BackendError(
                 f"graph {self.name} failed on {self.backend.name}: {reason}"
             ) from error
@@ -107,13 +114,14 @@ class OnnxSession:
         return self._session
 
 
-def _run(session: Any, outputs: list[str], feed: Arrays) -> Any:
+def _run(backend: Backend, session: Any, outputs: list[str], feed: Arrays) -> Any:
     """Run a session so that Ctrl-C ends it: a loop may run for a minute, or for ever."""
     import onnxruntime as ort
 
     options = ort.RunOptions()
-    options.log_severity_level = _SILENT
-    return interruptible(
+    options.log_severity_level = SILENT
+    return run_for(
+        backend,
         lambda: session.run(outputs, feed, options),
         lambda: setattr(options, "terminate", True),  # the graph ends at its next node
     )
@@ -134,7 +142,7 @@ def onnxruntime_session(
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.log_severity_level = _SILENT
+    options.log_severity_level = SILENT
     if backend.threads:
         options.intra_op_num_threads = backend.threads
     if backend.providers[0][0] == PROVIDERS["cpu"]:
@@ -144,6 +152,8 @@ def onnxruntime_session(
         # A plan of the memory is kept for each shape that comes again, beside what was taken
         # before: lengths vary, and the memory doubles without a gain in time.
         options.enable_mem_pattern = False
+    elif hasattr(ort.InferenceSession, "get_provider_graph_assignment_info"):
+        options.add_session_config_entry(_TELLS_PLACES, "1")
     model: str | bytes = path
     places = list(data)
     if refused(places) and hasattr(options, _IN_MEMORY):
@@ -157,6 +167,28 @@ def onnxruntime_session(
     return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
 
 
+def elsewhere(session: Any) -> list[str]:
+    """Return the operators of the nodes that a session's first provider left to others.
+
+    Empty for the CPU alone, and where onnxruntime (before 1.24) does not tell.
+    """
+    first = session.get_providers()[0]
+    if first == PROVIDERS["cpu"] or not hasattr(session, "get_provider_graph_assignment_info"):
+        return []
+    parts = session.get_provider_graph_assignment_info()
+    return [node.op_type for part in parts if part.ep_name != first for node in part.get_nodes()]
+
+
+def told_elsewhere(session: Any) -> str:
+    """Say in brackets what `elsewhere` finds; empty if it is nothing."""
+    nodes = elsewhere(session)
+    if not nodes:
+        return ""
+    kinds = sorted(set(nodes))
+    more = ", …" if len(kinds) > _NAMED else ""
+    return f" ({len(nodes)} nodes on the CPU: {', '.join(kinds[:_NAMED])}{more})"
+
+
 def refused(data: Iterable[Path]) -> bool:
     """Return whether onnxruntime would open no such weight files: links, or of several names.
 
@@ -167,5 +199,6 @@ def refused(data: Iterable[Path]) -> bool:
     return any(stat.S_ISLNK(state.st_mode) or state.st_nlink > 1 for state in states)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what onnxruntime says of an error."""
     return (str(error).splitlines() or [type(error).__name__])[0]

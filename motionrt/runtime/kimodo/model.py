@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.backend.backends import Backend
-from motionrt.runtime.backend.graph import Arrays
+from motionrt.runtime.backend.graph import Arrays, Watched
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.bundle.manifest import Bundle, Count
 from motionrt.runtime.errors import BundleError, InputError
@@ -233,29 +233,37 @@ class KimodoModel(Pipeline):
         }
         graph = self.graph("sampler")
         total = len(schedule.timesteps)
-        # One call makes the whole motion; who wants to see or stop it gets it in slices.
+        # One call makes the whole motion; who wants to see or stop it gets it in parts.
         size = total if progress is None else max(1, total // 50)
         size = size if on_step is None else 1
-        x0_previous = np.zeros_like(x)
-        for start in range(0, total, size):
+        run = {
+            "x": x,
+            "x0_previous": np.zeros_like(x),
+            "timesteps": schedule.timesteps[:, None],
+            "schedule": schedule.coefficients,
+            **fixed,
+        }
+
+        def seen(done: int, state: Callable[[], Arrays]) -> None:
             if progress is not None:
-                progress("denoising", start, total)
-            rows = slice(start, start + size)
-            state = graph.run(
-                {
-                    "x": x,
-                    "x0_previous": x0_previous,
-                    "timesteps": schedule.timesteps[rows, None],
-                    "schedule": schedule.coefficients[rows],
-                    **fixed,
-                }
-            )
-            x, x0_previous = state["x_next"], state["x0"]
+                progress("denoising", done, total)
             if on_step is not None:
-                on_step(start + 1, x, x0_previous)
+                now = state()
+                on_step(done, now["x_next"], now["x0"])
+
         if progress is not None:
-            progress("denoising", total, total)
-        return x
+            progress("denoising", 0, total)
+        if isinstance(graph, Watched):
+            every = 0 if progress is None and on_step is None else size
+            found: Floats = graph.run_watched(run, every, seen)["x_next"]
+            return found
+        for start in range(0, total, size):
+            rows = slice(start, start + size)
+            part = {name: run[name][rows] for name in ("timesteps", "schedule")}
+            state = graph.run({**run, **part})
+            run["x"], run["x0_previous"] = state["x_next"], state["x0"]
+            seen(min(start + size, total), lambda state=state: state)  # type: ignore[misc]
+        return run["x"]
 
     def decode(self, features: ArrayLike, outputs: Sequence[str] | None = None) -> Arrays:
         """Turn normalised features (B, T, D) into the decoder's arrays, or the named ones.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.backend.backends import PROVIDERS
+from motionrt.runtime.backend.device_thread import on_device
 from motionrt.runtime.backend.graph import DTYPES, Arrays, Graph
-from motionrt.runtime.backend.onnx_session import OnnxSession
+from motionrt.runtime.backend.onnx_session import SILENT, OnnxSession
 from motionrt.runtime.backend.waiting import interruptible
 from motionrt.runtime.bundle.manifest import TensorInfo
 from motionrt.runtime.errors import BackendError, InputError
+
+Result = TypeVar("Result")
 
 
 class CachedGraph:
@@ -45,8 +48,12 @@ class CachedGraph:
         self._in_place = in_place
         self._inputs = {tensor.name: tensor for tensor in graph.info.inputs}
         self._session = graph.onnxruntime if isinstance(graph, OnnxSession) else None
-        on_gpu = self._session is not None and PROVIDERS["cuda"] in self._session.get_providers()
-        self._device = "cuda" if on_gpu else "cpu"
+        self._device = ("cpu", 0)
+        if (
+            isinstance(graph, OnnxSession)
+            and PROVIDERS["cuda"] in graph.onnxruntime.get_providers()
+        ):
+            self._device = ("cuda", graph.backend.device_id)
         self._state: dict[str, Any] = {}
         for name in carried:
             shape = _shape(self._inputs[name], sizes)
@@ -92,7 +99,9 @@ class CachedGraph:
     def state(self, name: str) -> NDArray[Any]:
         """Return a copy of what an input will be in the next run."""
         value = self._state[name]
-        return np.array(value if isinstance(value, np.ndarray) else value.numpy())
+        if isinstance(value, np.ndarray):
+            return value.copy()
+        return self._there(lambda: np.array(value.numpy()))
 
     def size(self, axis: str) -> int:
         """Return how long a named axis of the state is."""
@@ -110,7 +119,11 @@ class CachedGraph:
         import onnxruntime as ort
 
         # On the CPU this keeps the array's own memory, and holds the array.
-        return ort.OrtValue.ortvalue_from_numpy(array, self._device, 0)
+        return self._there(lambda: ort.OrtValue.ortvalue_from_numpy(array, *self._device))
+
+    def _there(self, work: Callable[[], Result]) -> Result:
+        """Do what touches a GPU's memory in the thread of that GPU."""
+        return on_device(self._device[1], work) if self._device[0] == "cuda" else work()
 
     def _run_arrays(self, inputs: Mapping[str, ArrayLike], outputs: Sequence[str]) -> Arrays:
         found = self._graph.run({**inputs, **self._state}, [*outputs, *self._carried.values()])
@@ -120,6 +133,16 @@ class CachedGraph:
     def _run_bound(self, session: Any, feed: Arrays, outputs: Sequence[str]) -> Arrays:
         import onnxruntime as ort
 
+        options = ort.RunOptions()
+        options.log_severity_level = SILENT
+        if self._device[0] == "cuda":
+            return self._there(lambda: self._run_once(session, feed, outputs, options))
+        return interruptible(
+            lambda: self._run_once(session, feed, outputs, options),
+            lambda: setattr(options, "terminate", True),  # the graph ends at its next node
+        )
+
+    def _run_once(self, session: Any, feed: Arrays, outputs: Sequence[str], options: Any) -> Arrays:
         binding = session.io_binding()
         for name, array in feed.items():
             binding.bind_cpu_input(name, array)
@@ -131,13 +154,8 @@ class CachedGraph:
             if self._in_place:
                 binding.bind_ortvalue_output(output, self._state[name])
             else:
-                binding.bind_output(output, self._device)
-        options = ort.RunOptions()
-        options.log_severity_level = 4
-        interruptible(
-            lambda: session.run_with_iobinding(binding, options),
-            lambda: setattr(options, "terminate", True),  # the graph ends at its next node
-        )
+                binding.bind_output(output, *self._device)
+        session.run_with_iobinding(binding, options)
         values = binding.get_outputs()
         if not self._in_place:
             self._state = dict(zip(self._carried, values[len(outputs) :], strict=True))

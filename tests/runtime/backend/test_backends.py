@@ -116,3 +116,51 @@ def test_two_packages_of_one_module_are_told_of(monkeypatch: pytest.MonkeyPatch)
             assert choose_backend("cpu").name == "cpu"
     finally:
         backends.clash.cache_clear()
+
+
+def test_auto_does_not_start_a_gpu_that_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, ("cuda", "cpu"), ("cuda",))
+    assert choose_backend("auto", gpu_pays=False).name == "cpu"
+    assert choose_backend("auto:0:tf32", gpu_pays=False).name == "cuda"  # a GPU was asked for
+    assert choose_backend("cuda", gpu_pays=False).name == "cuda"
+
+
+def test_a_gpu_is_chosen_by_its_number_and_tf32_is_off_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pretend(monkeypatch, ("cuda", "cpu"), ("cuda",))
+    for name, settings, told in (
+        ("cuda", {"device_id": "0", "use_tf32": "0"}, "cuda, TF32 off"),
+        ("cuda:1", {"device_id": "1", "use_tf32": "0"}, "cuda:1, TF32 off"),
+        ("cuda:tf32", {"device_id": "0", "use_tf32": "1"}, "cuda, TF32 on"),
+        ("auto:2:tf32", {"device_id": "2", "use_tf32": "1"}, "cuda:2, TF32 on"),
+    ):
+        backend = choose_backend(name)
+        assert backend.providers[0] == (PROVIDERS["cuda"], settings)
+        assert backend.told == told
+    assert choose_backend("cpu").told == "cpu"
+    with pytest.raises(InputError, match="only cuda takes the number of a GPU"):
+        choose_backend("cpu:1")
+    for wrong in ("cuda:one", "cuda:1:2", "cuda:", "cuda:-1", "cuda:9999"):
+        with pytest.raises(InputError, match="as in cuda:1 or cuda:0:tf32"):
+            choose_backend(wrong)
+
+
+def test_cudas_libraries_are_loaded_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def preload() -> None:
+        loaded.append(True)
+        print("Failed to load libcublas.so.13")
+
+    loaded: list[bool] = []
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload)
+    backends._preload.cache_clear()
+    try:
+        pretend(monkeypatch, ("cpu",), ())
+        backends.available_providers()
+        assert not loaded
+        pretend(monkeypatch, ("cuda", "cpu"), ("cuda",))
+        backends.available_providers()
+        backends.available_providers()
+        assert loaded == [True]
+    finally:
+        backends._preload.cache_clear()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_tensorrt import BACKEND, TARGET, add_engine
-from msgspec.structs import replace
+from msgspec import structs
 
 import motionrt
 from motionrt.runtime.backend import opening
@@ -44,10 +44,10 @@ def without_the_loop(bundle: Path) -> None:
     """Leave the loop to the host, as ``motionrt lower`` does for some targets."""
     manifest = Bundle(bundle).manifest
     graphs = dict(manifest.graphs)
-    graphs["sampler"] = replace(graphs["sampler"], files={}, data=())
+    graphs["sampler"] = structs.replace(graphs["sampler"], files={}, data=())
     files = {name: info for name, info in manifest.files.items() if name != "sampler.onnx"}
     (bundle / "sampler.onnx").unlink()
-    replace(manifest, graphs=graphs, files=files).write(bundle)
+    structs.replace(manifest, graphs=graphs, files=files).write(bundle)
 
 
 def test_a_loop_without_a_file_is_run_step_by_step(bundle: Path, own_copy: Path) -> None:
@@ -65,6 +65,28 @@ def test_a_loop_without_a_file_is_run_step_by_step(bundle: Path, own_copy: Path)
     np.testing.assert_allclose(found.posed_joints, expected.posed_joints, atol=1e-4)
     assert told[: len(told) // 2] == told[len(told) // 2 :]
     assert all(result.passed for result in verify(Bundle(own_copy), CPU))
+
+
+@pytest.mark.parametrize("rounds_activations", [True, False])
+def test_dynamic_int8_is_refused_on_cuda_with_the_command(
+    own_copy: Path, monkeypatch: pytest.MonkeyPatch, rounds_activations: bool
+) -> None:
+    opened = Bundle(own_copy)
+    graphs = opened.manifest.graphs
+    sampler = structs.replace(graphs["sampler"], precision="int8")
+    content = b"DynamicQuantizeLinear" if rounds_activations else b"MatMulNBits"
+    monkeypatch.setattr(Path, "read_bytes", lambda path: content)
+    cuda = Backend("cuda", (("CUDAExecutionProvider", {}),), 0)
+    opened.manifest = structs.replace(opened.manifest, graphs={**graphs, "sampler": sampler})
+    made: list[object] = []
+    monkeypatch.setattr(opening, "StepDriver", lambda *arguments: made.append(arguments))
+    if rounds_activations:
+        refused = r"sampler is in int8.*export kimodo .* --precision fp16"
+        with pytest.raises(BackendError, match=refused):
+            open_graph(opened, "sampler", cuda)
+    else:
+        open_graph(opened, "sampler", cuda)
+        assert made == [(opened, "sampler", cuda)]
 
 
 def in_a_hubs_cache(bundle: Path, cache: Path) -> Path:

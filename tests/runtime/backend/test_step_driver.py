@@ -5,15 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_cuda import CUDA, FakeCuda, fake_cuda
 from numpy.typing import NDArray
 
-from motionrt.runtime.backend import step_driver
+from motionrt.runtime.backend import recording
 from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.backend.onnx_session import OnnxSession
 from motionrt.runtime.backend.step_driver import StepDriver
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.sampling.schedule import cosine_schedule
+
+__all__ = ["fake_cuda"]  # a fixture
 
 
 def inputs(opened: Bundle, frames: int, steps: int, batch: int = 1) -> dict[str, NDArray[Any]]:
@@ -80,7 +83,7 @@ def test_refuses_what_the_loop_refuses(bundle: Path) -> None:
 def test_keeps_no_more_than_a_few_sets_of_buffers(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step_driver, "MAX_RECORDINGS", 2)
+    monkeypatch.setattr(recording, "MAX_RECORDINGS", 2)
     opened = Bundle(bundle)
     driver = StepDriver(
         opened, "sampler", choose_backend("cpu"), device="cpu", bucket_frames=1, record=False
@@ -88,10 +91,76 @@ def test_keeps_no_more_than_a_few_sets_of_buffers(
     first = driver.run(inputs(opened, 3, 1))["x0"]
     for frames in (4, 5, 3):
         again = driver.run(inputs(opened, frames, 1))["x0"]
-        assert len(driver._buffers) <= 2
+        assert len(driver._step._buffers) <= 2
     np.testing.assert_array_equal(again, first)  # not a view of buffers that were given up
 
 
 def test_refuses_a_graph_that_is_no_loop(bundle: Path) -> None:
     with pytest.raises(BundleError, match="graph decoder is no loop over a step"):
         StepDriver(Bundle(bundle), "decoder", choose_backend("cpu"), device="cpu")
+
+
+def test_a_recording_is_replayed_for_shapes_that_come_again(
+    bundle: Path, fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MAX_RECORDINGS", 2)
+    monkeypatch.setattr(recording, "MAX_GIVEN_UP", 1)
+    opened = Bundle(bundle)
+    driver = StepDriver(opened, "sampler", CUDA, device="cpu", bucket_frames=1)
+    assert driver.runs_on == "cuda, TF32 off, step by step, recorded"
+    for frames in (3, 3, 4, 3):
+        driver.run(inputs(opened, frames, 2))
+    assert fake_cuda.ids == [1, 2, 1, 2, 3, 4, 1, 2]
+    assert not fake_cuda.released
+    driver.run(inputs(opened, 5, 1))
+    assert fake_cuda.released == [3, 4]  # of the shapes that were not used for longest
+    assert len(fake_cuda.opened) == 1
+    driver.run(inputs(opened, 6, 1))
+    assert len(fake_cuda.opened) == 2  # so that older versions release them as well
+    assert fake_cuda.threads == {"motionrt-cuda0_0"}
+
+
+@pytest.mark.parametrize("when", ["refuses", "fails"])
+def test_what_cuda_does_not_record_runs_with_one_warning(
+    bundle: Path, fake_cuda: FakeCuda, when: str
+) -> None:
+    setattr(fake_cuda, when, True)
+    opened = Bundle(bundle)
+    feed = inputs(opened, 5, 2)
+    reason = "cannot use the graph capture" if when == "refuses" else "capture failed"
+    with pytest.warns(RuntimeWarning, match=rf"graph step: CUDA does not record it.*{reason}.*\)$"):
+        driver = StepDriver(opened, "sampler", CUDA, device="cpu", bucket_frames=1)
+        found = driver.run(feed)
+    assert driver.runs_on == "cuda, TF32 off, step by step"
+    wanted = OnnxSession(opened, "sampler", choose_backend("cpu", 1)).run(feed)
+    np.testing.assert_allclose(found["x0"], wanted["x0"], rtol=0, atol=2e-3)
+    driver.run(feed)  # without another warning
+
+
+def test_who_watches_sees_the_state_between_steps(bundle: Path) -> None:
+    opened = Bundle(bundle)
+    driver = StepDriver(opened, "sampler", choose_backend("cpu"), device="cpu", bucket_frames=8)
+    feed = inputs(opened, 9, 5)
+    seen: list[tuple[int, NDArray[Any]]] = []
+    whole = driver.run_watched(feed, 2, lambda done, state: seen.append((done, state()["x0"])))
+    assert [done for done, _ in seen] == [2, 4, 5]
+    np.testing.assert_array_equal(seen[-1][1], whole["x0"])
+    first = driver.run({**feed, **{key: feed[key][:2] for key in ("timesteps", "schedule")}})
+    np.testing.assert_array_equal(seen[0][1], first["x0"])
+
+
+def test_a_listener_ends_the_run_or_starts_another(bundle: Path) -> None:
+    opened = Bundle(bundle)
+    driver = StepDriver(opened, "sampler", choose_backend("cpu"), device="cpu", bucket_frames=8)
+    feed = inputs(opened, 9, 2)
+    alone = driver.run(feed)
+
+    def cancel(done: int, state: object) -> None:
+        raise InputError("enough")
+
+    with pytest.raises(InputError, match="enough"):
+        driver.run_watched(feed, 1, cancel)
+    inner: list[NDArray[Any]] = []
+    outer = driver.run_watched(feed, 1, lambda *_: inner.append(driver.run(feed)["x0"]))
+    for found in (*inner, outer["x0"]):
+        np.testing.assert_array_equal(found, alone["x0"])

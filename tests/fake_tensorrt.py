@@ -30,6 +30,9 @@ class FakeCudart:
     def __init__(self, failing: str = "") -> None:
         self.blocks: dict[int, Any] = {}
         self.streams = 0
+        self.noted: list[Any] = []
+        self.recordings: dict[int, list[Any]] = {}
+        self.replayed = self.freed_recordings = 0
         self.failing = failing
 
     def __getattr__(self, name: str) -> Any:
@@ -63,6 +66,41 @@ class FakeCudart:
         ctypes.memmove(target, source, size.value)
         return 0
 
+    def cudaMallocHost(self, address: Any, size: Any) -> int:
+        return self.cudaMalloc(address, size)
+
+    def cudaFreeHost(self, address: Any) -> int:
+        return self.cudaFree(address)
+
+    def cudaStreamBeginCapture(self, stream: Any, mode: Any) -> int:
+        self.noted = []
+        FakeContext.library = self
+        return 0
+
+    def cudaStreamEndCapture(self, stream: Any, graph: Any) -> int:
+        graph._obj.value = 1
+        FakeContext.library = None
+        return 0
+
+    def cudaGraphInstantiate(self, recording: Any, graph: Any, *rest: Any) -> int:
+        recording._obj.value = 100 + len(self.recordings)
+        self.recordings[recording._obj.value] = self.noted
+        return 0
+
+    def cudaGraphDestroy(self, graph: Any) -> int:
+        return 0
+
+    def cudaGraphLaunch(self, recording: Any, stream: Any) -> int:
+        self.replayed += 1
+        for work in self.recordings[recording.value]:
+            work()
+        return 0
+
+    def cudaGraphExecDestroy(self, recording: Any) -> int:
+        self.recordings[recording.value] = []
+        self.freed_recordings += 1
+        return 0
+
     def cudaStreamCreate(self, stream: Any) -> int:
         self.streams += 1
         stream._obj.value = 7
@@ -83,6 +121,9 @@ class FakeCudart:
 
 
 class FakeContext:
+    library: Any = None
+    """What notes down what is given to it, if anything does."""
+
     def __init__(self, path: Path) -> None:
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -97,6 +138,13 @@ class FakeContext:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
+        if FakeContext.library is not None:
+            FakeContext.library.noted.append(self._execute)
+        else:
+            self._execute()
+        return True
+
+    def _execute(self) -> None:
         feed = {}
         for tensor in self.session.get_inputs():
             array: NDArray[Any] = np.zeros(self.shapes[tensor.name], DTYPES[tensor.type])
@@ -105,7 +153,6 @@ class FakeContext:
         names = [tensor.name for tensor in self.session.get_outputs()]
         for name, array in zip(names, self.session.run(names, feed), strict=True):
             ctypes.memmove(self.addresses[name], array.ctypes.data, array.nbytes)
-        return True
 
 
 class FakeTensorRT:
@@ -133,35 +180,38 @@ class FakeTensorRT:
             return Engine()
 
 
-def add_engine(folder: Path, **changes: Any) -> Bundle:
-    """Put a stand-in for the decoder's engine into a bundle."""
+def add_engine(folder: Path, name: str = "decoder", **changes: Any) -> Bundle:
+    """Put a stand-in for the engine of a graph, the decoder's or the step's, into a bundle."""
     bundle = Bundle(folder)
     manifest = bundle.manifest
-    graph = manifest.graphs["decoder"]
-    width = int(graph.inputs[0].axes[-1])
+    graph = manifest.graphs[name]
+    tensor = graph.inputs[0]
+    width = int(tensor.axes[-1])
     sources = (graph.files["onnx"], *graph.data)
     info = EngineInfo(
-        file="decoder.engine",
-        onnx={name: manifest.files[name].sha256 for name in sources},
+        file=f"{name}.engine",
+        onnx={file: manifest.files[file].sha256 for file in sources},
         precision="fp32",
-        profile={"features": ((1, 2, width), (1, 8, width), (2, 16, width))},
+        profile={tensor.name: ((1, 2, width), (1, 8, width), (2, 16, width))},
     )
-    engines = EngineSet("tensorrt-rtx", "89", "1.7.1.116", 16, {"decoder": info})
+    engines = EngineSet("tensorrt-rtx", "89", "1.7.1.116", 16, {name: info})
     place = folder / "engines" / TARGET
     place.mkdir(parents=True, exist_ok=True)
-    (place / "decoder.engine").write_text(f"engine of {folder / graph.files['onnx']}")
+    (place / f"{name}.engine").write_text(f"engine of {folder / graph.files['onnx']}")
     document = replace(engines, **changes).to_dict()
     (place / "engine.json").write_text(json.dumps(document))
     files = {
         f"engines/{TARGET}/{path.name}": FileInfo(path.stat().st_size, sha256(path))
         for path in place.iterdir()
     }
-    kinds = {**graph.files, TARGET: f"engines/{TARGET}/decoder.engine"}
-    graphs = {**manifest.graphs, "decoder": structs.replace(graph, files=kinds)}
+    kinds = {**graph.files, TARGET: f"engines/{TARGET}/{name}.engine"}
+    graphs = {**manifest.graphs, name: structs.replace(graph, files=kinds)}
     structs.replace(manifest, graphs=graphs, files={**manifest.files, **files}).write(folder)
     return Bundle(folder)
 
 
-def open_engine(bundle: Bundle, cudart: FakeCudart | None = None) -> TensorRTSession:
+def open_engine(
+    bundle: Bundle, cudart: FakeCudart | None = None, name: str = "decoder"
+) -> TensorRTSession:
     cuda = CudaRuntime(cudart or FakeCudart())
-    return TensorRTSession(bundle, "decoder", BACKEND, FakeTensorRT, cuda)
+    return TensorRTSession(bundle, name, BACKEND, FakeTensorRT, cuda)

@@ -31,7 +31,7 @@ ENGINES = ("tensorrt-rtx", "tensorrt")
 
 
 def engine_options(required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --engine, --sm and --max-frames; not required, ``write_bundle`` heeds them by itself."""
+    """Add the options of engines; not required, ``write_bundle`` heeds them by itself."""
 
     def keep(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
         ctx.meta[f"motionrt.{option.name}"] = value
@@ -49,8 +49,17 @@ def engine_options(required: bool) -> Callable[[Callable[..., Any]], Callable[..
                 **settings,
             ),
             click.option(
+                "--max-batch",
+                type=int,
+                default=4,
+                show_default=True,
+                help="Motions that the engines make at once.",
+                **settings,
+            ),
+            click.option(
                 "--sm",
-                help="The GPU's compute capability, such as 89.  [default: this GPU's]",
+                help="The GPU's compute capability, such as 89; any is every RTX card, with "
+                "tensorrt-rtx.  [default: this GPU's]",
                 **settings,
             ),
             click.option(
@@ -72,6 +81,7 @@ def add_engines(
     engine: str,
     sm: str | None,
     max_frames: int,
+    max_batch: int,
     quiet: bool,
     graphs: Sequence[str] = (),
 ) -> None:
@@ -87,7 +97,7 @@ def add_engines(
         )
     capability = parse_capability(sm) if sm else find_device().sm
     progress = StageProgress(quiet)
-    target = EngineTarget(engine, capability, max_frames)
+    target = EngineTarget(engine, capability, max_frames, max_batch)
     built = build_engines(bundle, target, graphs or None, progress)
     progress.finish()
     if not quiet:
@@ -256,6 +266,7 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
                 meta["motionrt.engine"],
                 meta["motionrt.sm"],
                 meta["motionrt.max_frames"],
+                meta["motionrt.max_batch"],
                 quiet,
             )
     seconds = progress.finish()

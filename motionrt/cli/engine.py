@@ -19,11 +19,12 @@ def command(
     engine: str,
     sm: str | None,
     max_frames: int,
+    max_batch: int,
     graphs: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Build engines of the sampler and the decoder of BUNDLE and list them in its manifest.
+    """Build engines of the step and the decoder of BUNDLE and list them in its manifest.
 
     TensorRT for RTX builds for any GPU on a machine without one; TensorRT only for its own.
     """
-    add_engines(bundle, engine, sm, max_frames, quiet, graphs)
+    add_engines(bundle, engine, sm, max_frames, max_batch, quiet, graphs)

@@ -8,15 +8,20 @@ engines with products in fp16 and norms, softmax and sums in fp32.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx_ir as ir
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
+from motionrt.export.bundle import save_model
 from motionrt.runtime.backend.backends import engine_module, engine_target
-from motionrt.runtime.backend.engines import FILE_NAME, EngineInfo, EngineSet, Shapes
+from motionrt.runtime.backend.engines import ANY, FILE_NAME, EngineInfo, EngineSet, Shapes
 from motionrt.runtime.bundle.manifest import AxisInfo, Bundle, FileInfo, GraphInfo, Manifest, sha256
 from motionrt.runtime.errors import BackendError, ExportError, InputError
 from motionrt.runtime.families import find_family
@@ -25,6 +30,8 @@ from motionrt.runtime.staging import staging
 
 _FEWEST = {"frames": 2}
 """A single frame has no differences between frames, so no engine of it can be built."""
+_OF_WEIGHTS = ("Cast", "Mul", "Reshape")
+"""What makes a weight of its int8 numbers, their scales and its shape."""
 Progress = Callable[[str], None]
 
 
@@ -35,7 +42,7 @@ class EngineTarget:
     backend: str
     """A key of ``backends.ENGINE_MODULES``."""
     sm: str
-    """Compute capability without its point, as in 89."""
+    """Compute capability without its point, as in 89; ``engines.ANY`` for every RTX card."""
     max_frames: int = 300
     max_batch: int = 4
     max_steps: int = 1000
@@ -74,9 +81,13 @@ def build_engines(
     bundle = Bundle(folder)
     held = bundle.manifest.graphs
     usual = find_family(bundle.manifest.family).motion_graphs
-    names = list(graphs or [name for name in usual if name in held])
+    names = list(graphs or [_engine_graph(held[name], name) for name in usual if name in held])
     if target.max_frames < 2:
         raise InputError(f"--max-frames {target.max_frames}: must be 2 or more")
+    if target.max_batch < 1:
+        raise InputError(f"--max-batch {target.max_batch}: must be 1 or more")
+    if target.sm == ANY and target.backend != "tensorrt-rtx":
+        raise InputError(f"--sm {ANY} is for tensorrt-rtx; {target.backend} builds for one GPU")
     for name in names:
         if name not in held or "onnx" not in held[name].files:
             raise InputError(f"{folder}: no graph {name} (it has: {', '.join(held)})")
@@ -92,13 +103,16 @@ def build_engines(
             bundle.check_hashes(sources)
             progress(f"building {name} for {target.name}")
             profile = _profile(graph, target)
-            content = build_engine(module, bundle.path(sources[0]), profile, target)
+            content = build_engine(
+                module, bundle.path(sources[0]), profile, target, graph.precision
+            )
             with atomic_file(stage / f"{name}.engine") as temporary:
                 temporary.write_bytes(content)
             digests = {source: bundle.manifest.files[source].sha256 for source in sources}
             infos[name] = EngineInfo(f"{name}.engine", digests, graph.precision, profile)
+        version = str(module.__version__)
         described = EngineSet(
-            target.backend, target.sm, str(module.__version__), target.max_frames, infos
+            target.backend, target.sm, version, target.max_frames, infos, target.max_batch
         )
         with atomic_file(stage / FILE_NAME) as temporary:
             temporary.write_text(json.dumps(described.to_dict(), indent=1) + "\n")
@@ -121,6 +135,11 @@ def build_engines(
     return written
 
 
+def _engine_graph(graph: GraphInfo, name: str) -> str:
+    """Return the graph that an engine is built of: of a loop its step, which is driven."""
+    return graph.loop.step if graph.loop is not None else name
+
+
 def _without_engines(manifest: Manifest, target: EngineTarget) -> Manifest:
     files = {
         name: info
@@ -134,22 +153,37 @@ def _without_engines(manifest: Manifest, target: EngineTarget) -> Manifest:
     return replace(manifest, graphs=graphs, files=files)
 
 
-def build_engine(module: Any, path: Path, profile: Shapes, target: EngineTarget) -> bytes:
-    """Build the engine of one ONNX file; module is TensorRT's."""
+def build_engine(
+    module: Any, path: Path, profile: Shapes, target: EngineTarget, precision: str = "fp32"
+) -> bytes:
+    """Build the engine of one ONNX file; module is TensorRT's.
+
+    precision is the graph's: weights in int8 that are computed in float32 are made float32 first,
+    since TensorRT has no such cast.
+    """
     trt = module
     logger = _logger(trt)
     builder = trt.Builder(logger)
-    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(flags)
+    # From TensorRT 11 on every network is strongly typed, and the flag may be gone.
+    typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(path)):
+    with tempfile.TemporaryDirectory() as scratch:
+        source = path
+        if precision == "int8-weights":
+            source = Path(scratch) / path.name
+            save_model(with_float_weights(ir.load(path)), source)
+        parsed = parser.parse_from_file(str(source))
+    if not parsed:
         reason = parser.get_error(0).desc() if parser.num_errors else "no reason given"
         raise ExportError(
             f"{path}: {target.backend} cannot take it ({_first_line(reason)}); "
             "engines are built of fp32 and fp16 bundles"
         )
     config = builder.create_builder_config()
-    if hasattr(trt, "ComputeCapability"):
+    if target.sm == ANY:
+        pass  # an engine without a named capability runs on every RTX card
+    elif hasattr(trt, "ComputeCapability"):
         capability = getattr(trt.ComputeCapability, f"SM{target.sm}", None)
         if capability is None:
             known = [name[2:] for name in dir(trt.ComputeCapability) if name.startswith("SM")]
@@ -169,6 +203,41 @@ def build_engine(module: Any, path: Path, profile: Shapes, target: EngineTarget)
     if serialized is None:
         raise ExportError(f"{path}: {target.backend} cannot build it: {logger.last or 'no reason'}")
     return bytes(serialized)
+
+
+def with_float_weights(model: ir.Model) -> ir.Model:
+    """Compute what depends on initializers alone, as weights in int8 are: they become float32."""
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for node in list(graph):
+            inputs = [value for value in node.inputs if value is not None]
+            if node.op_type not in _OF_WEIGHTS or not inputs:
+                continue
+            if not all(value.is_initializer() and value.const_value for value in inputs):
+                continue
+            output = node.outputs[0]
+            array = _computed(node, [value.const_value.numpy() for value in inputs])  # type: ignore[union-attr]
+            made = ir.Value(
+                name=output.name,
+                type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
+                shape=ir.Shape(array.shape),
+                const_value=ir.tensor(array, name=output.name),
+            )
+            ir.convenience.replace_all_uses_with(output, made)
+            graph.remove(node, safe=True)
+            graph.register_initializer(made)
+        for name, value in list(graph.initializers.items()):
+            if not value.uses() and value not in graph.outputs:
+                del graph.initializers[name]
+    return model
+
+
+def _computed(node: ir.Node, arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    if node.op_type == "Cast":
+        kind = ir.DataType(node.attributes.get_int("to", ir.DataType.FLOAT.value))
+        return arrays[0].astype(kind.numpy())
+    if node.op_type == "Mul":
+        return np.asarray(arrays[0] * arrays[1])
+    return arrays[0].reshape(arrays[1].tolist())
 
 
 def _profile(graph: GraphInfo, target: EngineTarget) -> Shapes:
@@ -221,10 +290,12 @@ def _first_line(text: str) -> str:
 
 
 def parse_capability(sm: str) -> str:
-    """Bring 89, 8.9, sm89 or sm_89 into the form 89; InputError if it is none."""
+    """Bring 89, 8.9, sm89 or sm_89 into the form 89, any stays; InputError if it is none."""
+    if sm.lower() == ANY:
+        return ANY
     digits = sm.lower().removeprefix("sm").strip("_ ").replace(".", "")
     if not digits.isdigit() or not 2 <= len(digits) <= 3:
-        raise InputError(f"--sm {sm}: expected a compute capability such as 89 or 8.9")
+        raise InputError(f"--sm {sm}: expected a compute capability such as 89 or 8.9, or any")
     return digits
 
 

@@ -5,20 +5,26 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnx_ir as ir
 import pytest
 from click.testing import CliRunner
 from parity import exported
+from safetensors.numpy import load_file
 
 from motionrt.cli.main import cli
+from motionrt.export.bundle import save_model
+from motionrt.export.running import run_graph
 from motionrt.export.to_tensorrt import (
     EngineTarget,
     _profile,
     build_engines,
     parse_capability,
+    with_float_weights,
 )
 from motionrt.runtime.backend.backends import Backend
 from motionrt.runtime.backend.cuda import CudaDevice
-from motionrt.runtime.backend.engines import has_engine, load_engines
+from motionrt.runtime.backend.engines import has_engine, held_target, load_engines
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, ExportError, InputError
 
@@ -103,3 +109,50 @@ def test_refuses_graphs_and_capabilities_that_there_are_not(bundle: Path) -> Non
     assert {parse_capability(sm) for sm in ("89", "8.9", "sm89", "sm_89")} == {"89"}
     with pytest.raises(InputError, match="compute capability"):
         parse_capability("ada")
+
+
+@needs_rtx
+@pytest.mark.tensorrt
+def test_builds_for_every_rtx_card_and_of_weights_in_int8(smplx_checkpoint: Path) -> None:
+    options = ("--no-text-encoder", "--precision", "int8-weights")
+    stored = exported.export("kimodo", str(smplx_checkpoint), *options)
+    arguments = ["engine", str(stored), "--engine", "tensorrt-rtx", "--sm", "any"]
+    arguments += ["--max-frames", "16", "--max-batch", "3", "--graph", "step"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "tensorrt-rtx-smany step:" in result.output
+    opened = Bundle(stored)
+    for sm in ("89", "120"):
+        backend = Backend("tensorrt-rtx", (), 1, CudaDevice("a GPU", sm))
+        assert held_target(opened, backend) == "tensorrt-rtx-smany"
+        assert has_engine(opened, "step", backend)
+    import tensorrt_rtx_bindings
+
+    engines = load_engines(opened, backend, tensorrt_rtx_bindings.__version__)
+    assert engines.graphs["step"].profile["x"][2] == (3, 16, 273)
+
+
+def test_weights_in_int8_become_the_float32_that_the_graph_computes(
+    smplx_checkpoint: Path, tmp_path: Path
+) -> None:
+    options = ("--no-text-encoder", "--precision", "int8-weights")
+    stored = exported.export("kimodo", str(smplx_checkpoint), *options)
+    model = with_float_weights(ir.load(stored / "step.onnx"))
+    kinds = {value.const_value.dtype for value in model.graph.initializers.values()}  # type: ignore[union-attr]
+    assert ir.DataType.INT8 not in kinds
+    save_model(model, tmp_path / "step.onnx")
+    reference = load_file(stored / "reference.safetensors")
+    names = [tensor.name for tensor in Bundle(stored).manifest.graphs["step"].inputs]
+    inputs = {name: reference[f"step/in/{name}"] for name in names}
+    found, wanted = (
+        run_graph(folder / "step.onnx", inputs, ["x0"])["x0"] for folder in (tmp_path, stored)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
+
+
+def test_engines_for_every_card_are_those_of_rtx(bundle: Path) -> None:
+    with pytest.raises(InputError, match="--sm any is for tensorrt-rtx"):
+        build_engines(bundle, EngineTarget("tensorrt", "any"), ["decoder"])
+    with pytest.raises(InputError, match="max-batch 0"):
+        build_engines(bundle, EngineTarget("tensorrt-rtx", "89", max_batch=0), ["decoder"])
+    assert parse_capability("Any") == "any"

@@ -24,7 +24,8 @@ LIBRARY_NAMES = (
     else ("libcudart.so", "libcudart.so.13", "libcudart.so.12")
 )
 _MAJOR, _MINOR = 75, 76  # cudaDevAttrComputeCapabilityMajor and -Minor
-_TO_DEVICE, _TO_HOST = 1, 2  # cudaMemcpyKind
+_TO_DEVICE, _TO_HOST, _WITHIN_DEVICE = 1, 2, 3  # cudaMemcpyKind
+_THREAD_LOCAL = 1  # cudaStreamCaptureMode: other threads go on as they do
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,45 @@ class CudaRuntime:
     def to_host(self, target: int, address: int, num_bytes: int, stream: int) -> None:
         """Copy GPU memory to the host, in the order of the stream."""
         self._copy(target, address, num_bytes, _TO_HOST, stream)
+
+    def within_device(self, target: int, address: int, num_bytes: int, stream: int) -> None:
+        """Copy from one place of the GPU to another, in the order of the stream."""
+        self._copy(target, address, num_bytes, _WITHIN_DEVICE, stream)
+
+    def allocate_pinned(self, num_bytes: int) -> int:
+        """Return the address of host memory that stays where it is: copies need no detour."""
+        address = c_void_p()
+        self._call("cudaMallocHost", byref(address), c_size_t(max(num_bytes, 1)))
+        return int(address.value or 0)
+
+    def free_pinned(self, address: int) -> None:
+        """Give pinned memory back."""
+        self._call("cudaFreeHost", c_void_p(address))
+
+    def begin_recording(self, stream: int) -> None:
+        """Note down what this thread gives to a stream from now on, instead of doing it."""
+        self._call("cudaStreamBeginCapture", c_void_p(stream), c_int(_THREAD_LOCAL))
+
+    def end_recording(self, stream: int) -> int:
+        """Return what was noted down, ready to be replayed."""
+        graph, recording = c_void_p(), c_void_p()
+        self._call("cudaStreamEndCapture", c_void_p(stream), byref(graph))
+        try:
+            # CUDA 11's five arguments and the three since agree where the last are zero.
+            self._call(
+                "cudaGraphInstantiate", byref(recording), graph, c_void_p(), c_void_p(), c_size_t()
+            )
+        finally:
+            self._call("cudaGraphDestroy", graph)
+        return int(recording.value or 0)
+
+    def replay(self, recording: int, stream: int) -> None:
+        """Give a stream what was recorded."""
+        self._call("cudaGraphLaunch", c_void_p(recording), c_void_p(stream))
+
+    def free_recording(self, recording: int) -> None:
+        """Give a recording back."""
+        self._call("cudaGraphExecDestroy", c_void_p(recording))
 
     def create_stream(self) -> int:
         """Return a new stream."""

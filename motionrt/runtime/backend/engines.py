@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from motionrt.runtime.backend.backends import Backend
+from motionrt.runtime.backend.backends import Backend, engine_target
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, BundleError, InputError
 
 SCHEMA = 1
 FILE_NAME = "engine.json"
+ANY = "any"
+"""The capability of engines that run on every RTX card."""
 Shapes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
 
 
@@ -44,6 +46,7 @@ class EngineSet:
     """TensorRT's, exactly: engines of another one are not loaded."""
     max_frames: int
     graphs: Mapping[str, EngineInfo]
+    max_batch: int = 4
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``engine.json`` holds."""
@@ -55,6 +58,7 @@ class EngineSet:
         values = dict(document)
         if values.pop("schema", None) != SCHEMA:
             raise ValueError(f"schema is not {SCHEMA}")
+        values.setdefault("max_batch", 4)  # nobody could choose it before it was noted
         if set(values) != {spec.name for spec in fields(EngineSet)}:
             raise ValueError("keys are missing or unknown")
         graphs = {}
@@ -69,9 +73,27 @@ class EngineSet:
         return EngineSet(**{**values, "graphs": graphs})
 
 
-def rebuild_command(bundle: Bundle, backend: str, sm: str, max_frames: int = 300) -> str:
+def rebuild_command(
+    bundle: Bundle, backend: str, sm: str, max_frames: int = 300, max_batch: int = 4
+) -> str:
     """Return the command that builds a target's engines."""
-    return f"motionrt engine {bundle.folder} --engine {backend} --sm {sm} --max-frames {max_frames}"
+    batch = f" --max-batch {max_batch}" if max_batch != 4 else ""
+    return (
+        f"motionrt engine {bundle.folder} --engine {backend} --sm {sm} --max-frames {max_frames}"
+        f"{batch}"
+    )
+
+
+def held_target(bundle: Bundle, backend: Backend) -> str:
+    """Return the target of a bundle's engines that the backend's device runs.
+
+    Those that were built for it, else those for every RTX card if the bundle has them.
+    """
+    kinds = {kind for graph in bundle.manifest.graphs.values() for kind in graph.files}
+    portable = engine_target(backend.name, ANY)
+    if backend.engine_target not in kinds and portable in kinds:
+        return portable
+    return backend.engine_target
 
 
 def has_engine(bundle: Bundle, name: str, backend: Backend) -> bool:
@@ -79,7 +101,7 @@ def has_engine(bundle: Bundle, name: str, backend: Backend) -> bool:
 
     BackendError with the command that builds them if the bundle has none for it at all.
     """
-    target = backend.engine_target
+    target = held_target(bundle, backend)
     holders = [key for key, graph in bundle.manifest.graphs.items() if target in graph.files]
     if not holders:
         sm = backend.device.sm if backend.device else "89"
@@ -99,7 +121,7 @@ def load_engines(bundle: Bundle, backend: Backend, version: str) -> EngineSet:
     BundleError if it is damaged; BackendError with the command that builds them again if they were
     built for another GPU, by another TensorRT, or of other graphs than the bundle's.
     """
-    target = backend.engine_target
+    target = held_target(bundle, backend)
     name = f"engines/{target}/{FILE_NAME}"
     path = bundle.folder / name
     bundle.check_hashes([name])
@@ -117,7 +139,8 @@ def load_engines(bundle: Bundle, backend: Backend, version: str) -> EngineSet:
         raise BundleError(f"{path}: damaged ({error}); build the engines again") from error
     assert backend.device is not None
     problem = ""
-    if (engines.backend, engines.sm) != (backend.name, backend.device.sm):
+    sm = target.rpartition("-sm")[2]
+    if (engines.backend, engines.sm) != (backend.name, sm):
         problem = f"built for {engines.backend} sm {engines.sm}, this is {target}"
     elif engines.version != version:
         problem = f"built by {engines.backend} {engines.version}, this is {version}"
@@ -129,7 +152,8 @@ def load_engines(bundle: Bundle, backend: Backend, version: str) -> EngineSet:
             if held is None or held.sha256 != digest:
                 problem = f"{graph} was built of another {file}"
     if problem:
-        command = rebuild_command(bundle, backend.name, backend.device.sm, engines.max_frames)
+        limits = engines.max_frames, engines.max_batch
+        command = rebuild_command(bundle, backend.name, sm, *limits)
         raise BackendError(f"{path.parent}: {problem}; build again with: {command}")
     return engines
 

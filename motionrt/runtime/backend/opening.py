@@ -6,6 +6,7 @@ import threading
 from weakref import WeakValueDictionary
 
 from motionrt.runtime.backend.backends import ENGINE_MODULES, Backend
+from motionrt.runtime.backend.engine_loop import EngineLoop
 from motionrt.runtime.backend.engines import has_engine
 from motionrt.runtime.backend.graph import Graph, find_graph, find_loop
 from motionrt.runtime.backend.onnx_session import OnnxSession, refused
@@ -22,14 +23,17 @@ def open_graph(bundle: Bundle, name: str, backend: Backend) -> Graph:
     On CUDA a compiled loop is replaced by its form for CUDA, or by its step graph, with the state
     kept on the device; the latter too where onnxruntime would refuse its weights because they are
     links, or where the bundle leaves the loop to who runs it. A graph in dynamic int8, which CUDA
-    has no kernels for, is refused there. On an
-    engine backend a graph without an engine, where others have one, runs on the CPU: ``runs_on``
-    says so. BundleError if there is no such graph, BackendError if it cannot be loaded or if no
-    graph has an engine for this device.
+    has no kernels for, is refused there. On an engine backend a loop is driven over the engine of
+    its step, if it has none of its own, and a graph without one, where others have one, runs on the
+    CPU: ``runs_on`` says so. BundleError if there is no such graph, BackendError if it cannot be
+    loaded or if no graph has an engine for this device.
     """
     if backend.name in ENGINE_MODULES and has_engine(bundle, name, backend):
         return TensorRTSession(bundle, name, backend)
     loop = find_loop(bundle, name)
+    if backend.name in ENGINE_MODULES and loop is not None and loop.loop is not None:
+        if has_engine(bundle, loop.loop.step, backend):
+            return EngineLoop(bundle, name, backend)
     if backend.name == "cuda":
         refuse_unfit(bundle, name, loop or find_graph(bundle, name, "onnx"))
         if loop is not None and loop.loop is not None and "cuda" in loop.loop.forms:

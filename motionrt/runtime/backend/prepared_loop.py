@@ -22,6 +22,7 @@ from motionrt.runtime.backend.graph import (
     check_inputs,
     check_outputs,
     find_graph,
+    find_loop,
     renaming,
 )
 from motionrt.runtime.backend.onnx_session import SILENT, onnxruntime_session, told_elsewhere
@@ -51,10 +52,11 @@ class PreparedLoop:
         """
         self.name = name
         self.backend = backend
-        self.info: GraphInfo = find_graph(bundle, name, "onnx")
-        loop = self.info.loop
-        if loop is None or form not in loop.forms:
+        info = find_loop(bundle, name)
+        loop = None if info is None else info.loop
+        if info is None or loop is None or form not in loop.forms:
             raise BundleError(f"{bundle.folder}: graph {name} has no form for {form}")
+        self.info: GraphInfo = info
         self._loop, self._form = loop, loop.forms[form]
         self._prepare_info = find_graph(bundle, self._form.prepare, "onnx")
         files = (self._prepare_info.files["onnx"], *self._prepare_info.data)

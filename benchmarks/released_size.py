@@ -47,9 +47,12 @@ denoiser:
   num_layers: {num_layers}
   num_heads: {num_heads}
   activation: {activation}
+  dropout: 0.1
+  pe_dropout: 0.1
   norm_first: {norm_first}
   input_first_heading_angle: {input_first_heading_angle}
 """
+"""Dropout is for training, but upstream's loader asks for both figures."""
 
 
 def write_checkpoint(folder: Path, config: KimodoConfig = RELEASED, seed: int = 0) -> Path:

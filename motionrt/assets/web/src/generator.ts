@@ -78,9 +78,9 @@ export type Constraint = Root2D | PoseConstraint;
  * request and bundle give the motion that Python gives, within 0.1 mm.
  */
 export interface MotionRequest {
-  /** A text. Taken as one prompt, not split into sentences. Or give prompts. */
+  /** A text; each sentence is a part of the motion. Or give prompts. */
   prompt?: string;
-  /** Parts of one motion, one after another (a motion each with multi_prompt false). */
+  /** Parts of one motion as they are, one after another (a motion each with multi_prompt false). */
   prompts?: string[];
   /** Of all prompts or of each. */
   seconds?: number | number[];
@@ -94,6 +94,8 @@ export interface MotionRequest {
   multi_prompt?: boolean;
   num_steps?: number;
   solver?: string;
+  /** Solver and steps, where these are not given. */
+  preset?: "fast" | "balanced" | "exact";
   guidance_type?: "nocfg" | "regular" | "separated";
   guidance_weights?: number[];
   first_heading_rad?: number;

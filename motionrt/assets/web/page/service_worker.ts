@@ -1,0 +1,51 @@
+/**
+ * Keeps the page itself, so that it opens offline after the first load.
+ *
+ * Small files are kept when it is installed, the runtime when it is first fetched. The bundle's
+ * files are the module's matter, which keeps them by their hashes.
+ */
+export type {}; // a module to the type checker, whose names are its own
+declare const self: ServiceWorkerGlobalScope;
+
+/** Filled in when the page is written: what it is made of, and a hash of all. */
+const { version, small, large } = JSON.parse("/*FILES*/") as { version: string; small: string[]; large: string[] };
+const CACHE = `motionrt-page-${version}`;
+const scope = self.registration.scope;
+const known = new Set([...small, ...large].map((name) => new URL(name, scope).href));
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(
+    caches
+      .open(CACHE)
+      .then((cache) => cache.addAll(small.map((name) => new Request(name, { cache: "no-cache" }))))
+      .then(() => self.skipWaiting()),
+  );
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(
+    caches
+      .keys()
+      .then((names) => names.filter((name) => name.startsWith("motionrt-page-") && name !== CACHE))
+      .then((old) => Promise.all(old.map((name) => caches.delete(name))))
+      .then(() => self.clients.claim()),
+  );
+});
+
+self.addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url);
+  if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
+  url.hash = url.search = "";
+  const wanted = url.href === scope ? new URL("index.html", scope).href : url.href;
+  if (!known.has(wanted)) return;
+  event.respondWith(kept(wanted));
+});
+
+async function kept(url: string): Promise<Response> {
+  const cache = await caches.open(CACHE);
+  const found = await cache.match(url);
+  if (found) return found;
+  const response = await fetch(url, { cache: "no-cache" });
+  if (response.ok) await cache.put(url, response.clone());
+  return response;
+}

@@ -1,0 +1,8 @@
+/** motionrt-web: text to motion in the browser. */
+export { BrowserGenerator, type BrowserOptions } from "./browser_generator";
+export { toBvh } from "./formats/bvh";
+export { toGlb } from "./formats/glb";
+export { toNpz } from "./formats/npz";
+export { toVrma } from "./formats/vrma";
+export { vrmBones } from "./body/vrm_bones";
+export * from "./generator";

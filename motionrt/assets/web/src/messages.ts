@@ -1,0 +1,20 @@
+/** What a page and its worker say to each other. */
+import type { ModelInfo, Motion, MotionRequest, Progress } from "./generator";
+
+export type Question = { id: number } & (
+  | { kind: "load"; bundle: string }
+  | { kind: "encode"; prompts: string[] }
+  | { kind: "generate"; request: MotionRequest }
+  | { kind: "cancel" }
+);
+
+export type Answer = { id: number } & (
+  | { kind: "progress"; progress: Progress }
+  | { kind: "motion"; motion: Motion; index: number }
+  | { kind: "loaded"; model: ModelInfo }
+  | { kind: "encoded"; embeddings: Float32Array[] }
+  | { kind: "generated"; motions: Motion[] }
+  | { kind: "cancelled" }
+  /** On purpose: the message is for people; else it is a fault, with where it happened. */
+  | { kind: "failed"; message: string; onPurpose: boolean }
+);

@@ -1,0 +1,83 @@
+/** The worker's side: answers questions one after another, and hears of cancelling between steps. */
+import { BundleFiles } from "./bundle/files";
+import { MotionrtError, type Motion } from "./generator";
+import type { Onnxruntime } from "./graphs";
+import { KimodoModel } from "./kimodo";
+import type { Answer, Question } from "./messages";
+
+class Cancelled extends Error {}
+
+/** Answer what the page asks, with an onnxruntime of one provider. */
+export function host(ort: Onnxruntime, provider: "wasm" | "webgpu", runsOn: string): void {
+  let model: KimodoModel | null = null;
+  let queue: Promise<unknown> = Promise.resolve();
+  const cancelled = new Set<number>();
+
+  const tell = (answer: Answer, transfer: Transferable[] = []): void => postMessage(answer, { transfer });
+
+  const loaded = (): KimodoModel => {
+    if (!model) throw new MotionrtError("the model is not loaded");
+    return model;
+  };
+
+  const breathe = async (id: number): Promise<void> => {
+    await nextMessages();
+    if (cancelled.has(id)) throw new Cancelled();
+  };
+
+  const answer = async (question: Question): Promise<void> => {
+    const { id } = question;
+    const onProgress = (progress: Extract<Answer, { kind: "progress" }>["progress"]): void =>
+      tell({ id, kind: "progress", progress });
+    switch (question.kind) {
+      case "load": {
+        await model?.release();
+        model = null;
+        const bundle = await BundleFiles.open(question.bundle);
+        model = await KimodoModel.load(bundle, ort, provider, runsOn, onProgress);
+        tell({ id, kind: "loaded", model: model.info });
+        return;
+      }
+      case "encode":
+        tell({ id, kind: "encoded", embeddings: await loaded().encode(question.prompts) });
+        return;
+      case "generate": {
+        const onMotion = (motion: Motion, index: number): void => tell({ id, kind: "motion", motion, index });
+        await breathe(id);
+        const motions = await loaded().generate(question.request, { onProgress, onMotion, breathe: () => breathe(id) });
+        tell({ id, kind: "generated", motions }, motions.flatMap(buffersOf));
+      }
+    }
+  };
+
+  onmessage = ({ data }: MessageEvent<Question>): void => {
+    if (data.kind === "cancel") {
+      cancelled.add(data.id);
+      return;
+    }
+    queue = queue.then(() => answer(data)).catch((error: unknown) => {
+      if (error instanceof Cancelled) tell({ id: data.id, kind: "cancelled" });
+      else {
+        const onPurpose = error instanceof MotionrtError;
+        const message = error instanceof Error ? error.message : String(error);
+        tell({ id: data.id, kind: "failed", message, onPurpose });
+      }
+    }).finally(() => cancelled.delete(data.id));
+  };
+}
+
+function buffersOf(motion: Motion): ArrayBufferLike[] & Transferable[] {
+  return Object.values(motion)
+    .filter((value) => ArrayBuffer.isView(value))
+    .map((view) => view.buffer) as ArrayBuffer[];
+}
+
+const channel = new MessageChannel();
+
+/** Let messages that have come be heard. */
+function nextMessages(): Promise<void> {
+  return new Promise((resolve) => {
+    channel.port1.onmessage = () => resolve();
+    channel.port2.postMessage(null);
+  });
+}

@@ -1,0 +1,50 @@
+// node visit.mjs URL FOLDER CHROMIUM: a visitor. Types a sentence on the page, looks at what comes of it,
+// downloads it; prints joints, and what it saw, as JSON. Then goes offline and does it again.
+import puppeteer from "puppeteer-core";
+
+const [url, folder, chromium] = process.argv.slice(2);
+const browser = await puppeteer.launch({
+  executablePath: chromium,
+  headless: true,
+  args: ["--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader"],
+});
+const page = await browser.newPage();
+await page.setViewport({ width: 900, height: 640 });
+const problems = [];
+page.on("pageerror", (error) => problems.push(String(error)));
+page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+const session = await page.createCDPSession();
+await session.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder, eventsEnabled: true });
+
+const ready = () => page.waitForSelector("#generate:enabled", { timeout: 60_000 });
+const generate = async (prompt, more = () => {}) => {
+  await page.evaluate(() => delete globalThis.motions);
+  await page.$eval("#prompt", (field) => (field.value = ""));
+  await page.type("#prompt", prompt);
+  await more();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => globalThis.motions && !document.querySelector("#generate").disabled, { timeout: 60_000 });
+  return page.evaluate(() =>
+    globalThis.motions.map((motion) => ({ joints: [...motion.posed_joints], info: motion.info, frames: motion.num_frames })),
+  );
+};
+
+await page.goto(url);
+await ready();
+const sees = await page.$eval("#empty h2", (title) => title.checkVisibility());
+const typed = await generate("a person walks forward", async () => {
+  await page.type("#seed", "7");
+  await page.focus("#seconds");
+  for (let i = 0; i < 4; i++) await page.keyboard.press("ArrowLeft"); // 4 s, half a second each
+  await page.focus("#prompt");
+});
+const saved = new Promise((resolve) => session.on("Browser.downloadProgress", ({ state }) => state === "completed" && resolve()));
+await page.evaluate(() => [...document.querySelectorAll("#downloads button")].find((b) => b.textContent === "NPZ").click());
+await saved;
+await page.setOfflineMode(true);
+await page.reload();
+await ready();
+const offline = await page.evaluate(() => navigator.onLine === false);
+const again = await generate("a person walks forward");
+await browser.close();
+process.stdout.write(JSON.stringify({ sees, typed, offline, again, problems }));

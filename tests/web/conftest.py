@@ -1,0 +1,81 @@
+"""The page and its module, built once; what runs JavaScript of ours and gives back its answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from motionrt.web import build
+from motionrt.web.node import LEAST_VERSION, find_node
+
+SCRIPTS = Path(__file__).parent
+NODE = Path(__file__).parents[1] / "node"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def miss(what: str) -> None:
+    """Skip for want of a tool; fail where CI must have it."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """The folder of the built page and module."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        miss(f"needs Node.js {LEAST_VERSION} with npm")
+    return build.built()
+
+
+@pytest.fixture(scope="session")
+def site(built: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of the embedded default."""
+    from motionrt.web import write_site
+
+    folder = tmp_path_factory.mktemp("web") / "site"
+    write_site(bundle, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def by_node(built: Path) -> Callable[[str, Any], Any]:
+    """Call a function of port.mjs with JSON, in Node.js, on the module's parts."""
+
+    def call(name: str, value: object = None) -> Any:
+        script, parts = SCRIPTS / "port.mjs", built / "motionrt-web" / "parts.js"
+        done = subprocess.run(
+            [str(find_node().node), str(script), str(parts), name],
+            input=json.dumps(value),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def visit() -> Callable[[str, Path], Any]:
+    """Be a visitor of an address: what tests/node/visit.mjs saw, and where it downloads to."""
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if browser is None or not (NODE / "node_modules" / "puppeteer-core").is_dir():
+        miss("needs Chromium and: npm install --prefix tests/node")
+
+    def see(url: str, folder: Path) -> Any:
+        command = ["node", str(NODE / "visit.mjs"), url, str(folder), str(browser)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", timeout=240
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return see

@@ -1,0 +1,57 @@
+"""A visitor types a sentence on the page, in Chromium, and gets Python's motion."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import motionrt
+from motionrt.runtime.body.motion import Motion
+
+WITHIN_M = 1e-4
+
+
+class Plain(SimpleHTTPRequestHandler):
+    """What `python -m http.server` does, without a word."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address(site: Path) -> Iterator[str]:
+    """Where the site is served, by a server that knows nothing of it."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Plain, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_typed_sentence_becomes_pythons_motion(
+    address: str, visit: Callable[[str, Path], Any], tmp_path: Path
+) -> None:
+    seen = visit(address, tmp_path)
+    assert seen["problems"] == []
+    assert seen["sees"]
+    wanted = motionrt.load().generate("a person walks forward", seconds=4.0, seed=7)
+    (made,) = seen["typed"]
+    assert made["info"]["seed"] == 7 and made["frames"] == wanted.num_frames
+    joints = np.reshape(made["joints"], wanted.posed_joints.shape)
+    np.testing.assert_allclose(joints, wanted.posed_joints, rtol=0, atol=WITHIN_M)
+
+    (file,) = tmp_path.glob("*.npz")
+    saved = Motion.load(file)
+    assert saved.skeleton == wanted.skeleton and saved.fps == wanted.fps
+    assert saved.info["prompt"] == "a person walks forward"
+    np.testing.assert_allclose(saved.posed_joints, wanted.posed_joints, rtol=0, atol=WITHIN_M)
+    np.testing.assert_array_equal(saved.foot_contacts, wanted.foot_contacts)
+
+    assert seen["offline"]
+    assert seen["again"][0]["frames"] > 1

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import Backend, choose_backend
 from motionrt.runtime.backend.graph import Graph
-from motionrt.runtime.backend.meeting import Outcome, meet, met
+from motionrt.runtime.backend.meeting import Outcome, can_meet, meet, met
 from motionrt.runtime.backend.opening import open_graph
 from motionrt.runtime.backend.paying import gpu_pays
 from motionrt.runtime.body.motion import Motion
@@ -350,6 +350,11 @@ class Pipeline(ABC):
     def max_frames(self, request: Request) -> int:
         """Say how many frames each prompt of a request may have."""
         return self.manifest.limits.max_frames
+
+    @property
+    def shares_calls(self) -> bool:
+        """Whether requests that run together (`run_together`) share calls of a graph."""
+        return any(can_meet(info) for info in self.manifest.graphs.values())
 
     @property
     def advised_frames(self) -> int:

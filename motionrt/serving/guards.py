@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -33,18 +33,19 @@ def guarded(
     report: Callable[[str], None],
     hosts: Iterable[str] = (),
     token: str | None = None,
+    open_paths: Collection[str] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
     body_seconds: float = BODY_SECONDS,
 ) -> ASGIApp:
     """Put all guards before an application.
 
     hosts are names by which it may be asked besides localhost and addresses; token is what clients
-    must send as ``Authorization: Bearer``, None to ask for none; report is told of errors that
-    nobody foresaw. InputError if the token cannot be sent in a header.
+    must send as ``Authorization: Bearer``, None to ask for none, except for open_paths; report
+    is told of errors that nobody foresaw. InputError if the token cannot be sent in a header.
     """
     app = BodyLimit(app, max_body_bytes, body_seconds)
     if token is not None:
-        app = TokenCheck(app, token)
+        app = TokenCheck(app, token, open_paths)
     return ErrorAnswers(OriginCheck(HostCheck(app, hosts)), report)
 
 
@@ -142,9 +143,13 @@ class OriginCheck:
 class TokenCheck:
     """Refuses requests without the bearer token."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        """Take the application and the token; InputError if no header can carry it."""
+    def __init__(self, app: ASGIApp, token: str, open_paths: Collection[str] = ()) -> None:
+        """Take the application, the token, and the paths that need none.
+
+        InputError if no header can carry the token.
+        """
         self.app = app
+        self._open_paths = frozenset(open_paths)
         if not re.fullmatch(r"[!-~]+", token):
             raise InputError("the token must be visible ASCII characters, without spaces")
         self._expected = f"Bearer {token}".encode()
@@ -152,7 +157,8 @@ class TokenCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         given = Headers(scope=scope).get("authorization", "").encode("latin-1")
-        if not hmac.compare_digest(given, self._expected):
+        is_open = scope["path"] in self._open_paths
+        if not (is_open or hmac.compare_digest(given, self._expected)):
             raise HTTPException(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
         await self.app(scope, receive, send)
 

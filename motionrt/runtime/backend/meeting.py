@@ -92,9 +92,17 @@ def meet(works: Sequence[Callable[[], Result]], most_rows: int) -> list[Outcome[
 def met(graph: Graph) -> Graph:
     """Return a graph as this thread is to run it: through the meeting that it takes part in."""
     meeting: _Meeting | None = getattr(_here, "meeting", None)
-    if meeting is None or graph.info.loop is None or not _is_by_rows(graph.info):
+    if meeting is None or not can_meet(graph.info):
         return graph
     return _MetGraph(graph, meeting)
+
+
+def can_meet(info: GraphInfo) -> bool:
+    """Return whether calls of a graph can be one: a loop whose rows depend on themselves alone."""
+    if info.loop is None or info.precision in ROUNDED_TOGETHER:
+        return False
+    inputs = all(tensor.axes.count(BATCH) <= 1 for tensor in info.inputs)
+    return inputs and all(tensor.axes.count(BATCH) == 1 for tensor in info.outputs)
 
 
 _here = threading.local()
@@ -249,11 +257,3 @@ def _own_part(
     cuts = {BATCH: rows} if padded is None else {BATCH: rows, padded: slice(0, length)}
     part = array[tuple(cuts.get(str(axis), slice(None)) for axis in tensor.axes)]
     return np.ascontiguousarray(part)
-
-
-def _is_by_rows(info: GraphInfo) -> bool:
-    """Return whether each row of a graph's outputs depends on the same row of its inputs alone."""
-    if info.precision in ROUNDED_TOGETHER:
-        return False
-    inputs = all(tensor.axes.count(BATCH) <= 1 for tensor in info.inputs)
-    return inputs and all(tensor.axes.count(BATCH) == 1 for tensor in info.outputs)

@@ -1,0 +1,167 @@
+"""Serve motions to other programs and to browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motionrt.cli._bundles import backend_options
+from motionrt.cli._flags import flag
+from motionrt.cli._streams import tell
+from motionrt.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from motionrt.runtime.pipeline import Pipeline
+
+
+@click.command("serve")
+@click.argument("bundles", nargs=-1, metavar="[BUNDLE]...", type=click.Path(path_type=Path))
+@flag(
+    "host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to serve on; 0.0.0.0 lets other machines in.",
+)
+@flag(
+    "port",
+    default=8780,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to serve on; 0 takes a free one.",
+)
+@click.option(
+    "--token",
+    envvar="MOTIONRT_TOKEN",
+    show_envvar=True,
+    help="Ask clients for this token (Authorization: Bearer). The variable is not seen by others, "
+    "the flag is.",
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Name by which clients may ask, besides localhost and addresses; may be repeated.",
+)
+@flag(
+    "max-seconds",
+    type=click.FloatRange(0.1, 3600),
+    default=60.0,
+    show_default=True,
+    help="Longest motion of a request, its parts together.",
+)
+@flag(
+    "max-samples",
+    type=click.IntRange(1, 1024),
+    default=16,
+    show_default=True,
+    help="Most motions of a request.",
+)
+@flag(
+    "max-steps",
+    type=click.IntRange(1, 100_000),
+    default=250,
+    show_default=True,
+    help="Most denoising steps of a request.",
+)
+@flag(
+    "queue",
+    type=click.IntRange(1, 100_000),
+    default=512,
+    show_default=True,
+    help="Requests that wait; more are told to come again.",
+)
+@flag(
+    "together",
+    type=click.IntRange(1, 256),
+    default=16,
+    show_default=True,
+    help="Requests of one bundle that share calls of its sampler; 1 runs them one after another.",
+)
+@flag(
+    "memory",
+    "memory_gb",
+    type=click.FloatRange(0.1),
+    help="GB for requests that run and results that are kept.  [default: half of what is free]",
+)
+@flag("text-encoder-url", help="Text-encoder server to ask; also TEXT_ENCODER_URL.")
+@flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
+@backend_options
+def command(
+    bundles: Sequence[Path],
+    host: str,
+    port: int,
+    token: str | None,
+    hosts: tuple[str, ...],
+    max_seconds: float,
+    max_samples: int,
+    max_steps: int,
+    queue: int,
+    together: int,
+    memory_gb: float | None,
+    text_encoder_url: str | None,
+    text_encoder_token: str | None,
+    backend: str,
+    threads: int,
+) -> None:
+    """Serve the motions of BUNDLEs over HTTP, and a page to ask for them.
+
+    Without BUNDLE it is the embedded default. A request is the JSON of motionrt schema; what comes
+    back is JSON, NPZ, GLB, BVH and so on. docs/serving.md has examples, /openapi.json every path.
+    Ctrl-C or SIGTERM ends it: what was accepted is finished first.
+    """
+    from motionrt.cli._extras import needing
+
+    with needing("serve", "serve"):
+        from motionrt.serving.jobs import JobLimits
+        from motionrt.serving.motions import MotionServer
+
+    from motionrt.runtime.errors import one_line
+    from motionrt.runtime.pipeline import load
+    from motionrt.runtime.text.client import client_from_environment
+
+    places: Sequence[Path | None] = bundles or [None]
+    pipelines = _named([load(place, backend, threads) for place in places])
+    encoder = client_from_environment(text_encoder_url, token=text_encoder_token)
+    for pipeline in pipelines.values():
+        if encoder is not None and (text_encoder_url or pipeline.family.takes_text_embeddings):
+            pipeline.use_text_encoder(encoder.url, encoder.token)
+        for graph in pipeline.family.motion_graphs:
+            pipeline.graph(graph)  # loaded now, or refused now
+
+    def report(line: str) -> None:
+        tell(f"Error: {one_line(line)}")
+
+    limits = JobLimits(
+        seconds=max_seconds,
+        motions=max_samples,
+        steps=max_steps,
+        waiting=queue,
+        together=together,
+        memory_bytes=None if memory_gb is None else int(memory_gb * 1e9),
+    )
+    with MotionServer(
+        pipelines, host, port, report=report, hosts=hosts, token=token or None, limits=limits
+    ) as server:
+        click.echo(f"serving {', '.join(pipelines)} on {server.url}")
+        if not (token or server.loopback):
+            tell("Whoever reaches this address may use it; --token asks for one.")
+        server.serve_forever()
+    tell("Stopped.")
+
+
+def _named(pipelines: Sequence[Pipeline]) -> dict[str, Pipeline]:
+    """Name bundles as their manifests do, and several of one name by their folders."""
+    models = [pipeline.manifest.name for pipeline in pipelines]
+    named: dict[str, Pipeline] = {}
+    for pipeline, model in zip(pipelines, models, strict=True):
+        name = model if models.count(model) == 1 else pipeline.bundle.folder.name
+        if name in named:
+            raise InputError(
+                f"two bundles are called {name}; serve them from folders of different names"
+            )
+        named[name] = pipeline
+    return named

@@ -127,6 +127,19 @@ class Motion {
     check(mrt_motion_root_delta(owner_.get(), from, to, flags, delta.translation, &delta.turn_rad));
     return delta;
   }
+  // A finished copy, as mrt_motion_finish says; how a loop was cut goes to loop, if it is given.
+  Motion finish(const mrt_finish_options &options, mrt_loop_info *loop = nullptr) const {
+    mrt_motion *made = nullptr;
+    check(mrt_motion_finish(owner_.get(), &options, loop, &made));
+    return Motion(made);
+  }
+  // This motion and then another, the one fading into the other.
+  Motion blend(const Motion &second, double seconds = 0.4) const {
+    mrt_motion *made = nullptr;
+    check(mrt_motion_blend(owner_.get(), second.handle(), seconds, &made));
+    return Motion(made);
+  }
+  bool is_loop() const { return info_.is_loop; }
   void save(const std::string &path) const { check(mrt_motion_save(owner_.get(), path.c_str())); }
   const mrt_motion *handle() const { return owner_.get(); }
 

@@ -1,5 +1,6 @@
 #include "fuzz_targets.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,65 @@ static void run_prompt(call *c, void *unused) {
   tokenizer_encode(c, &c->memory, known_tokenizer, input.at, input.length, false, 0);
 }
 
+/* A motion of the input's numbers, finished as its first bytes say. */
+static void run_finish(call *c, void *unused) {
+  static const double rates[] = {30, 20, 60, 1, 1000};
+  static const double values[] = {0, 0.5, 1, 2, 0.1, 1.3, 24, 13.7, -1, 1e9, 1e-9, NAN, INFINITY};
+  enum { HEAD = 10, NUM_VALUES = sizeof values / sizeof *values };
+  const mrt_skeleton *s = known.bundle.skeleton;
+  unsigned char head[HEAD] = {0};
+  size_t most = input.length < HEAD ? input.length : HEAD, left = input.length - most, at, i, count;
+  const char *body = input.at + most;
+  mrt_motion_arrays arrays;
+  mrt_finish_options options;
+  mrt_loop_info info;
+  mrt_motion *motion, *made;
+  float *numbers;
+  uint8_t *contacts;
+  (void)unused;
+  memcpy(head, input.at, most);
+  mrt_motion_arrays_init(&arrays);
+  mrt_finish_options_init(&options);
+  mrt_loop_info_init(&info);
+  arrays.num_frames = head[2] % 64;
+  arrays.fps = rates[head[3] % 5];
+  count = (size_t)arrays.num_frames * (3 + 4 * (size_t)s->num_joints);
+  numbers = TEMP(c, float, count + 1);
+  contacts = TEMP(c, uint8_t, 4 * (size_t)arrays.num_frames + 1);
+  for (i = 0; i < count && left; i++) {
+    at = i * (head[0] & 1 ? 4 : 1) % left;
+    if (head[0] & 1 && at + 4 <= left) memcpy(numbers + i, body + at, 4);
+    else numbers[i] = (float)(signed char)body[at] / 32;
+  }
+  for (i = 0; i < 4 * (size_t)arrays.num_frames && left; i++) contacts[i] = body[i % left] & 1;
+  arrays.root_positions = numbers;
+  arrays.local_rotations = numbers + 3 * (size_t)arrays.num_frames;
+  if (head[0] & 2) arrays.foot_contacts = contacts, arrays.num_contacts = 4;
+  if (head[0] & 4) arrays.smooth_root = arrays.heading = numbers;
+  options.trim = head[0] & 8;
+  options.mirror = head[0] & 16;
+  options.loop = head[0] & 32;
+  options.from_rest = head[0] & 64;
+  options.to_rest = head[0] & 128;
+  options.start_at_origin = head[1] & 1;
+  options.face = head[1] & 2;
+  options.in_place = head[1] & 4;
+  if (head[1] & 8) options.speed = values[head[4] % NUM_VALUES];
+  if (head[1] & 16) options.fps = values[head[5] % NUM_VALUES];
+  if (head[1] & 32) options.loop_seconds = values[head[6] % NUM_VALUES];
+  if (head[1] & 64) options.pose_seconds = values[head[7] % NUM_VALUES];
+  options.face_rad = values[head[8] % NUM_VALUES];
+  if (head[1] & 128) options.root_smoothing = values[head[9] % NUM_VALUES];
+  if (mrt_motion_make(s, &arrays, &motion)) return;
+  if (!mrt_motion_finish(motion, &options, &info, &made)) {
+    mrt_motion *joined;
+    if (!mrt_motion_blend(motion, made, options.pose_seconds, &joined)) mrt_motion_free(joined);
+    mrt_motion_root_path(made, options.root_smoothing, NULL, NULL);
+    mrt_motion_free(made);
+  }
+  mrt_motion_free(motion);
+}
+
 /* A fault on purpose, for the test that faults are found. */
 static void run_planted(call *c, void *unused) {
   (void)c, (void)unused;
@@ -141,6 +201,7 @@ static const struct {
     {"request", run_request, {"kimodo", "motiongpt3"}, true},
     {"constraints", run_constraints, {"2026-03", "latest"}, false},
     {"prompt", run_prompt, {"", NULL}, true},
+    {"finish", run_finish, {"", NULL}, false},
     {"planted", run_planted, {"", NULL}, false},
 };
 static size_t target;

@@ -1,10 +1,12 @@
 /* What tests call below the public functions. */
 #include "chaining.h"
+#include "json.h"
 #include "prompt.h"
 #include "root_smoother.h"
 #include "schedule.h"
 #include "noise.h"
 #include "sha256.h"
+#include "stature.h"
 #include "tokenizer.h"
 
 #include <string.h>
@@ -183,3 +185,26 @@ EXPORT int32_t test_waypoints(int32_t *lengths, int32_t *prompts, int32_t num_pa
   status = call_run(share, &a);
   return status ? status : a.count;
 }
+
+typedef struct skeleton_arguments {
+  const char *text;
+  size_t length;
+  const mrt_skeleton *made;
+} skeleton_arguments;
+
+static arena kept_skeletons;
+
+static void make_skeleton(call *c, void *p) {
+  skeleton_arguments *a = p;
+  const json *document =
+      json_parse(c, &c->memory, a->text, a->length, MRT_BAD_INPUT, "skeleton");
+  a->made = skeleton_parse(c, &kept_skeletons, document, "skeleton");
+}
+
+/* A skeleton of a manifest's JSON, kept for ever; NULL if it is none. */
+EXPORT const mrt_skeleton *test_skeleton(const char *text, size_t length) {
+  skeleton_arguments a = {text, length, NULL};
+  return call_run(make_skeleton, &a) ? NULL : a.made;
+}
+
+EXPORT double test_body_scale(const mrt_skeleton *skeleton) { return body_scale(skeleton); }

@@ -13,6 +13,7 @@ from c_builds import CAPI, LIBRARIES, WARNINGS, build_library, compile_c, scratc
 from motionrt import capi
 
 MAX_BYTES = 400_000
+FINISHING = "test_capi_finishing.py"
 
 
 def test_the_header_is_c99_and_includes_three_headers(tmp_path: Path) -> None:
@@ -86,8 +87,9 @@ def test_sanitizers_find_nothing(flags: tuple[str, ...], runtime: str) -> None:
         # Addresses must lie where the sanitizer expects them.
         command = ["setarch", "-R", *command]
     else:
-        tests = Path(__file__).parents[2] / "test_capi.py"
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(tests)]
+        tests = [Path(__file__).parents[2] / name for name in ("test_capi.py", FINISHING)]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        command += map(str, tests)
         environment = {
             **os.environ,
             "LD_PRELOAD": found,
@@ -104,10 +106,15 @@ THREADS = r"""
 #include <stdio.h>
 
 static mrt_pipeline *shared;
+static mrt_motion *clip;
 
 static void *work(void *own) {
   mrt_generate_options options;
+  mrt_finish_options finishing;
   int i;
+  mrt_finish_options_init(&finishing);
+  finishing.mirror = finishing.from_rest = finishing.in_place = true;
+  finishing.fps = 24;
   mrt_generate_options_init(&options);
   options.num_frames = 10;
   options.num_steps = 2;
@@ -118,6 +125,11 @@ static void *work(void *own) {
     if (status == MRT_OK) mrt_motion_free(motion);
     else if (status != MRT_BUSY) return (void *)mrt_last_error();
     if (mrt_generate(own, "jumps", &options, &motion) != MRT_OK) return (void *)mrt_last_error();
+    mrt_motion_free(motion);
+    if (mrt_motion_finish(clip, &finishing, NULL, &motion) != MRT_OK)
+      return (void *)mrt_last_error();
+    mrt_motion_free(motion);
+    if (mrt_motion_blend(clip, clip, 0.2, &motion) != MRT_OK) return (void *)mrt_last_error();
     mrt_motion_free(motion);
   }
   return NULL;
@@ -136,12 +148,14 @@ int main(int count, char **arguments) {
   if (mrt_pipeline_load(arguments[1], &options, &shared)) return puts(mrt_last_error()), 1;
   for (i = 0; i < 3; i++)
     if (mrt_pipeline_load(arguments[1], &options, &own[i])) return puts(mrt_last_error()), 1;
+  if (mrt_generate(shared, "walks", NULL, &clip)) return puts(mrt_last_error()), 1;
   for (i = 0; i < 3; i++) pthread_create(&threads[i], NULL, work, own[i]);
   for (i = 0; i < 3; i++) {
     pthread_join(threads[i], &line);
     if (line) failed = 1, puts(line);
   }
   for (i = 0; i < 3; i++) mrt_pipeline_free(own[i]);
+  mrt_motion_free(clip);
   mrt_pipeline_free(shared);
   return failed;
 }

@@ -1,6 +1,6 @@
 """How does a server of motions bear many clients? Requests of 32, batched and one by one.
 
-    python benchmarks/serving.py [--requests 1000] [--clients 32] [--frames 40] [--write]
+    python benchmarks/serving.py [--requests 1000] [--clients 32] [--frames 20] [--write]
 
 `motionrt serve` runs the embedded default in a process of its own, once with batches and once
 without (``--together 1``); clients ask over HTTP, each for its next motion once it has the last.
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--write", action="store_true", help="put it into RESULTS.md")
     options = parser.parse_args()

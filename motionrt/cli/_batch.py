@@ -95,6 +95,44 @@ def _is_file_name(name: object) -> bool:
     return plain and not set(name) & set('\\:*?"<>|')
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a list before it is run."""
+
+    frames: Sequence[Sequence[int]]
+    """Of each prompt of each request."""
+    keys: Mapping[str, str]
+    """By name: a hash of all that a result depends on."""
+
+    @property
+    def order(self) -> list[int]:
+        """Requests by their place in the list, the shortest first."""
+        return sorted(range(len(self.frames)), key=lambda index: sum(self.frames[index]))
+
+
+def prepare(
+    pipeline: Pipeline,
+    items: Sequence[BatchItem],
+    folder: Path,
+    outputs: Outputs,
+    reading: Reading,
+    shards: str | None = None,
+) -> Prepared:
+    """Check a list, and that its results can be written; InputError says what is wrong.
+
+    shards is the kind of file that holds many of them, if they are not to be files of their own.
+    """
+    family = pipeline.family
+    reading.check([file for item in items for file in item.request.motion_files(family)])
+    frames = [_frames(pipeline, item) for item in items]
+    outputs.check_rate([sum(each) for each in frames], pipeline.fps)
+    keys = {item.name: _key(pipeline, item, outputs, reading, shards) for item in items}
+    check_writable(folder / RESULTS)
+    for item in items if shards is None else ():
+        outputs.of(item.request).check(str(folder / item.name))
+    return Prepared(frames, keys)
+
+
 def run_batch(
     pipeline: Pipeline,
     items: Sequence[BatchItem],
@@ -113,18 +151,12 @@ def run_batch(
     warning of, and goes on: MotionError at the end.
     """
     family = pipeline.family
-    reading.check([file for item in items for file in item.request.motion_files(family)])
-    lengths = [_num_frames(pipeline, item) for item in items]
-    outputs.check_rate(lengths, pipeline.fps)
-    keys = {item.name: _key(pipeline, item, outputs, reading) for item in items}
-    check_writable(folder / RESULTS)
-    for item in items:
-        outputs.of(item.request).check(str(folder / item.name))
-    order = sorted(range(len(items)), key=lengths.__getitem__)
+    prepared = prepare(pipeline, items, folder, outputs, reading)
+    keys = prepared.keys
     made = refused = 0
     with ResultsFile(folder / RESULTS) as results:
         done = results.read()
-        for count, index in enumerate(order):
+        for count, index in enumerate(prepared.order):
             item = items[index]
             known = done.get(item.name, {})
             if known.get("request") == keys[item.name] and all(
@@ -172,17 +204,26 @@ def run_batch(
         raise MotionError(f"{folder}: {refused} of {len(items)} are not written, for --strict")
 
 
-def _num_frames(pipeline: Pipeline, item: BatchItem) -> int:
+def _frames(pipeline: Pipeline, item: BatchItem) -> list[int]:
     try:
-        return sum(pipeline.frames_of(item.request))
+        return pipeline.frames_of(item.request)
     except InputError as error:
         raise InputError(f"{item.name}: {error}") from None
 
 
-def _key(pipeline: Pipeline, item: BatchItem, outputs: Outputs, reading: Reading) -> str:
+def _key(
+    pipeline: Pipeline, item: BatchItem, outputs: Outputs, reading: Reading, shards: str | None
+) -> str:
     """Hash all that a result depends on."""
     manifest = pipeline.bundle.manifest_bytes()
-    asked = (item.request.digest(pipeline.family), item.name, repr(outputs), repr(reading))
+    asked: tuple[str, ...] = (
+        item.request.digest(pipeline.family),
+        item.name,
+        repr(outputs),
+        repr(reading),
+    )
+    if shards is not None:
+        asked += (shards,)
     return hashlib.sha256(manifest + repr(asked).encode()).hexdigest()[:16]
 
 
@@ -216,7 +257,10 @@ class ResultsFile:
             try:
                 entry = json.loads(line)
                 names = [Path(name) for name in entry["files"]]
-                done[str(entry["name"])] = {"request": entry["request"], "files": names}
+                done[str(entry["name"])] = {
+                    **{key: entry[key] for key in ("request", "shard", "of") if key in entry},
+                    "files": names,
+                }
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue
         if content and not content.endswith("\n"):
@@ -225,9 +269,13 @@ class ResultsFile:
 
     def add(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
         """Add a line for files that are written; InputError if the disk is full."""
+        self.add_all([result], files)
+
+    def add_all(self, results: Sequence[Mapping[str, Any]], files: Sequence[Path]) -> None:
+        """Add a line for each of several results, whose files are written."""
         for folder in {file.parent for file in files}:
             sync_folder(folder)
-        self._write(json.dumps(result).encode() + b"\n")
+        self._write(b"".join(json.dumps(result).encode() + b"\n" for result in results))
 
     def _write(self, line: bytes) -> None:
         try:

@@ -83,7 +83,7 @@ class Outputs:
         files = []
         places = output_paths(stem, self.num_samples, self.formats)
         for motion, paths in zip(motions, places, strict=True):
-            saved = self._finished(motion)
+            saved = self.finished(motion)
             for name, path in paths.items():
                 options = self.settings.get(name, {})
                 saved.save(path, format=name, **options)
@@ -92,7 +92,7 @@ class Outputs:
                     tell(f"note: {path}: {told}")
         return files
 
-    def _finished(self, motion: Motion) -> Motion:
+    def finished(self, motion: Motion) -> Motion:
         """Finish a motion as it is asked for, and say what was done."""
         from motionrt.runtime.body.resample import resample
 

@@ -26,6 +26,16 @@ def warn(motions: Sequence[Motion], strict: bool, name: str = "") -> None:
     What all samples share is said once; name says whose they are, in a list. MotionError with the
     first of them if none is allowed.
     """
+    lines = [f"{name and name + ': '}{line}" for line in warning_lines(motions)]
+    if strict and lines:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise MotionError(f"{lines[0]}{more}; nothing of it is written, for --strict")
+    for line in lines:
+        tell(f"warning: {line}")
+
+
+def warning_lines(motions: Sequence[Motion]) -> list[str]:
+    """Return the warnings of motions; what all samples share is said once."""
     samples: dict[str, list[int]] = {}
     for sample, motion in enumerate(motions):
         for told in motion.warnings:
@@ -33,12 +43,8 @@ def warn(motions: Sequence[Motion], strict: bool, name: str = "") -> None:
     lines = []
     for told, found in samples.items():
         which = "" if len(found) == len(motions) else f"sample {', '.join(map(str, found))}: "
-        lines.append(f"{name and name + ': '}{which}{told}")
-    if strict and lines:
-        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        raise MotionError(f"{lines[0]}{more}; nothing of it is written, for --strict")
-    for line in lines:
-        tell(f"warning: {line}")
+        lines.append(f"{which}{told}")
+    return lines
 
 
 def judged(motions: Sequence[Motion]) -> dict[str, object]:

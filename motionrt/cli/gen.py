@@ -63,6 +63,19 @@ if TYPE_CHECKING:
     "--output is a folder; started again, what is done stays.",
 )
 @click.option(
+    "--ray",
+    metavar="[ADDRESS]",
+    is_flag=False,
+    flag_value="local",
+    help="Run --batch on a Ray cluster, one pipeline a device: on the one at ADDRESS (auto, "
+    "host:6379, ray://host:10001), or without it on the cores and GPUs of this machine.",
+)
+@click.option(
+    "--shards",
+    type=click.Choice(["parquet", "webdataset"]),
+    help="With --ray, write many motions a file, below shards/, instead of a file each.",
+)
+@click.option(
     "-o",
     "--output",
     default="output",
@@ -118,6 +131,8 @@ def command(
     sample_seeds: bool,
     input_folder: Path | None,
     batch: Path | None,
+    ray: str | None,
+    shards: str | None,
     output: str,
     fps: float | None,
     rest: str | None,
@@ -162,6 +177,12 @@ def command(
         raise click.UsageError("--test-modes takes both modes: leave --thinking away")
     if output == "-" and (batch or as_json):
         raise click.UsageError(f"-o - goes without {'--batch' if batch else '--json'}")
+    if ray and not batch:
+        raise click.UsageError("--ray runs a list: give --batch")
+    if shards and not ray:
+        raise click.UsageError("--shards goes with --ray")
+    if shards and formats:
+        raise click.UsageError(f"--shards holds motions in its own form: leave out --{formats[0]}")
     finishing.check()
     from motionrt.cli._batch import read_items, run_batch
     from motionrt.cli._gen_request import request_of_folder, request_of_prompt
@@ -173,7 +194,7 @@ def command(
     start = time.perf_counter()
     pipeline = load(find_bundle(bundle, model), backend, threads)
     family = pipeline.family
-    _use_text_encoder(pipeline, text_encoder_url, text_encoder_token)
+    encoder = _use_text_encoder(pipeline, text_encoder_url, text_encoder_token)
     use_language_server(pipeline, lm_url, lm_model)
     if show_thinking and "thinking" not in family.options:
         raise click.UsageError(f"--show-thinking: {family.name} does not think")
@@ -189,7 +210,16 @@ def command(
     outputs = replace(outputs, finishing=finishing)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
-        run_batch(pipeline, items, Path(output), outputs, reading, strict, quiet, as_json)
+        folder = Path(output)
+        if ray is None:
+            run_batch(pipeline, items, folder, outputs, reading, strict, quiet, as_json)
+            return
+        if lm_url:
+            raise click.UsageError("--ray goes without --lm-url")
+        from motionrt.cli._ray_batch import RayRun, run_on_ray
+
+        run = RayRun(ray, pipeline.bundle.folder.absolute(), backend, threads, shards, encoder)
+        run_on_ray(run, pipeline, items, folder, outputs, reading, strict, quiet, as_json)
         return
     if input_folder is not None:
         request = request_of_folder(input_folder, family, options, common)
@@ -222,14 +252,19 @@ def command(
     report(request, motions, files, seconds, quiet, as_json, err=not files)
 
 
-def _use_text_encoder(pipeline: Pipeline, url: str | None, token: str | None) -> None:
-    """Ask a server for embeddings, if one is named; the variable is for families that take any."""
+def _use_text_encoder(
+    pipeline: Pipeline, url: str | None, token: str | None
+) -> tuple[str, str | None] | None:
+    """Ask a server for embeddings, if one is named; the variable is for families that take any.
+
+    Returns its address and token.
+    """
     from motionrt.runtime.text.client import client_from_environment
 
     server = client_from_environment(url, token=token)
     if server is not None and (url or pipeline.family.takes_text_embeddings):
         pipeline.use_text_encoder(server.url, server.token)
-        return
+        return server.url, server.token
     tell_of_variables(pipeline.manifest.text)
     device = text_backend()
     if device and device != pipeline.backend.name:
@@ -237,6 +272,7 @@ def _use_text_encoder(pipeline: Pipeline, url: str | None, token: str | None) ->
 
         if GRAPH in pipeline.manifest.graphs:
             pipeline.run_on(GRAPH, device)
+    return None
 
 
 def _outputs(

@@ -63,7 +63,7 @@ class ColumnLayer(nn.Module):
         # Each (batch, heads, size, length): tokens stay in columns.
         query, key, value = (
             part.view(heads, size, batch, count // batch).permute(2, 0, 1, 3)
-            for part in packed.split(width)
+            for part in torch.split(packed, width)
         )
         scores = query.transpose(-1, -2) @ key * size**-0.5
         if attention_bias is not None:
@@ -76,4 +76,5 @@ class ColumnLayer(nn.Module):
 
     def _feedforward(self, rows: Tensor) -> Tensor:
         hidden = self.linear1.weight @ rows.T + self.linear1.bias.unsqueeze(1)
-        return (self.linear2.weight @ self.activation(hidden)).T + self.linear2.bias
+        out: Tensor = (self.linear2.weight @ self.activation(hidden)).T + self.linear2.bias
+        return out

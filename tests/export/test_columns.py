@@ -27,10 +27,10 @@ def test_a_layer_in_columns_is_the_layer(activation: str, norm_first: bool) -> N
 
 
 def test_what_is_no_layer_stays_and_weights_are_shared() -> None:
-    inner = nn.Sequential(EncoderLayer(8, 2, 16), nn.Linear(8, 3))
-    whole = nn.ModuleDict({"stack": inner})
+    layer, last = EncoderLayer(8, 2, 16), nn.Linear(8, 3)
+    whole = nn.Sequential(nn.Sequential(layer, last))
     turned = in_columns(whole)
-    assert isinstance(turned["stack"][0], ColumnLayer)
-    assert isinstance(inner[0], EncoderLayer)  # the argument stays as it was
-    assert turned["stack"][1].weight is inner[1].weight
-    assert turned["stack"][0].linear1.weight is inner[0].linear1.weight
+    assert isinstance(turned.get_submodule("0.0"), ColumnLayer)
+    assert whole.get_submodule("0.0") is layer  # the argument stays as it was
+    assert turned.get_submodule("0.1") is last
+    assert turned.get_parameter("0.0.linear1.weight") is layer.linear1.weight

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import signal
 import sys
 import threading
@@ -48,6 +49,22 @@ def loop_inputs(opened: Bundle, frames: int, steps: int) -> dict[str, NDArray[An
 
 def decoder_inputs(session: OnnxSession) -> Mapping[str, NDArray[np.float32]]:
     return {"features": np.zeros((1, 3, int(session.info.inputs[0].axes[-1])), np.float32)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of mappings")
+def test_weights_of_a_loop_are_let_go_of_once_they_are_packed(bundle: Path) -> None:
+    opened = Bundle(bundle)
+    session = OnnxSession(opened, "sampler", CPU)
+    (weights,) = (str(opened.path(name)) for name in session.info.data)
+    held, is_ours = 0, False
+    for line in Path("/proc/self/smaps").read_text("utf-8", "surrogateescape").splitlines():
+        if re.match(r"[0-9a-f]+-", line):
+            is_ours = line.endswith(weights)
+        elif is_ours and line.startswith("Rss:"):
+            held += int(line.split()[1])
+    assert held * 1024 < Path(weights).stat().st_size / 4
+    inputs = loop_inputs(opened, 4, 2)
+    assert np.isfinite(session.run(inputs)["x_next"]).all()
 
 
 def test_runs_a_graph_and_says_what_ran_it(bundle: Path) -> None:

@@ -96,6 +96,22 @@ CONTINUE_FROM = Option(
 )
 
 
+FIRST_HEADING = Option(
+    Kind.NUMBER,
+    "Where the body faces at first, in radians: 0 is +z, 1.57 is +x.  [default: 0]",
+    "first-heading",
+    objects=True,
+)
+CONSTRAINTS = Option(Kind.CONSTRAINTS, "Constraint file (JSON), or its list.", objects=True)
+POSTPROCESS = Option(
+    Kind.SWITCH,
+    "Meet constraints exactly and keep standing feet still.  [default: yes, but for G1]",
+)
+ROOT_MARGIN = Option(
+    Kind.NUMBER,
+    "Metres that postprocessing may leave between the root and where a constraint has it.  "
+    "[default: 0.04]",
+)
 BETWEEN = Option(
     Kind.TWO_FILES,
     "Two motion files: the result leads from the first to the second.",

@@ -15,8 +15,14 @@ from motionrt.runtime.ardy.network import OnStep
 from motionrt.runtime.ardy.options import ArdyOptions
 from motionrt.runtime.ardy.rollout import roll_out
 from motionrt.runtime.ardy.streaming import Settings, Stream, corrected
-from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
-from motionrt.runtime.body.motion_correction import ROOT_MARGIN_M, correct_motion
+from motionrt.runtime.body.heading import checked_headings
+from motionrt.runtime.body.joining import joined
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.motion_correction import (
+    ROOT_MARGIN_M,
+    checked_margin,
+    correct_motion,
+)
 from motionrt.runtime.constraints.files import (
     constraints_from,
     find_doubts,
@@ -51,13 +57,11 @@ class Generation:
         self.guidance = model.settle_guidance(
             options.get("guidance_type"), options.get("guidance_weights")
         )
-        self.heading = _heading(either(options.get("first_heading_rad"), 0.0))
+        self.heading = checked_headings(either(options.get("first_heading_rad"), 0.0))
         self.constraints = self._constraints(options.get("constraints"))
         self.history = either(options.get("history_frames"), model.default_history)
         self.correct = either(options.get("postprocess"), self.skeleton.corrected)
-        self.root_margin = either(options.get("root_margin"), ROOT_MARGIN_M)
-        if not (np.isfinite(self.root_margin) and self.root_margin >= 0):
-            raise InputError(f"root margin {self.root_margin}: must be 0 or more metres")
+        self.root_margin = checked_margin(either(options.get("root_margin"), ROOT_MARGIN_M))
         size = model.sizes.frames_per_token
         if self.history < size or self.history % size:
             raise InputError(
@@ -203,7 +207,7 @@ class Generation:
             inside = crop_constraints(self.constraints, before, before + count)
             new = corrected(model.features, new, inside, self.root_margin)
         info["continued_frames"] = before
-        return _joined(clip, model.to_motion(new, info))
+        return joined(clip, model.to_motion(new, info))
 
     def _info(self, prompt: str, sample: int) -> dict[str, Any]:
         manifest = self.model.manifest
@@ -228,25 +232,3 @@ def check_steps(steps: int, most: int) -> int:
     if not 1 <= steps <= most:
         raise InputError(f"{steps} diffusion steps: must be from 1 to {most}")
     return steps
-
-
-def _heading(given: Any) -> Floats:
-    """Return headings in radians, of all or of each motion; InputError for what is none."""
-    try:
-        heading = np.asarray(given, np.float32)
-    except (TypeError, ValueError):
-        raise InputError(f"first heading {given!r}: must be a number, or one a motion") from None
-    if not np.isfinite(heading).all():
-        raise InputError(f"first heading {given}: must be finite")
-    return heading
-
-
-def _joined(first: Motion, second: Motion) -> Motion:
-    """Put two clips of one skeleton one after the other; what only one has is left out."""
-    before, after = first.to_arrays(), second.to_arrays()
-    arrays = {
-        name: np.concatenate([before[name], after[name]])
-        for name in ARRAY_NAMES
-        if name in before and name in after and before[name].shape[1:] == after[name].shape[1:]
-    }
-    return Motion.from_arrays(arrays, second.skeleton, second.fps, second.info)

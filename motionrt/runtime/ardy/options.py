@@ -4,11 +4,15 @@
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from motionrt.runtime.options import (
+    CONSTRAINTS,
     CONTINUE_FROM,
+    FIRST_HEADING,
     GUIDANCE_TYPE,
     GUIDANCE_WEIGHTS,
     NUM_STEPS,
+    POSTPROCESS,
     PRESET,
+    ROOT_MARGIN,
     Kind,
     Option,
 )
@@ -35,20 +39,9 @@ class ArdyOptions(TypedDict, total=False):
     """None: the bundle's, or what the weights imply."""
     guidance_weights: Annotated["Sequence[float] | None", GUIDANCE_WEIGHTS]
     """Unitless; higher follows text (and constraints) more and varies less."""
-    first_heading_rad: Annotated[
-        "ArrayLike | None",
-        Option(
-            Kind.NUMBER,
-            "Where the body faces at first, in radians: 0 is +z, 1.57 is +x.  [default: 0]",
-            "first-heading",
-            objects=True,
-        ),
-    ]
+    first_heading_rad: Annotated["ArrayLike | None", FIRST_HEADING]
     """Of all, or of each motion."""
-    constraints: Annotated[
-        "GivenConstraints | None",
-        Option(Kind.CONSTRAINTS, "Constraint file (JSON), or its list.", objects=True),
-    ]
+    constraints: Annotated["GivenConstraints | None", CONSTRAINTS]
     """A file, or constraints (as objects or as in a file), for all motions."""
     history_frames: Annotated[
         int | None,
@@ -59,21 +52,8 @@ class ArdyOptions(TypedDict, total=False):
         ),
     ]
     continue_from: Annotated["Motion | str | PathLike[str] | None", CONTINUE_FROM]
-    postprocess: Annotated[
-        bool | None,
-        Option(
-            Kind.SWITCH,
-            "Meet constraints exactly and keep standing feet still.  [default: yes, but for G1]",
-        ),
-    ]
-    root_margin: Annotated[
-        float | None,
-        Option(
-            Kind.NUMBER,
-            "Metres that postprocessing may leave between the root and where a constraint has "
-            "it.  [default: 0.04]",
-        ),
-    ]
+    postprocess: Annotated[bool | None, POSTPROCESS]
+    root_margin: Annotated[float | None, ROOT_MARGIN]
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -17,6 +17,17 @@ from motionrt.runtime.errors import InputError
 _F = TypeVar("_F", bound=np.floating[Any])
 
 
+def checked_headings(given: object) -> NDArray[np.float32]:
+    """Return headings in radians, one or an array of them; InputError for what is none."""
+    try:
+        heading = np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"first heading {given!r}: must be a number, or one a motion") from None
+    if not np.isfinite(heading).all():
+        raise InputError(f"first heading {given}: must be finite")
+    return heading
+
+
 def heading_across(left_to_right: NDArray[_F]) -> NDArray[_F]:
     """Find the headings (...) of bodies from vectors (..., 3) from their left to their right.
 

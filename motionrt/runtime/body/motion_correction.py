@@ -115,6 +115,13 @@ def correct_motion(
     return correction.local.astype(np.float32), correction.root.astype(np.float32)
 
 
+def checked_margin(root_margin: float) -> float:
+    """Return a root margin in metres; InputError unless it is zero or more."""
+    if not (np.isfinite(root_margin) and root_margin >= 0):
+        raise InputError(f"root margin {root_margin}: must be 0 or more metres")
+    return root_margin
+
+
 def limbs_of(skeleton: Skeleton) -> dict[str, Limb]:
     """Find the limbs by name (`LIMBS`): each end effector, its parent and its parent's parent."""
     joints = {

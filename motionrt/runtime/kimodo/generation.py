@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.body.motion import ARRAY_NAMES, Motion
-from motionrt.runtime.body.motion_correction import ROOT_MARGIN_M, correct_motion
+from motionrt.runtime.body.heading import checked_headings
+from motionrt.runtime.body.joining import joined
+from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.motion_correction import (
+    ROOT_MARGIN_M,
+    checked_margin,
+    correct_motion,
+)
 from motionrt.runtime.body.resample import resample
 from motionrt.runtime.constraints.files import (
     constraints_from,
@@ -67,7 +74,7 @@ class Generation:
         self.guidance: Guidance = model.settle_guidance(
             options.get("guidance_type"), options.get("guidance_weights")
         )
-        self.first_heading = _headings(either(options.get("first_heading_rad"), 0.0))
+        self.first_heading = checked_headings(either(options.get("first_heading_rad"), 0.0))
         self.constraints = options.get("constraints")
         self.num_transition_frames = either(
             options.get("num_transition_frames"), NUM_TRANSITION_FRAMES
@@ -84,9 +91,7 @@ class Generation:
         self.compat = resolve_compat(options.get("compat"))
         self.chain = either(options.get("chain"), True)
         self.correct = either(options.get("postprocess"), self.skeleton.corrected)
-        self.root_margin = either(options.get("root_margin"), ROOT_MARGIN_M)
-        if not (np.isfinite(self.root_margin) and self.root_margin >= 0):
-            raise InputError(f"root margin {self.root_margin}: must be 0 or more metres")
+        self.root_margin = checked_margin(either(options.get("root_margin"), ROOT_MARGIN_M))
 
     def batch(self, lengths: list[int]) -> list[Motion]:
         """Generate a motion for each prompt and sample, in one go."""
@@ -399,17 +404,6 @@ class Generation:
         }
 
 
-def _headings(given: Any) -> Floats:
-    """Return headings in radians, of all or of each motion; InputError for what is none."""
-    try:
-        heading = np.asarray(given, np.float32)
-    except (TypeError, ValueError):
-        raise InputError(f"first heading {given!r}: must be a number, or one a motion") from None
-    if not np.isfinite(heading).all():
-        raise InputError(f"first heading {given}: must be finite")
-    return heading
-
-
 def _stacked(
     pairs: Iterable[tuple[Floats, NDArray[np.bool_]]],
 ) -> tuple[Floats, NDArray[np.bool_]]:
@@ -418,17 +412,10 @@ def _stacked(
 
 
 def _joined(first: Motion, second: Motion) -> Motion:
-    """Put two clips one after the other; what only one has is left out."""
+    """Put two clips one after the other, the first on the joints and contacts of the second."""
     if first.skeleton.expands_to == second.skeleton.name:
         first = first.expanded()
-    before, after = first.to_arrays(), second.to_arrays()
-    if "foot_contacts" in before and "foot_contacts" in after:
-        count = after["foot_contacts"].shape[1]
-        change = with_toe_ends if count == 6 else without_toe_ends
-        before["foot_contacts"] = change(before["foot_contacts"])
-    arrays = {
-        name: np.concatenate([before[name], after[name]])
-        for name in ARRAY_NAMES
-        if name in before and name in after and before[name].shape[1:] == after[name].shape[1:]
-    }
-    return Motion.from_arrays(arrays, second.skeleton, second.fps, second.info)
+    if first.foot_contacts is not None and second.foot_contacts is not None:
+        change = with_toe_ends if second.foot_contacts.shape[1] == 6 else without_toe_ends
+        first = replace(first, foot_contacts=change(first.foot_contacts))
+    return joined(first, second)

@@ -3,7 +3,16 @@
 # Annotations are not postponed here: `options_of` reads them without importing what is quoted.
 from typing import TYPE_CHECKING, Annotated, Any
 
-from motionrt.runtime.options import CONTINUE_FROM, DiffusionOptions, Kind, Option
+from motionrt.runtime.options import (
+    CONSTRAINTS,
+    CONTINUE_FROM,
+    FIRST_HEADING,
+    POSTPROCESS,
+    ROOT_MARGIN,
+    DiffusionOptions,
+    Kind,
+    Option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,20 +32,9 @@ if TYPE_CHECKING:
 class KimodoOptions(DiffusionOptions, total=False):
     """Options of a Kimodo pipeline's ``generate`` and ``generate_many``; None is the default."""
 
-    first_heading_rad: Annotated[
-        "ArrayLike | None",
-        Option(
-            Kind.NUMBER,
-            "Where the body faces at first, in radians: 0 is +z, 1.57 is +x.  [default: 0]",
-            "first-heading",
-            objects=True,
-        ),
-    ]
+    first_heading_rad: Annotated["ArrayLike | None", FIRST_HEADING]
     """Of all, or of each motion."""
-    constraints: Annotated[
-        "GivenConstraints | None",
-        Option(Kind.CONSTRAINTS, "Constraint file (JSON), or its list.", objects=True),
-    ]
+    constraints: Annotated["GivenConstraints | None", CONSTRAINTS]
     """A file, or constraints (as objects or as in a file), or a list of those for each motion."""
     chain: Annotated[
         bool | None,
@@ -56,21 +54,8 @@ class KimodoOptions(DiffusionOptions, total=False):
     ]
     continue_from: Annotated["Motion | str | PathLike[str] | None", CONTINUE_FROM]
     """A clip (or its file) that the result begins with; the prompts then follow one another."""
-    postprocess: Annotated[
-        bool | None,
-        Option(
-            Kind.SWITCH,
-            "Meet constraints exactly and keep standing feet still.  [default: yes, but for G1]",
-        ),
-    ]
-    root_margin: Annotated[
-        float | None,
-        Option(
-            Kind.NUMBER,
-            "Metres that postprocessing may leave between the root and where a constraint has "
-            "it.  [default: 0.04]",
-        ),
-    ]
+    postprocess: Annotated[bool | None, POSTPROCESS]
+    root_margin: Annotated[float | None, ROOT_MARGIN]
     compat: Annotated[
         "str | Compat | None",
         Option(

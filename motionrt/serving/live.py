@@ -10,10 +10,9 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-import msgspec
 import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError, MotionrtError, one_line
 from motionrt.serving.guards import guarded
 from motionrt.serving.http_server import ConnectionLimits, HttpServer
+from motionrt.serving.wish import Steered, Wish
 
 CHUNK_SECONDS = 0.1
 MAX_VIEWERS = 32
@@ -35,7 +35,7 @@ BEAT_SECONDS = 1.0
 Report = Callable[[str], None]
 
 
-class LiveStream(Protocol):
+class LiveStream(Steered, Protocol):
     """What is served: a session of a pipeline's ``stream``."""
 
     fps: float
@@ -45,28 +45,6 @@ class LiveStream(Protocol):
 
     def play(self, chunk_seconds: float) -> Iterator[Motion]:
         """Yield chunks as they fall due."""
-
-    def prompt(self, text: str) -> None:
-        """Follow another prompt."""
-
-    def goal(self, place: Sequence[float], seconds: float) -> None:
-        """Be at a place in so many seconds."""
-
-    def velocity(self, wanted: Sequence[float] | None) -> None:
-        """Go with a velocity."""
-
-    def clear(self) -> None:
-        """Let go of goals and velocity."""
-
-
-class Wish(msgspec.Struct, forbid_unknown_fields=True):
-    """What a page asks for; what is left out stays as it is."""
-
-    prompt: str | None = None
-    goal: tuple[float, float] | None = None
-    seconds: float = 3.0
-    velocity: tuple[float, float] | msgspec.UnsetType | None = msgspec.UNSET
-    clear: bool = False
 
 
 class LiveServer(HttpServer):
@@ -155,27 +133,16 @@ class LiveApp:
 
     async def _ask(self, request: Request) -> Response:
         try:
-            wish = msgspec.json.decode(await request.body(), type=Wish)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise HTTPException(422, one_line(str(error))) from None
+            wish = Wish.read(await request.body())
+        except InputError as error:
+            raise HTTPException(422, str(error)) from None
         try:
             # In a thread: a prompt may take a while to encode.
-            await asyncio.to_thread(self._grant, wish)
+            await asyncio.to_thread(wish.grant, self._stream)
         except MotionrtError as error:
             status = 422 if isinstance(error, InputError) else 500
             raise HTTPException(status, str(error)) from None
         return JSONResponse({"from_frame": self._stream.next_change})
-
-    def _grant(self, wish: Wish) -> None:
-        stream = self._stream
-        if wish.clear:
-            stream.clear()
-        if wish.prompt is not None:
-            stream.prompt(wish.prompt)
-        if wish.goal is not None:
-            stream.goal(wish.goal, wish.seconds)
-        if wish.velocity is not msgspec.UNSET:
-            stream.velocity(wish.velocity)
 
     async def _frames(self, request: Request) -> Response:
         viewer = _Viewer()

@@ -56,8 +56,10 @@ class Steps:
             raise InputError("no such prompt")
         self.asked.append(text)
 
-    def goal(self, place: Sequence[float], seconds: float) -> None:
-        self.asked.append((tuple(place), seconds))
+    def goal(
+        self, place: Sequence[float], seconds: float, heading_rad: float | None = None
+    ) -> None:
+        self.asked.append((tuple(place), seconds, heading_rad))
 
     def velocity(self, wanted: Sequence[float] | None) -> None:
         self.asked.append(wanted)
@@ -137,7 +139,8 @@ def test_several_look_at_the_same(server: LiveServer, steps: Steps) -> None:
 def test_wishes_reach_the_stream(server: LiveServer, steps: Steps) -> None:
     wishes: list[tuple[dict[str, Any], Any]] = [
         ({"prompt": "jump"}, "jump"),
-        ({"goal": [1, -2.5], "seconds": 2}, ((1.0, -2.5), 2.0)),
+        ({"goal": [1, -2.5], "seconds": 2}, ((1.0, -2.5), 2.0, None)),
+        ({"goal": [1, 2], "heading_rad": 0.5}, ((1.0, 2.0), 3.0, 0.5)),
         ({"velocity": [0, 1]}, (0.0, 1.0)),
         ({"velocity": None}, None),
         ({"clear": True}, "clear"),

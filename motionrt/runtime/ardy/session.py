@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motionrt.runtime.ardy.clock import Elapsed, check_seconds, in_time
+from motionrt.runtime.ardy.control_rate import ControlRate
 from motionrt.runtime.ardy.controls import Controls, Timeline
 from motionrt.runtime.ardy.network import ArdySizes
 from motionrt.runtime.ardy.snapshot import Asked, Snapshot, State
 from motionrt.runtime.ardy.streaming import Buffer, Settings, Stream, velocity_waypoints
+from motionrt.runtime.body.motion_correction import checked_margin
+from motionrt.runtime.body.resample_stream import DELAY_FRAMES
 from motionrt.runtime.constraints.files import constraints_from, to_json
 from motionrt.runtime.constraints.kinds import Constraint, Root2D, delay_constraints
 from motionrt.runtime.errors import InputError
@@ -33,9 +37,6 @@ VELOCITY_SECONDS = 2.0
 """So long the root takes to reach a velocity that is asked for."""
 WAYPOINT_SECONDS = 0.5
 """Between the places that lead it there."""
-_EARLY = 1e-6
-"""Share of a frame that a sum of times may fall short by rounding."""
-_MOST_SECONDS = 1e6
 _MOST_REACTION_FRAMES = 10_000
 
 
@@ -82,7 +83,7 @@ class Session:
         self._timeline = Timeline(controls)
         self._buffer = Buffer(np.zeros((0, model.features.width), np.float32))
         self._position = 0
-        self._rest = 0.0
+        self._elapsed = Elapsed()
         self._is_begun = False
         self._epoch = 0
         self._serials = itertools.count(1)
@@ -215,12 +216,8 @@ class Session:
 
         What is left of a frame is remembered: 60 calls with 1/60 s are one with a second.
         """
-        if not 0 <= seconds <= _MOST_SECONDS:
-            raise InputError(f"{seconds} s: must be from 0 to {_MOST_SECONDS:g}")
         with self._lock:
-            self._rest += seconds * self.fps
-            due = math.floor(self._rest + _EARLY)
-            self._rest -= due
+            due = self._elapsed.frames(seconds, self.fps)
         return self.take(due) if due else None
 
     def play(
@@ -238,21 +235,21 @@ class Session:
             clock: gives seconds.
             sleep: waits for seconds.
         """
-        frames = max(1, round(chunk_seconds * self.fps))
         with self.ahead(ahead_seconds):
-            due = clock()
-            while True:
-                yield self.take(frames)
-                due += frames / self.fps
-                left = due - clock()
-                if left > 0:
-                    sleep(left)
-                else:
-                    due -= left  # late: go on from now, and do not hurry after what was missed
+            yield from in_time(self.take, chunk_seconds, self.fps, clock, sleep)
 
     def __iter__(self) -> Iterator[Motion]:
         """Yield chunks as they fall due, as `play` does."""
         return self.play()
+
+    def at_rate(self, fps: float, delay_frames: int = DELAY_FRAMES) -> ControlRate:
+        """Give frames at another program's higher rate from now on, resampled smoothly.
+
+        They come delay_frames of this stream later, for so much of what follows must be known.
+        Nobody else may fetch frames meanwhile; what shall happen is asked of this session.
+        InputError if the rate is below the stream's.
+        """
+        return ControlRate(self, fps, delay_frames)
 
     @contextmanager
     def ahead(self, seconds: float | None = None) -> Iterator[None]:
@@ -302,7 +299,7 @@ class Session:
                 model=self._model.manifest.name,
                 seed=self.seed,
                 position=self._position,
-                rest=self._rest,
+                rest=self._elapsed.rest,
                 first=buffer.first,
                 start=self._start,
                 heading_rad=self._heading_rad,
@@ -341,7 +338,7 @@ class Session:
             self._start, self._heading_rad = state.start, state.heading_rad
             self._buffer = Buffer(snapshot.features, state.first)
             self._timeline = timeline
-            self._position, self._rest = state.position, state.rest
+            self._position, self._elapsed = state.position, Elapsed(state.rest)
             self._is_begun = state.position > 0
 
     # Inside
@@ -351,8 +348,7 @@ class Session:
             raise InputError(f"{self._model.manifest.name} takes no constraints")
 
     def _frame_in(self, seconds: float) -> int:
-        if not 0 <= seconds <= _MOST_SECONDS:
-            raise InputError(f"{seconds} s: must be from 0 to {_MOST_SECONDS:g}")
+        check_seconds(seconds)
         return self._position + round(seconds * self.fps)
 
     def _add(self, constraints: Sequence[Constraint]) -> None:
@@ -475,8 +471,7 @@ def checked(settings: Settings, sizes: ArdySizes, fps: float) -> Settings:
         raise InputError(
             f"{settings.replan_frames} reaction frames: must be from 1 to {_MOST_REACTION_FRAMES}"
         )
-    if not (math.isfinite(settings.root_margin) and settings.root_margin >= 0):
-        raise InputError(f"root margin {settings.root_margin}: must be 0 or more metres")
+    checked_margin(settings.root_margin)
     return settings
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,18 +60,36 @@ def resample(motion: Motion, fps: float) -> Motion:
     def curve(values: Floats) -> NDArray[np.float64]:
         return _spline(_slow_part(values.astype(np.float64), ratio), moments)
 
+    info = dict(motion.info)
+    if last - moments[-1] > 1e-6:
+        info.pop("loop", None)  # its last frame, which was its first, is none any more
+    return along(motion, moments, met, curve, fps, info)
+
+
+def along(
+    motion: Motion,
+    moments: NDArray[np.float64],
+    met: NDArray[np.bool_],
+    curve: Callable[[Floats], NDArray[np.float64]],
+    fps: float,
+    info: dict[str, Any],
+) -> Motion:
+    """Take a motion at moments (N,), which count its frames, along curves.
+
+    met says which moments get their frame itself; curve gives what values (T, ...) are at the
+    moments. Foot contacts are those of the nearest frame.
+    """
+    nearest = np.floor(moments + 0.5).astype(np.int64)
+
     def through(frames: NDArray[np.float32], between: Floats) -> Floats:
         where = met.reshape(-1, *[1] * (frames.ndim - 1))
         return np.where(where, frames[nearest], between)
 
     quaternions = matrix_to_quaternion(motion.local_rot_mats.astype(np.float64))
-    if last == 1:  # nothing is known but the arc between them
+    if motion.num_frames == 2:  # nothing is known but the arc between them
         turns = slerp(quaternions[:1], quaternions[1:], moments[:, None])
     else:
         turns = unit(curve(continuous_quaternions(quaternions)))
-    info = dict(motion.info)
-    if last - moments[-1] > 1e-6:
-        info.pop("loop", None)  # its last frame, which was its first, is none any more
     root, smooth, heading = motion.root_positions, motion.smooth_root_pos, None
     if motion.global_root_heading is not None:
         cosine, sine = motion.global_root_heading.astype(np.float64).T
@@ -124,10 +144,16 @@ def _spline(values: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArra
     Its second derivative is continuous; the third is at the first and last frame but one, too ("not
     a knot"), which fits motion better than a second derivative of zero at the ends.
     """
+    return cubic(values, _second_derivatives(values), moments)
+
+
+def cubic(
+    values: NDArray[np.float64], bend: NDArray[np.float64], moments: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Evaluate the cubics through values (T, ...) with second derivatives bend at moments (N,)."""
     last = len(values) - 1
     before = np.minimum(moments.astype(np.int64), max(last - 1, 0))
     after = np.minimum(before + 1, last)
-    bend = _second_derivatives(values)
     u = (moments - before).reshape(-1, *[1] * (values.ndim - 1))
     v = 1 - u
     result: NDArray[np.float64] = v * values[before] + u * values[after]

@@ -118,6 +118,7 @@ def test_every_function_of_the_header_is_mirrored() -> None:
         ("mrt_motion_arrays", capi.MotionArrays),
         ("mrt_finish_options", capi.FinishOptions),
         ("mrt_loop_info", capi.LoopInfo),
+        ("mrt_save_options", capi.SaveOptions),
         ("mrt_generate_options", capi.GenerateOptions),
     ],
 )
@@ -691,7 +692,7 @@ def test_structs_too_short_for_their_size_are_refused(size: int, c_pipeline: cap
     motion_info = capi.MotionInfo(struct_size=size)
     constraint = capi.ConstraintStruct(struct_size=size)
     finish, loop = capi.FinishOptions(struct_size=size), capi.LoopInfo(struct_size=size)
-    arrays = capi.MotionArrays(struct_size=size)
+    arrays, saving = capi.MotionArrays(struct_size=size), capi.SaveOptions(struct_size=size)
     constrained = capi._Options({}).struct
     constrained.constraints, constrained.num_constraints = ctypes.pointer(constraint), 1
     for name, *given in (
@@ -705,6 +706,7 @@ def test_structs_too_short_for_their_size_are_refused(size: int, c_pipeline: cap
         ("mrt_motion_get_info", motion._handle, byref(motion_info)),
         ("mrt_motion_finish", motion._handle, byref(finish), None, byref(made)),
         ("mrt_motion_finish", motion._handle, None, byref(loop), byref(made)),
+        ("mrt_motion_save_as", motion._handle, b"/nowhere/a.bvh", byref(saving)),
         ("mrt_motion_make", c_pipeline.skeleton._handle, byref(arrays), byref(made)),
     ):
         status, said = getattr(library, name)(*given), library.mrt_last_error().decode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from c_finishing import CASES, POSITIONS, array, finish_both, in_python, random_
 import motionrt
 from motionrt import capi
 from motionrt.runtime.body.blend import blended
+from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.root_motion import root_path
 from motionrt.runtime.body.rotation import quaternion_to_matrix
 from motionrt.runtime.errors import InputError
@@ -231,3 +234,83 @@ def test_what_cannot_be_joined_is_one_line(
 ) -> None:
     with pytest.raises(InputError, match=re.escape(line)):
         clips[0].blend(clips[1], seconds)
+
+
+@pytest.mark.parametrize("suffix", ["bvh", "glb"])
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ({"root_bone": True}, {"root_bone": True}),
+        ({"root_bone": True, "root_smoothing": 0.0}, {"root_bone": True, "root_smoothing": 0.0}),
+        (
+            {"bvh_up": "+z", "bvh_forward": "-y", "bvh_scale": 1.0},
+            {"up": "+z", "forward": "-y", "scale": 1.0},
+        ),
+        (
+            {"root_bone": True, "bvh_up": "-x", "bvh_forward": "+z", "bvh_scale": 39.37},
+            {"root_bone": True, "up": "-x", "forward": "+z", "scale": 39.37},
+        ),
+    ],
+    ids=str,
+)
+def test_files_with_a_root_bone_and_on_other_axes_are_pythons(
+    clips: list[capi.Motion],
+    tmp_path: Path,
+    suffix: str,
+    options: dict[str, Any],
+    settings: dict[str, Any],
+) -> None:
+    skeleton = motionrt.load().native_skeleton
+    for clip in (clips[0].finish(loop=True), clips[2]):
+        clip.save(tmp_path / f"c.{suffix}", **options)
+        given = in_python(clip, skeleton)
+        wanted = {k: v for k, v in settings.items() if suffix == "bvh" or k.startswith("root")}
+        given.save(tmp_path / f"python.{suffix}", **wanted)
+        assert clip.encode(suffix, **options) == (tmp_path / f"c.{suffix}").read_bytes()
+        if suffix == "bvh":
+            words = [(tmp_path / f"{name}.bvh").read_text().split() for name in ("c", "python")]
+            assert [w for w in words[0] if w.isalpha()] == [w for w in words[1] if w.isalpha()]
+            numbers = [np.array([w for w in of if is_number(w)], float) for of in words]
+            # A turn of 360 degrees is none.
+            apart = np.abs(np.remainder(numbers[0] - numbers[1] + 180, 360) - 180)
+            assert apart.max() < 2e-2 and np.median(apart) < 1e-4
+        ours, theirs = (Motion.load(tmp_path / f"{name}.{suffix}") for name in ("c", "python"))
+        assert ours.skeleton.joint_names == theirs.skeleton.joint_names
+        assert ours.notes == theirs.notes
+        np.testing.assert_allclose(ours.posed_joints, theirs.posed_joints, rtol=0, atol=2e-3)
+        if suffix == "glb":
+            names = [_node_names(tmp_path / f"{name}.glb") for name in ("c", "python")]
+            assert names[0] == names[1] and ("root" in names[0]) == ("root_bone" in options)
+            np.testing.assert_allclose(ours.posed_joints, given.posed_joints, rtol=0, atol=1e-4)
+
+
+def is_number(word: str) -> bool:
+    return word.lstrip("-")[:1].isdigit()
+
+
+def _node_names(path: Path) -> list[str]:
+    data = path.read_bytes()
+    document = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    assert len(document["skins"][0]["joints"]) == len(document["nodes"]) - 1
+    return [node["name"] for node in document["nodes"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"bvh_scale": 0.0}, "bvh_scale is 0, it must be above zero"),
+        ({"bvh_scale": math.nan}, "bvh_scale is nan"),
+        ({"bvh_scale": 1e5}, "at most 10000"),
+        ({"bvh_up": "-z"}, "lie along one axis"),
+        ({"bvh_up": 6}, "bvh_up: no axis 6"),
+        ({"bvh_forward": -1}, "bvh_forward: no axis -1"),
+        ({"root_bone": True, "root_smoothing": -1.0}, "smooth_seconds is -1"),
+        ({"rest": "t-pose"}, "option 'rest' is unknown"),
+    ],
+    ids=str,
+)
+def test_files_that_cannot_be_are_one_line(
+    clips: list[capi.Motion], options: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(line)):
+        clips[0].encode("bvh", **options)

@@ -32,8 +32,8 @@
  * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and
  * MotionGPT3's options that take a motion (continue_from, between); constraints of its own for each
  * prompt of a call; models of several text tokens a prompt; reading motion files, also those that a
- * request names; formats other than BVH and GLB, and in these a root bone, other axes, other names and
- * rest poses; retargeting and poses of hands; judging motions (foot skate, jitter and the like), and
+ * request names; formats other than BVH and GLB, and in these names and rest poses of other rigs;
+ * retargeting and poses of hands; judging motions (foot skate, jitter and the like), and
  * warning of constraints that no body meets and of prompts that the model does not
  * know. Bundles of schema 1 are to be exported again.
  */
@@ -473,13 +473,49 @@ MRT_API mrt_status mrt_motion_root_delta(const mrt_motion *motion, double from, 
 
 /* ---- Files ---- */
 
+typedef enum mrt_axis {
+  MRT_PLUS_X = 0,
+  MRT_MINUS_X = 1,
+  MRT_PLUS_Y = 2,
+  MRT_MINUS_Y = 3,
+  MRT_PLUS_Z = 4,
+  MRT_MINUS_Z = 5
+} mrt_axis;
+
+typedef struct mrt_save_options {
+  size_t struct_size;
+  bool root_bone;        /* a bone named root on the floor goes the smoothed path with its heading, and
+                            the hips move on it; else the hips move the body */
+  double root_smoothing; /* seconds that the path is smoothed by; init: 0.25 */
+  double bvh_scale;      /* units per metre, up to 10000; init: 100, centimetres */
+  mrt_axis bvh_up;       /* which axis looks up in a .bvh; init: MRT_PLUS_Y. A .glb has its own axes */
+  mrt_axis bvh_forward;  /* where a body looks that faces +z here; init: MRT_PLUS_Z */
+} mrt_save_options;
+
+static inline void mrt_save_options_init(mrt_save_options *options) {
+  mrt_save_options fresh = MRT_ZERO;
+  fresh.struct_size = sizeof(mrt_save_options);
+  fresh.root_smoothing = 0.25;
+  fresh.bvh_scale = 100;
+  fresh.bvh_up = MRT_PLUS_Y;
+  fresh.bvh_forward = MRT_PLUS_Z;
+  *options = fresh;
+}
+
 /* Write a .bvh or .glb file, whole or not at all. */
 MRT_API mrt_status mrt_motion_save(const mrt_motion *motion, const char *path);
+/* The same with a root bone, or on other axes. options may be NULL. */
+MRT_API mrt_status mrt_motion_save_as(const mrt_motion *motion, const char *path,
+                                      const mrt_save_options *options);
 /* Receives a file's bytes, in order; returns false to stop (MRT_FILE_ERROR). */
 typedef bool (*mrt_write_fn)(void *user, const void *bytes, size_t num_bytes);
 /* The same into memory or a pak file; format is "bvh" or "glb". */
 MRT_API mrt_status mrt_motion_encode(const mrt_motion *motion, const char *format,
                                      mrt_write_fn write, void *user);
+/* The same with a root bone, or on other axes. options may be NULL. */
+MRT_API mrt_status mrt_motion_encode_as(const mrt_motion *motion, const char *format,
+                                        const mrt_save_options *options, mrt_write_fn write,
+                                        void *user);
 
 #ifdef __cplusplus
 }

@@ -124,7 +124,12 @@ static void run_prompt(call *c, void *unused) {
   tokenizer_encode(c, &c->memory, known_tokenizer, input.at, input.length, false, 0);
 }
 
-/* A motion of the input's numbers, finished as its first bytes say. */
+static bool swallow(void *user, const void *at, size_t num_bytes) {
+  (void)user, (void)at, (void)num_bytes;
+  return true;
+}
+
+/* A motion of the input's numbers, finished and written as its first bytes say. */
 static void run_finish(call *c, void *unused) {
   static const double rates[] = {30, 20, 60, 1, 1000};
   static const double values[] = {0, 0.5, 1, 2, 0.1, 1.3, 24, 13.7, -1, 1e9, 1e-9, NAN, INFINITY};
@@ -136,6 +141,7 @@ static void run_finish(call *c, void *unused) {
   mrt_motion_arrays arrays;
   mrt_finish_options options;
   mrt_loop_info info;
+  mrt_save_options saving;
   mrt_motion *motion, *made;
   float *numbers;
   uint8_t *contacts;
@@ -144,6 +150,7 @@ static void run_finish(call *c, void *unused) {
   mrt_motion_arrays_init(&arrays);
   mrt_finish_options_init(&options);
   mrt_loop_info_init(&info);
+  mrt_save_options_init(&saving);
   arrays.num_frames = head[2] % 64;
   arrays.fps = rates[head[3] % 5];
   count = (size_t)arrays.num_frames * (3 + 4 * (size_t)s->num_joints);
@@ -178,6 +185,12 @@ static void run_finish(call *c, void *unused) {
     mrt_motion *joined;
     if (!mrt_motion_blend(motion, made, options.pose_seconds, &joined)) mrt_motion_free(joined);
     mrt_motion_root_path(made, options.root_smoothing, NULL, NULL);
+    saving.root_bone = head[1] & 1;
+    saving.root_smoothing = options.root_smoothing;
+    saving.bvh_up = (mrt_axis)(head[8] % 8);
+    saving.bvh_forward = (mrt_axis)(head[9] % 8);
+    saving.bvh_scale = values[head[7] % NUM_VALUES];
+    mrt_motion_encode_as(made, head[2] & 64 ? "bvh" : "glb", &saving, swallow, NULL);
     mrt_motion_free(made);
   }
   mrt_motion_free(motion);

@@ -5,7 +5,6 @@
 
 #include "expansion.h"
 
-#define CENTIMETRES 100.0f
 #define DECIMALS 1e6
 
 /* The shortest text of a number that is rounded to six decimals, as Python writes it. */
@@ -59,8 +58,9 @@ typedef struct hierarchy {
   buffer *out;
   const mrt_skeleton *skeleton;
   children children;
-  const double *offsets; /* (J, 3) in centimetres */
-  bool wrapped;
+  const double *offsets; /* (J, 3) in the file's units and axes */
+  const wishes *wanted;
+  bool wrapped, ends;    /* a bone is above it; there are End Sites */
   int32_t *order; /* joints in the order of the file */
   int32_t count;
 } hierarchy;
@@ -96,8 +96,9 @@ static void add_joint(hierarchy *h, int32_t joint, int depth) {
   add_indent(c, h->out, depth + 1);
   add_offset(c, h->out, h->offsets + 3 * joint);
   add_channels(c, h->out, depth + 1, root);
-  if (!h->wrapped && first == end) {
-    vec3 tip = vec_scale(tip_offset(h->skeleton, joint), CENTIMETRES);
+  if (h->ends && first == end) {
+    vec3 tip = vec_scale(mat_apply(h->wanted->bvh_axes, tip_offset(h->skeleton, joint)),
+                         h->wanted->bvh_scale);
     double offset[3];
     offset[0] = (float)tip.x, offset[1] = (float)tip.y, offset[2] = (float)tip.z;
     add_indent(c, h->out, depth + 1);
@@ -185,41 +186,70 @@ static void unwrap(double *angles, int32_t num_frames, int32_t num_joints) {
   }
 }
 
-void write_bvh(call *c, const mrt_motion *m, buffer *out) {
+static mat3 in_axes(const wishes *w, mat3 rotation) {
+  return w->bvh_turned
+             ? mat_mul(mat_mul(w->bvh_axes, rotation), mat_transpose(w->bvh_axes))
+             : rotation;
+}
+
+/* Angles (T, 3) of the bone that goes the path. */
+static double *bone_angles(call *c, const wishes *w, int32_t num_frames) {
+  double *angles = TEMP(c, double, 3 * (size_t)num_frames);
+  int32_t t;
+  for (t = 0; t < num_frames; t++)
+    euler_zyx(in_axes(w, turn_about_y(w->bone->heading[t])), angles + 3 * (size_t)t);
+  unwrap(angles, num_frames, 1);
+  return angles;
+}
+
+static void add_values(call *c, buffer *out, const double *values) {
+  int i;
+  for (i = 0; i < 3; i++) {
+    add_rounded(c, out, values[i]);
+    buffer_add(c, out, " ", 1);
+  }
+}
+
+void write_bvh(call *c, const mrt_motion *m, const wishes *w, buffer *out) {
   const mrt_skeleton *s = m->skeleton;
   const expansion *rig = s->has_bvh_rig ? find_expansion(s->name) : NULL;
   int32_t joints = s->num_joints, t, j, i;
   double *angles = TEMP(c, double, 3 * (size_t)m->num_frames * joints);
-  double *offsets = TEMP(c, double, 3 * joints);
+  double *offsets = TEMP(c, double, 3 * joints), *bone = NULL;
+  bool wrapped = rig || w->bone;
   hierarchy h = {0};
   char time[40];
   int k;
-  for (j = 0; j < joints; j++)
-    for (i = 0; i < 3; i++) {
-      double offset = s->offsets[3 * j + i];
-      if (rig)
-        offset = j ? (double)rig->bvh_rest_positions[3 * j + i] -
-                         (double)rig->bvh_rest_positions[3 * s->parents[j] + i]
-                   : (i == 1 ? 1 : 0);
-      offsets[3 * j + i] = (float)(offset * CENTIMETRES);
-    }
+  for (j = 0; j < joints; j++) {
+    vec3 offset = vec_load(s->offsets + 3 * j);
+    if (rig)
+      offset = j ? vec_sub(vec_load(rig->bvh_rest_positions + 3 * j),
+                           vec_load(rig->bvh_rest_positions + 3 * s->parents[j]))
+                 : vec(0, 1, 0);
+    offset = vec_scale(mat_apply(w->bvh_axes, offset), w->bvh_scale);
+    offsets[3 * j] = (float)offset.x;
+    offsets[3 * j + 1] = (float)offset.y;
+    offsets[3 * j + 2] = (float)offset.z;
+  }
   h.c = c;
   h.out = out;
   h.skeleton = s;
   h.children = find_children(c, s);
   h.offsets = offsets;
-  h.wrapped = rig != NULL;
+  h.wanted = w;
+  h.wrapped = wrapped;
+  h.ends = !rig;
   h.order = TEMP(c, int32_t, joints);
   buffer_print(c, out, "HIERARCHY\n");
-  if (rig) {
+  if (wrapped) {
     static const double none[3] = {0, 0, 0};
-    buffer_print(c, out, "ROOT Root\n{\n");
+    buffer_print(c, out, "ROOT %s\n{\n", rig ? "Root" : "root");
     add_indent(c, out, 1);
     add_offset(c, out, none);
     add_channels(c, out, 1, true);
   }
-  add_joint(&h, 0, rig ? 1 : 0);
-  if (rig) buffer_add(c, out, "}\n", 2);
+  add_joint(&h, 0, wrapped ? 1 : 0);
+  if (wrapped) buffer_add(c, out, "}\n", 2);
   for (t = 0; t < m->num_frames; t++)
     for (j = 0; j < joints; j++) {
       size_t at = (size_t)t * joints + j;
@@ -231,9 +261,11 @@ void write_bvh(call *c, const mrt_motion *m, buffer *out) {
           turn = mat_mul(mat_transpose(mat_load(rig->bvh_rotation_offsets + 9 * s->parents[j])),
                          turn);
       }
-      euler_zyx(quat_to_mat(mat_to_quat(turn)), angles + 3 * at);
+      if (w->bone && !j) turn = carried_turn(w->bone, t, turn);
+      euler_zyx(quat_to_mat(mat_to_quat(in_axes(w, turn))), angles + 3 * at);
     }
   if (!rig) unwrap(angles, m->num_frames, joints);
+  if (w->bone) bone = bone_angles(c, w, m->num_frames);
   snprintf(time, sizeof time, "%.17g", 1 / m->fps);
   for (k = 1; k < 17; k++) { /* the shortest that reads back */
     char shorter[40];
@@ -254,17 +286,29 @@ void write_bvh(call *c, const mrt_motion *m, buffer *out) {
   buffer_print(c, out, "MOTION\nFrames: %d\nFrame Time: %s%s\n", m->num_frames, time,
                strpbrk(time, ".e") ? "" : ".0");
   for (t = 0; t < m->num_frames; t++) {
-    if (rig) buffer_print(c, out, "0.0 0.0 0.0 0.0 -0.0 0.0 ");
-    for (i = 0; i < 3; i++) {
-      add_rounded(c, out, m->root_positions[3 * t + i] * CENTIMETRES);
-      buffer_add(c, out, " ", 1);
+    vec3 root = motion_root(m, t);
+    double values[3];
+    if (bone) {
+      vec3 place = vec(w->bone->places[t].x, 0, w->bone->places[t].z);
+      place = vec_scale(mat_apply(w->bvh_axes, place), w->bvh_scale);
+      values[0] = place.x, values[1] = place.y, values[2] = place.z;
+      add_values(c, out, values);
+      for (i = 0; i < 3; i++) values[i] = bone[3 * (size_t)t + i] * (180 / PI);
+      add_values(c, out, values);
+      root = carried_root(m, w->bone, t);
+    } else if (rig) {
+      buffer_print(c, out, "0.0 0.0 0.0 0.0 -0.0 0.0 ");
     }
-    for (j = 0; j < joints; j++)
-      for (i = 0; i < 3; i++) {
-        double angle = angles[3 * ((size_t)t * joints + h.order[j]) + i] * (180 / PI);
-        add_rounded(c, out, angle);
-        buffer_add(c, out, " ", 1);
-      }
+    root = mat_apply(w->bvh_axes, root);
+    values[0] = (float)root.x * w->bvh_scale;
+    values[1] = (float)root.y * w->bvh_scale;
+    values[2] = (float)root.z * w->bvh_scale;
+    add_values(c, out, values);
+    for (j = 0; j < joints; j++) {
+      const double *own = angles + 3 * ((size_t)t * joints + h.order[j]);
+      for (i = 0; i < 3; i++) values[i] = own[i] * (180 / PI);
+      add_values(c, out, values);
+    }
     buffer_add(c, out, "\n", 1);
   }
 }

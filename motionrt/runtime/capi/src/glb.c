@@ -215,7 +215,8 @@ static void add_text(call *c, buffer *out, const char *text) {
   buffer_add(c, out, "\"", 1);
 }
 
-static void add_nodes(glb *g, const mrt_skeleton *s, children tree, double height, buffer *out) {
+static void add_nodes(glb *g, const mrt_skeleton *s, children tree, double height, bool bone,
+                      buffer *out) {
   int32_t joint, i, k;
   buffer_print(g->c, out, "\"nodes\":[");
   for (joint = 0; joint < s->num_joints; joint++) {
@@ -233,42 +234,78 @@ static void add_nodes(glb *g, const mrt_skeleton *s, children tree, double heigh
                    tree.joints[i]);
     buffer_print(g->c, out, tree.first[joint] < tree.first[joint + 1] ? "]}," : "},");
   }
+  if (bone) buffer_print(g->c, out, "{\"name\":\"root\",\"children\":[0]},");
   buffer_print(g->c, out, "{\"name\":\"figure\",\"mesh\":0,\"skin\":0}],");
 }
 
-/* Every frame's rotations as x y z w, of one sign along the motion, and the root's positions. */
-static void add_animation(glb *g, const mrt_motion *m, buffer *out) {
+/* A key x y z w, of the sign of the one before, if there is one. */
+static void store_key(float *to, quat q, bool has_before) {
+  if (has_before && q.x * to[-4] + q.y * to[-3] + q.z * to[-2] + q.w * to[-1] < 0)
+    q.w = -q.w, q.x = -q.x, q.y = -q.y, q.z = -q.z;
+  to[0] = (float)q.x, to[1] = (float)q.y, to[2] = (float)q.z, to[3] = (float)q.w;
+}
+
+static int add_places(glb *g, const float *places, size_t frames) {
+  return add_accessor(g, add_view(g, places, 12 * frames, NO_TARGET), 0, FLOATS, "VEC3", frames,
+                      false, NULL, 0);
+}
+
+/* One track more, of a sampler of its own. */
+static void add_track(glb *g, int *count, int time, int output, int32_t node, const char *path,
+                      buffer *samplers, buffer *channels) {
+  const char *comma = *count ? "," : "";
+  buffer_print(g->c, samplers, "%s{\"input\":%d,\"output\":%d}", comma, time, output);
+  buffer_print(g->c, channels,
+               "%s{\"sampler\":%d,\"target\":{\"node\":%d,\"path\":\"%s\"}}", comma, (*count)++,
+               node, path);
+}
+
+/* Every frame's rotations, and the root's positions; of a bone below it, too, if there is one. */
+static void add_animation(glb *g, const mrt_motion *m, const root_path *bone, buffer *out) {
   call *c = g->c;
   int32_t joints = m->skeleton->num_joints, t, j;
   size_t frames = (size_t)m->num_frames;
   float *times = TEMP(c, float, frames), *rotations = TEMP(c, float, 4 * frames * joints);
-  int time, translation, view, first;
-  buffer channels = {&c->memory, NULL, 0, 0};
+  float *root = m->root_positions;
+  int time, translation, view, first, tracks = 0;
+  buffer channels = {&c->memory, NULL, 0, 0}, samplers = channels;
   for (t = 0; t < m->num_frames; t++) times[t] = (float)(t / m->fps);
   for (j = 0; j < joints; j++)
     for (t = 0; t < m->num_frames; t++) {
-      float *to = rotations + 4 * ((size_t)j * frames + t);
-      quat q = quat_unit(mat_to_quat(mat_load(m->local_mats + 9 * ((size_t)t * joints + j))));
-      if (t && q.x * to[-4] + q.y * to[-3] + q.z * to[-2] + q.w * to[-1] < 0)
-        q.w = -q.w, q.x = -q.x, q.y = -q.y, q.z = -q.z;
-      to[0] = (float)q.x, to[1] = (float)q.y, to[2] = (float)q.z, to[3] = (float)q.w;
+      mat3 turn = motion_local(m, t, j);
+      if (bone && !j) turn = carried_turn(bone, t, turn);
+      store_key(rotations + 4 * ((size_t)j * frames + t), quat_unit(mat_to_quat(turn)), t > 0);
     }
   time = add_accessor(g, add_view(g, times, 4 * frames, NO_TARGET), 0, FLOATS, "SCALAR", frames,
                       false, times, 1);
-  translation = add_accessor(g, add_view(g, m->root_positions, 12 * frames, NO_TARGET), 0, FLOATS,
-                             "VEC3", frames, false, NULL, 0);
+  if (bone) {
+    float *places = TEMP(c, float, 3 * frames), *turns = TEMP(c, float, 4 * frames);
+    root = TEMP(c, float, 3 * frames);
+    for (t = 0; t < m->num_frames; t++) {
+      double half = bone->heading[t] / 2;
+      quat turn = {0};
+      turn.w = cos(half), turn.y = sin(half);
+      vec_store(root + 3 * t, carried_root(m, bone, t));
+      vec_store(places + 3 * t, vec(bone->places[t].x, 0, bone->places[t].z));
+      store_key(turns + 4 * t, turn, t > 0);
+    }
+    add_track(g, &tracks, time, add_places(g, places, frames), joints, "translation", &samplers,
+              &channels);
+    view = add_view(g, turns, 16 * frames, NO_TARGET);
+    add_track(g, &tracks, time,
+              add_accessor(g, view, 0, FLOATS, "VEC4", frames, false, NULL, 0), joints, "rotation",
+              &samplers, &channels);
+  }
+  translation = add_places(g, root, frames);
   view = add_view(g, rotations, 16 * frames * (size_t)joints, NO_TARGET);
   first = g->num_accessors;
   for (j = 0; j < joints; j++)
     add_accessor(g, view, 16 * frames * (size_t)j, FLOATS, "VEC4", frames, false, NULL, 0);
+  add_track(g, &tracks, time, translation, 0, "translation", &samplers, &channels);
+  for (j = 0; j < joints; j++)
+    add_track(g, &tracks, time, first + j, j, "rotation", &samplers, &channels);
   buffer_print(c, out, "\"animations\":[{\"name\":\"motion\",\"samplers\":[");
-  for (j = -1; j < joints; j++) {
-    buffer_print(c, out, "%s{\"input\":%d,\"output\":%d}", j < 0 ? "" : ",", time,
-                 j < 0 ? translation : first + j);
-    buffer_print(c, &channels,
-                 "%s{\"sampler\":%d,\"target\":{\"node\":%d,\"path\":\"%s\"}}", j < 0 ? "" : ",",
-                 j + 1, j < 0 ? 0 : j, j < 0 ? "translation" : "rotation");
-  }
+  buffer_add(c, out, samplers.bytes, samplers.length);
   buffer_print(c, out, "],\"channels\":[");
   buffer_add(c, out, channels.bytes, channels.length);
   buffer_print(c, out, "],\"extras\":{\"fps\":");
@@ -283,12 +320,13 @@ static void add_word(call *c, buffer *out, size_t value) {
   buffer_add(c, out, bytes, 4);
 }
 
-void write_glb(call *c, const mrt_motion *m, buffer *out) {
+void write_glb(call *c, const mrt_motion *m, const wishes *w, buffer *out) {
   const mrt_skeleton *s = m->skeleton;
-  int32_t joints = s->num_joints, j, i;
+  int32_t joints = s->num_joints, bones = joints + (w->bone ? 1 : 0), j, i;
+  int32_t top = w->bone ? joints : 0;
   children tree = find_children(c, s);
   vec3 *bind = TEMP(c, vec3, joints);
-  float *inverse = TEMP(c, float, 16 * joints);
+  float *inverse = TEMP(c, float, 16 * bones);
   buffer text = {&c->memory, NULL, 0, 0};
   glb g;
   mesh figure;
@@ -308,21 +346,22 @@ void write_glb(call *c, const mrt_motion *m, buffer *out) {
   figure = make_figure(c, s, tree, bind);
   if (!figure.num_vertices) fail(c, MRT_BAD_INPUT, "skeleton %s has no bones to draw", s->name);
   buffer_print(c, &text, "{\"asset\":{\"version\":\"2.0\",\"generator\":\"motionrt %s\"},"
-                         "\"scene\":0,\"scenes\":[{\"nodes\":[0,%d]}],",
-               MRT_VERSION, joints);
+                         "\"scene\":0,\"scenes\":[{\"nodes\":[%d,%d]}],",
+               MRT_VERSION, top, bones);
   add_mesh(&g, &figure, &text);
-  for (j = 0; j < joints; j++) {
+  for (j = 0; j < bones; j++) {
     for (i = 0; i < 4; i++) inverse[16 * j + 5 * i] = 1;
-    vec_store(inverse + 16 * j + 12, vec_scale(bind[j], -1));
+    if (j < joints) vec_store(inverse + 16 * j + 12, vec_scale(bind[j], -1));
   }
-  matrices = add_accessor(&g, add_view(&g, inverse, 64 * (size_t)joints, NO_TARGET), 0, FLOATS,
-                          "MAT4", (size_t)joints, false, NULL, 0);
-  add_nodes(&g, s, tree, bind[0].y, &text);
-  add_animation(&g, m, &text);
+  matrices = add_accessor(&g, add_view(&g, inverse, 64 * (size_t)bones, NO_TARGET), 0, FLOATS,
+                          "MAT4", (size_t)bones, false, NULL, 0);
+  add_nodes(&g, s, tree, bind[0].y, w->bone != NULL, &text);
+  add_animation(&g, m, w->bone, &text);
   buffer_print(c, &text, "\"skins\":[{\"name\":");
   add_text(c, &text, s->name);
-  buffer_print(c, &text, ",\"skeleton\":0,\"inverseBindMatrices\":%d,\"joints\":[", matrices);
-  for (j = 0; j < joints; j++) buffer_print(c, &text, "%s%d", j ? "," : "", j);
+  buffer_print(c, &text, ",\"skeleton\":%d,\"inverseBindMatrices\":%d,\"joints\":[", top,
+               matrices);
+  for (j = 0; j < bones; j++) buffer_print(c, &text, "%s%d", j ? "," : "", j);
   buffer_print(c, &text, "]}],\"accessors\":[");
   buffer_add(c, &text, g.accessors.bytes, g.accessors.length);
   buffer_print(c, &text, "],\"bufferViews\":[");

@@ -104,6 +104,15 @@ root_path path_of(call *c, const mrt_motion *m, double smooth_seconds) {
   return path;
 }
 
+vec3 carried_root(const mrt_motion *m, const root_path *path, int32_t t) {
+  vec3 place = vec(path->places[t].x, 0, path->places[t].z);
+  return seen_along(vec_sub(motion_root(m, t), place), path->heading[t]);
+}
+
+mat3 carried_turn(const root_path *path, int32_t t, mat3 rotation) {
+  return mat_mul(turn_about_y(-path->heading[t]), rotation);
+}
+
 /* Each frame shifted over the floor, then turned about the y axis, as one rigid body. */
 static mrt_motion *moved_each(call *c, const mrt_motion *m, const double *turns,
                               const flat *shifts) {

@@ -14,6 +14,10 @@ typedef struct root_path {
 
 /* The path of the root joint and the hips, smoothed; of a loop the window goes round. */
 root_path path_of(call *c, const mrt_motion *motion, double smooth_seconds);
+/* A frame as the body moves on a bone that goes the path: where its root is, and how what is given in
+ * the world is turned. */
+vec3 carried_root(const mrt_motion *motion, const root_path *path, int32_t frame);
+mat3 carried_turn(const root_path *path, int32_t frame, mat3 rotation);
 /* Value i of values (count) that go on behind both ends as they came, turned by half a turn. */
 double beyond_ends(const double *values, int32_t count, int64_t i);
 /* Take the path away: the body stays over the origin and faces a heading. */

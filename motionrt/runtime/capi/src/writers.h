@@ -2,10 +2,18 @@
 #ifndef MRT_WRITERS_H
 #define MRT_WRITERS_H
 
-#include "motion.h"
+#include "root_path.h"
 
-void write_bvh(call *c, const mrt_motion *motion, buffer *out);
-void write_glb(call *c, const mrt_motion *motion, buffer *out);
+/* How a file is wanted. */
+typedef struct wishes {
+  const root_path *bone; /* what a bone on the floor goes; NULL: there is none */
+  float bvh_scale;       /* units per metre */
+  bool bvh_turned;       /* the axes of a BVH are others than ours */
+  mat3 bvh_axes;         /* what brings directions of ours to them */
+} wishes;
+
+void write_bvh(call *c, const mrt_motion *motion, const wishes *wanted, buffer *out);
+void write_glb(call *c, const mrt_motion *motion, const wishes *wanted, buffer *out);
 
 /* A number as text, whatever the locale: with nine significant digits. */
 void add_number(call *c, buffer *out, double value);

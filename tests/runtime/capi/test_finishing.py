@@ -17,6 +17,7 @@ from motionrt import capi
 from motionrt.runtime.body.blend import blended
 from motionrt.runtime.body.quality import body_scale
 from motionrt.runtime.body.skeleton import SKELETON_NAMES, Skeleton, load_skeleton
+from motionrt.runtime.errors import InputError
 
 
 @lru_cache(maxsize=1)
@@ -92,5 +93,5 @@ def test_bodies_that_differ_are_not_joined() -> None:
     for skeleton in (ODD_NAMES, UNLIKE):
         root, turns, _ = random_clip(0, skeleton, 30)
         made.append(capi.Motion.make(in_c(skeleton)[1], 30, root, turns))
-    with pytest.raises(capi.InputError, match="retarget one of the motions first"):
+    with pytest.raises(InputError, match="retarget one of the motions first"):
         made[0].blend(made[1])

@@ -154,6 +154,7 @@ def main() -> None:
             driver.stdin.close()
         server.shutdown()
         raw, small = sizes(site)
+    machine = describe_machine()
     table = [
         "| 12 steps, one thread, warm | page | Python | ratio |",
         "| --- | ---: | ---: | ---: |",
@@ -163,7 +164,8 @@ def main() -> None:
         table.append(f"| {name}, s | {page:.2f} | {python:.2f} | {page / python:.2f}x |")
     text = "\n".join(
         [
-            f"{date.today()}, {describe_machine(1)}; embedded default, {arguments.seconds:g} s of "
+            f"{date.today()}, {machine['processor']}, {machine['cores']} cores, load average "
+            f"{machine['load_average']:.1f}; embedded default, {arguments.seconds:g} s of "
             f"motion, {arguments.rounds} rounds in turn; `python benchmarks/web.py`",
             "",
             *table,

@@ -159,7 +159,8 @@ def _write_bundle(bundle: Bundle, graphs: dict[str, GraphInfo], folder: Path) ->
 def _fill_service_worker(folder: Path) -> None:
     """Tell the service worker which files the page is made of, and a hash of them all."""
     digest = hashlib.sha256()
-    small, large = [], []
+    small: list[str] = []
+    large: list[str] = []
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         shown = file.suffix in (".html", ".js", ".css", ".svg", ".wasm")

@@ -262,6 +262,7 @@ def test_motion_correction(by_node: Call, body: str, constrained: bool) -> None:
         },
     )
     targets = correction_targets(constraints_from(documents, skeleton), skeleton, 60)
+    assert motion.foot_contacts is not None
     local, root = correct_motion(
         skeleton, motion.local_rot_mats, motion.root_positions, motion.foot_contacts, targets, 0.04
     )
@@ -280,7 +281,8 @@ def test_features_are_decoded(by_node: Call, bundle: Path) -> None:
     rows = features.encode(motion.local_rot_mats, motion.root_positions)
     model = {"skeleton": skeleton.to_dict(), **{k: v.tolist() for k, v in tables.items()}}
     given = {"model": model, "rows": rows.ravel().tolist()}
-    made, wanted = by_node("decoded", given), features.decode(rows)
+    made: Any = by_node("decoded", given)
+    wanted: dict[str, Any] = features.decode(rows)
     names = {"local": "local_rot_mats", "positions": "posed_joints", "root": "root_positions"}
     for name, own in {**names, "smooth": "smooth_root_pos"}.items():
         values = np.reshape(made[name], wanted[own].shape)
@@ -301,7 +303,7 @@ def test_hints_are_those_of_python(by_node: Call, bundle: Path) -> None:
         "someone runs in circles",
         "knitting",
     ]
-    vectors, _ = pipeline.encode_text(prompts)  # type: ignore[attr-defined]
+    vectors, _ = pipeline.encode_text(prompts)
     known = json.loads((bundle / "manifest.json").read_text())["text"]["known_prompts"]
     made = by_node(
         "hints",

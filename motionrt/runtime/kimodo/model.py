@@ -255,15 +255,16 @@ class KimodoModel(Pipeline):
             progress("denoising", 0, total)
         if isinstance(graph, Watched):
             every = 0 if progress is None and on_step is None else size
-            found: Floats = graph.run_watched(run, every, seen)["x_next"]
-            return found
+            watched: Floats = graph.run_watched(run, every, seen)["x_next"]
+            return watched
         for start in range(0, total, size):
             rows = slice(start, start + size)
             part = {name: run[name][rows] for name in ("timesteps", "schedule")}
             state = graph.run({**run, **part})
             run["x"], run["x0_previous"] = state["x_next"], state["x0"]
             seen(min(start + size, total), lambda state=state: state)  # type: ignore[misc]
-        return run["x"]
+        found: Floats = run["x"]
+        return found
 
     def decode(self, features: ArrayLike, outputs: Sequence[str] | None = None) -> Arrays:
         """Turn normalised features (B, T, D) into the decoder's arrays, or the named ones.

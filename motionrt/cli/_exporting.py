@@ -155,6 +155,12 @@ def text_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where text embeddings come from, and in which precision."""
     for option in (
         click.option(
+            "--optimum-layout",
+            type=click.Path(path_type=Path),
+            help="Write the text encoder, without pooling and projector, into this folder besides, "
+            "as optimum does: ORTModelForFeatureExtraction loads it.",
+        ),
+        click.option(
             "--max-deviation",
             type=click.FloatRange(min=0, min_open=True),
             help="Fail if the text encoder's embeddings are further from fp32 (relative).",
@@ -234,6 +240,18 @@ def read_text_parts(
         options = TextEncoderOptions(framing=text_framing)
         encoder = read_text_encoder(text_encoder, projector, options)
     return encoder, text_recipe, book
+
+
+def write_optimum(
+    writer: BundleWriter, encoder: TextEncoderSource | None, folder: Path, force: bool
+) -> None:
+    """Write a text encoder in optimum's layout; UsageError if there is none."""
+    from motionrt.export.optimum_layout import write_optimum_layout
+
+    if encoder is None:
+        raise click.UsageError("--optimum-layout goes with --text-encoder")
+    writer.progress("writing the text encoder in optimum's layout")
+    write_optimum_layout(encoder, folder, replace=force)
 
 
 @contextmanager

@@ -54,6 +54,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("length", f"advised {limits.advised_seconds:g} s, at most {longest:.1f} s"),
         ("text", _text(manifest.text)),
         ("licence", str(provenance.get("licence") or "not stated")),
+        *_text_licence(manifest.text),
         ("made from", str(provenance.get("source") or "not stated")),
     ]
     if manifest.target is not None:
@@ -69,6 +70,13 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
 def _mapping(value: Any) -> Mapping[str, Any]:
     """Return an object of the manifest's free sections, an empty one for what is none."""
     return value if isinstance(value, Mapping) else {}
+
+
+def _text_licence(text: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say under which licence a text encoder's own weights are, where it is one."""
+    if "licence" not in text:
+        return []  # of an older bundle, or trained along with it
+    return [("", f"of the text encoder: {text.get('licence') or 'not stated'}")]
 
 
 def _text(text: Mapping[str, Any]) -> str:

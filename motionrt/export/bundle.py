@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 import motionrt
+from motionrt.export.checking import check_model
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.parity import check_graph
 from motionrt.export.quantise.deviation import concerns
@@ -132,11 +133,7 @@ class BundleWriter:
         stated: what whoever exports says; empty takes what a folder's model card says. Where
         nobody says anything a warning asks for it.
         """
-        for folder in folders:
-            for path in licence_files(folder):
-                place = self.folder / LICENCE_FOLDER / folder.resolve().name / path.name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, place)
+        self.keep_licences(*folders)
         found = stated or next(filter(None, map(stated_licence, folders)), "")
         if not found:
             self.warnings.append(
@@ -144,6 +141,14 @@ class BundleWriter:
                 "takes the bundle"
             )
         return found
+
+    def keep_licences(self, *folders: Path) -> None:
+        """Copy the licences and notices that lie in folders, under the folders' names."""
+        for folder in folders:
+            for path in licence_files(folder):
+                place = self.folder / LICENCE_FOLDER / folder.resolve().name / path.name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, place)
 
     def fp32_path(self, name: str) -> Path:
         """Return where a graph that was added with fewer bits lies in fp32, until ``finish``."""
@@ -299,6 +304,7 @@ class BundleWriter:
         loop: LoopInfo | None = None,
     ) -> None:
         self.progress(f"checking {spec.name}")
+        check_model(path, spec)
         exact = recipe.name == "fp32"
         # Only what is not finite, or of another shape, is wrong with fewer bits.
         allowed = spec if exact else replace(spec, atol=math.inf)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from motionrt.export.framings import FRAME_TOKENS, FRAMES, FRAMINGS
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.readers.bert import read_bert
+from motionrt.export.readers.licence import stated_licence
 from motionrt.export.readers.llm2vec import read_llm2vec
 from motionrt.export.readers.projector import read_projector
 from motionrt.export.readers.qwen3 import read_qwen3
@@ -104,6 +105,10 @@ class TextEncoderSource:
     projector_metadata: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str = ""
     """Hash of config, tokenizer and the outer parts of the weight files: an identity."""
+    folders: tuple[Path, ...] = ()
+    """Where it came from."""
+    licence: str = ""
+    """Of its weights, as their model cards state it; empty if they state none."""
 
     @property
     def text_width(self) -> int:
@@ -159,6 +164,7 @@ class TextEncoderSource:
             "encoder": self.kind,
             "name": self.name,
             "fingerprint": self.fingerprint,
+            "licence": self.licence,
             "text_width": self.text_width,
             "embedding_width": self.embedding_width,
             "framing": options.framing,
@@ -209,7 +215,13 @@ def read_text_encoder(
     if projector is not None:
         source = _with_projector(source, _projector_file(local_path(projector)))
     _check_tokenizer(source, places)
-    return replace(source, fingerprint=fingerprint(places))
+    stated = dict.fromkeys(filter(None, map(stated_licence, places)))
+    return replace(
+        source,
+        fingerprint=fingerprint(places),
+        folders=tuple(places),
+        licence=", ".join(stated),
+    )
 
 
 def text_encoder_graph(source: TextEncoderSource) -> Graph:

@@ -13,6 +13,7 @@ from motionrt.cli._exporting import (
     read_text_parts,
     text_options,
     write_bundle,
+    write_optimum,
 )
 
 
@@ -31,6 +32,7 @@ def command(
     text_precision: str,
     text_block_size: str | None,
     max_deviation: float | None,
+    optimum_layout: Path | None,
     precision: str,
     output: Path,
     force: bool,
@@ -49,6 +51,10 @@ def command(
         encoder, text_recipe, book = read_text_parts(
             text_encoder, projector, prompt_book, text_framing, text_precision, text_block_size
         )
+        if encoder is not None:
+            writer.keep_licences(*encoder.folders)
+        if optimum_layout is not None:
+            write_optimum(writer, encoder, optimum_layout, force)
         export_ardy(
             writer,
             checkpoint,

@@ -14,6 +14,7 @@ from motionrt.cli._exporting import (
     read_text_parts,
     text_options,
     write_bundle,
+    write_optimum,
 )
 
 
@@ -37,6 +38,7 @@ def command(
     text_precision: str,
     text_block_size: str | None,
     max_deviation: float | None,
+    optimum_layout: Path | None,
     precision: str,
     cuda: bool | None,
     output: Path,
@@ -61,6 +63,10 @@ def command(
         encoder, text_recipe, book = read_text_parts(
             text_encoder, projector, prompt_book, text_framing, text_precision, text_block_size
         )
+        if encoder is not None:
+            writer.keep_licences(*encoder.folders)
+        if optimum_layout is not None:
+            write_optimum(writer, encoder, optimum_layout, force)
         export_kimodo(
             writer,
             checkpoint,

@@ -100,12 +100,18 @@ motion.save("walk.bvh")
 | length | made for up to {manifest.limits.advised_seconds:g} s; longer prompts are made of parts |
 | size | {size / 1e6:.1f} MB |
 | made from | {one_line(manifest.provenance.get("source") or "not stated")} |
-| licence of the weights | {stated} |
+| licence of the weights | {stated} |{_text_licence(manifest)}
 
 | graph | precision | MB | largest difference, measured at export |
 | --- | --- | ---: | --- |
 {chr(10).join(rows)}
 """
+
+
+def _text_licence(manifest: Manifest) -> str:
+    """Give the row of a text encoder that has a licence of its own, with the line's end before."""
+    stated = manifest.text.get("licence")
+    return f"\n| licence of the text encoder | {one_line(stated)} |" if stated else ""
 
 
 def _front_matter(values: Mapping[str, Any]) -> str:

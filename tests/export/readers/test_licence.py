@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from motionrt.cli.main import cli
 from motionrt.export.bundle import BundleWriter
 from motionrt.export.readers.licence import licence_files, stated_licence
 
@@ -52,3 +55,21 @@ def test_a_bundle_takes_them_along(tmp_path: Path) -> None:
     assert writer.take_licence("BSD-3-Clause", checkpoint) == "BSD-3-Clause"
     assert (bundle / "licences" / "Walks-v1" / "LICENSE").read_text() == "terms"
     assert writer.warnings == [warning]
+
+
+@pytest.mark.slow
+def test_a_text_encoders_licence_goes_along(
+    smplx_checkpoint: Path, tiny_encoder: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(tiny_encoder[0], tmp_path / "Qwen3-tiny"))
+    (model / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    (model / "LICENSE").write_text("the encoder's terms")
+    bundle = tmp_path / "bundle"
+    command = ["export", "kimodo", str(smplx_checkpoint), "--text-encoder", str(model), "-o"]
+    command += [str(bundle), "--projector", str(tiny_encoder[1]), "--quiet", "--licence", "none"]
+    run = CliRunner()
+    assert run.invoke(cli, command, catch_exceptions=False).exit_code == 0
+    kept = bundle / "licences" / "Qwen3-tiny" / "LICENSE"
+    assert kept.read_text() == "the encoder's terms"
+    told = run.invoke(cli, ["inspect", str(bundle)]).output
+    assert "of the text encoder: apache-2.0" in told

@@ -18,6 +18,7 @@ FAMILIES: dict[str, str] = {
     "motiongpt3": "motionrt.runtime.motiongpt3.family:FAMILY",
     "motiongpt-qwen": "motionrt.runtime.motiongpt_qwen.family:FAMILY",
     "ardy": "motionrt.runtime.ardy.family:FAMILY",
+    "evaluator": "motionrt.runtime.evaluator.family:FAMILY",
 }
 """Name in a manifest -> its `Family`, as module:name; the module imports nothing heavy."""
 

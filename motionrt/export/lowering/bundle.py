@@ -205,7 +205,7 @@ def _portable(graphs: Mapping[str, GraphInfo]) -> dict[str, GraphInfo]:
 
 
 def resized(inputs: Arrays, info: GraphInfo) -> Arrays:
-    """Return inputs of about half the size along every dynamic axis, where 1 is doubled."""
+    """Return inputs of about half the size along every dynamic axis; 1 is doubled, 0 stays."""
     result = dict(inputs)
     for tensor in info.inputs:
         array = result[tensor.name]
@@ -213,6 +213,8 @@ def resized(inputs: Arrays, info: GraphInfo) -> Arrays:
             if not isinstance(axis, str):
                 continue
             limits, size = info.axis(axis), array.shape[i]
+            if not size:
+                continue
             wanted = max(-(-size // 2), limits.smallest) if size > 1 else 2
             if limits.largest is not None:
                 wanted = min(wanted, limits.largest)

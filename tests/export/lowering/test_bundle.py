@@ -138,15 +138,18 @@ def test_other_sizes_stay_within_the_axes_limits() -> None:
         inputs=(
             TensorInfo("x", ("batch", "frames", 3), "float32"),
             TensorInfo("m", ("batch", "branches"), "bool"),
+            TensorInfo("past", ("batch", "seen"), "float32"),
         ),
         outputs=(),
         atol=0,
         axes={"frames": AxisInfo(smallest=4), "branches": AxisInfo(largest=1)},
     )
     inputs = {"x": np.arange(15.0).reshape(1, 5, 3), "m": np.ones((1, 1), bool)}
+    inputs["past"] = np.zeros((1, 0))
     other = resized(inputs, info)
     assert other["x"].shape == (2, 4, 3)
     assert other["m"].shape == (2, 1)
+    assert other["past"].shape == (2, 0)
     np.testing.assert_array_equal(other["x"][1], inputs["x"][0, :4])
 
 

@@ -23,8 +23,10 @@ import motionrt
 EXAMPLE = ROOT / "examples" / "unreal"
 STAND_INS = TESTS / "examples" / "unreal"
 MODULE = "Plugins/Motionrt/Source/Motionrt"
+EDITOR = "Plugins/Motionrt/Source/MotionrtEditor"
 MANNEQUIN = 1.2
 METRES = 1e-4
+NODE = ("rests", "plays")
 FLAGS = "-std=c++17 -fno-rtti -fno-exceptions -Wall -Wextra -Wshadow -Werror"
 """As the engine builds: without exceptions and types at run time, and shadowing is an error."""
 
@@ -33,14 +35,16 @@ def generate_headers(module: Path) -> None:
     """Write what the engine's header tool would, as far as the stand-ins need it."""
     for header in (module / "Public").glob("*.h"):
         text = header.read_text()
-        classes = re.findall(r"UCLASS\(.*\)\nclass MOTIONRT_API (\w+) : public (\w+)", text)
-        if classes:
+        classes = re.findall(r"UCLASS\(.*\)\nclass MOTIONRT\w*_API (\w+) : public (\w+)", text)
+        structs = re.findall(r"USTRUCT\(.*\)\nstruct MOTIONRT_API (\w+) : public \w+", text)
+        if classes or structs:
             generated = f"{header.stem}.generated.h"
             assert re.findall(r'#include "(.+)"', text)[-1] == generated, "it must come last"
-            ((name, parent),) = classes
+            assert len(classes) + len(structs) == 1
+            bodies = [f"STAND_IN_CLASS({name}, {parent})" for name, parent in classes]
             (header.parent / generated).write_text(
                 "#pragma once\n#undef GENERATED_BODY\n"
-                f"#define GENERATED_BODY() STAND_IN_CLASS({name}, {parent})\n"
+                f"#define GENERATED_BODY() {' '.join(bodies)}\n"
             )
 
 
@@ -51,14 +55,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unreal") / "project"
     shutil.copytree(EXAMPLE, folder)
     run(commands(folder / "README.md"), folder)
-    generate_headers(folder / MODULE)
+    for module in (MODULE, EDITOR):
+        generate_headers(folder / module)
     return folder
 
 
 @pytest.fixture(scope="module")
 def compiler(project: Path) -> str:
     ship = "Plugins/Motionrt/ThirdParty/motionrt"
-    folders = (f"{MODULE}/Public", f"{MODULE}/Private", ship, STAND_INS / "engine")
+    own = (f"{MODULE}/Public", f"{MODULE}/Private", f"{EDITOR}/Public")
+    folders = (*own, ship, STAND_INS / "engine")
     return f"c++ {FLAGS} " + " ".join(f"-I {folder}" for folder in folders)
 
 
@@ -78,7 +84,7 @@ def seen(played: list[str]) -> dict[str, NDArray[np.float64]]:
     frames: dict[str, list[list[str]]] = {}
     for line in played:
         what, *numbers = line.split()
-        if what not in ("problem", "logged"):
+        if what not in ("problem", "logged", "node"):
             frames.setdefault(what, []).append(numbers)
     places = {what: np.array(rows, float) / 100 for what, rows in frames.items()}
     return {
@@ -137,6 +143,12 @@ def test_a_level_that_is_shown_again_begins_anew(
     same_way(seen["again"], jump.posed_joints[:1], METRES)
 
 
+def test_a_node_of_an_animation_blueprint_gives_the_same_pose(played: list[str]) -> None:
+    """Of a level of detail with every other bone; and the rest pose where nothing plays."""
+    told = [line for line in played if line.startswith("node")]
+    assert told == [f"node {mesh}: {what} 0" for mesh in ("figure", "mannequin") for what in NODE]
+
+
 def test_what_is_wrong_is_said(
     played: list[str], seen: dict[str, NDArray[np.float64]], project: Path
 ) -> None:
@@ -153,7 +165,7 @@ def test_what_is_wrong_is_said(
 
 def test_each_file_compiles_alone(project: Path, compiler: str) -> None:
     sources = sorted(path.as_posix() for path in project.rglob("*.cpp") if path.parent != project)
-    assert len(sources) == 6
+    assert len(sources) == 9
     run("\n".join(f"{compiler} -fsyntax-only {path}" for path in sources), project)
 
 
@@ -179,6 +191,7 @@ def test_the_rules_of_its_build(project: Path) -> None:
         "private Projects",
         "include PLUGIN/ThirdParty/motionrt",
         "ship NonUFS:PLUGIN/ThirdParty/motionrt/...",
+        "editor Core CoreUObject Engine AnimGraph Motionrt BlueprintGraph",
         "demo Core Engine",
         "Game MotionrtDemo",
         "Editor MotionrtDemo",
@@ -188,7 +201,8 @@ def test_the_rules_of_its_build(project: Path) -> None:
 def test_the_plugin_and_the_project_say_what_they_are() -> None:
     plugin = json.loads((EXAMPLE / "Plugins" / "Motionrt" / "Motionrt.uplugin").read_text())
     assert plugin["VersionName"] == motionrt.__version__
-    assert [module["Name"] for module in plugin["Modules"]] == ["Motionrt"]
+    modules = {module["Name"]: module["Type"] for module in plugin["Modules"]}
+    assert modules == {"Motionrt": "Runtime", "MotionrtEditor": "UncookedOnly"}
     project = json.loads((EXAMPLE / "MotionrtDemo.uproject").read_text())
     assert [module["Name"] for module in project["Modules"]] == ["MotionrtDemo"]
     assert [module["Name"] for module in project["Plugins"]] == ["Motionrt"]

@@ -2,6 +2,8 @@
 //
 // One mesh is the model's own skeleton on AMotionrtFigure; another is like Unreal's mannequins: other names, a root and
 // twist bones, axes that lie anywhere, arms that hang down, one and a half times as large, on a scaled component.
+#include "AnimNode_Motionrt.h"
+#include "Animation/AnimInstance.h"
 #include "Async/Async.h"
 #include "Components/PoseableMeshComponent.h"
 #include "Engine/SkeletalMesh.h"
@@ -188,8 +190,41 @@ namespace
 		Component.Prompt = TEXT("");
 	}
 
+	/** How far a node's pose of every other bone is from what it should be, largest first. */
+	void Node(FStage Stage, const std::string& Name, const char* What, const TArray<FTransform>& Expected)
+	{
+		UAnimInstance Instance;
+		Instance.Owner = &Stage.Actor;
+		FBoneContainer Container;
+		Container.Skeleton = &Stage.Mesh.GetSkinnedAsset()->GetRefSkeleton();
+		for (int32 Bone = 0; Bone < Container.Skeleton->GetNum(); Bone += 2)
+		{
+			Container.Required.Add(Bone);
+		}
+		FPoseContext Output;
+		Output.Pose.Container = &Container;
+		FAnimNode_Motionrt Node;
+		if (!Node.HasPreUpdate())
+		{
+			FStage::Fail("the node is not told of frames");
+		}
+		Node.PreUpdate(&Instance);
+		Node.Evaluate_AnyThread(Output);
+		double Largest = 0.0;
+		for (int32 Bone = 0; Bone < Container.Required.Num(); ++Bone)
+		{
+			const FTransform& Found = Output.Pose.Bones[Bone];
+			const FTransform& Wanted = Expected[2 * Bone];
+			Largest = std::max(Largest, FVector::Distance(Found.GetLocation(), Wanted.GetLocation()));
+			const FQuat A = Found.GetRotation(), B = Wanted.GetRotation();
+			Largest = std::max({Largest, std::abs(A.X - B.X), std::abs(A.Y - B.Y), std::abs(A.Z - B.Z)});
+		}
+		std::fprintf(Dump, "node %s: %s %g\n", Name.c_str(), What, Largest);
+	}
+
 	void Play(FStage Stage, const std::string& Name)
 	{
+		Node(Stage, Name, "rests", Stage.Mesh.GetSkinnedAsset()->GetRefSkeleton().GetRefBonePose());
 		if (Stage.Component.GetProgress() != 0.0f)
 		{
 			FStage::Fail("progress of nothing");
@@ -210,6 +245,7 @@ namespace
 		{
 			Stage.Frame((Name + "_walk").c_str(), 0.05f);
 		}
+		Node(Stage, Name, "plays", Stage.Component.Snapshot.LocalTransforms);
 		Set(Stage.Component, 1.0f, 2);
 		Stage.Generate(TEXT("a person jumps"));
 		Stage.Write((Name + "_blend").c_str());

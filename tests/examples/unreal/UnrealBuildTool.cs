@@ -47,6 +47,9 @@ static class Show {
     Line("private", rules.PrivateDependencyModuleNames);
     Line("include", rules.PrivateIncludePaths);
     Line("ship", rules.RuntimeDependencies.files);
+    var editor = new MotionrtEditor(new ReadOnlyTargetRules());
+    editor.PublicDependencyModuleNames.AddRange(editor.PrivateDependencyModuleNames);
+    Line("editor", editor.PublicDependencyModuleNames);
     Line("demo", new MotionrtDemo(new ReadOnlyTargetRules()).PrivateDependencyModuleNames);
     foreach (TargetRules target in
              new TargetRules[] { new MotionrtDemoTarget(new TargetInfo()), new MotionrtDemoEditorTarget(new TargetInfo()) })

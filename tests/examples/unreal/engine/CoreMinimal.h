@@ -25,10 +25,12 @@ using TCHAR = wchar_t;
 #define PLATFORM_WINDOWS 0
 #define PLATFORM_MAC 0
 #define MOTIONRT_API
+#define MOTIONRTEDITOR_API
 constexpr int32 INDEX_NONE = -1;
 
 // What the engine's header tool reads. Its GENERATED_BODY() is written by the test.
 #define UCLASS(...)
+#define USTRUCT(...)
 #define UPROPERTY(...)
 #define UFUNCTION(...)
 
@@ -145,6 +147,21 @@ public:
 
 private:
 	std::wstring Text;
+};
+
+class FText
+{
+public:
+	static FText FromString(const FString& From)
+	{
+		FText Made;
+		Made.Text = From;
+		return Made;
+	}
+	const FString& ToString() const { return Text; }
+
+private:
+	FString Text;
 };
 
 struct FUtf8

@@ -73,7 +73,7 @@ def test_c_sharp(desk: Path) -> None:
 
 def test_the_c_sharp_wrapper(desk: Path) -> None:
     need("mcs", "mono")
-    wrapper = "examples/unity/com.motionrt.runtime/Runtime/Motionrt.cs"
+    wrapper = "examples/unity/com.motionrt.unity/Runtime/{Clip,Motionrt}.cs"
     run(f"mcs -warnaserror -out:Check.exe {TESTS}/examples/csharp/Check.cs {wrapper}", desk)
     said = run("mono --debug Check.exe ship/motionrt-default", desk, LD_LIBRARY_PATH="ship")
     assert said.splitlines() == [

@@ -18,7 +18,7 @@ from places import ROOT, TESTS
 
 import motionrt
 
-PACKAGE = ROOT / "examples" / "unity" / "com.motionrt.runtime"
+PACKAGE = ROOT / "examples" / "unity" / "com.motionrt.unity"
 SIZE = 1.5
 METRES = 1e-4
 MIRROR = np.array([-1, 1, 1])

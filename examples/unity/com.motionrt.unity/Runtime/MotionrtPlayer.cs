@@ -25,9 +25,9 @@ public class MotionrtPlayer : MonoBehaviour {
   public float blendSeconds = 0.25f;
 
   Pipeline pipeline;
-  Task<Motion> coming;
+  Task<Clip> coming;
   volatile bool gone;
-  Motion motion, last;
+  Clip motion, last;
   double time, lastTime;
   float scale = 1;
   readonly float[] root = new float[3], way = new float[3];
@@ -49,18 +49,36 @@ public class MotionrtPlayer : MonoBehaviour {
   /// Generate a motion and play it when it is ready. False if one is being made already.
   public bool Play(string text) {
     if (coming != null) return false;
-    string folder = Path.Combine(Application.streamingAssetsPath, bundle);
-    var options = new Options { Seed = seed, Seconds = seconds, Progress = (stage, done, total) => !gone };
-    coming = Task.Run(() => {
-      if (pipeline == null) pipeline = new Pipeline(folder);
-      return pipeline.Generate(text, options);
+    coming = Generate(text, new Options {
+      Seed = seed, Seconds = seconds, Progress = (stage, done, total) => !gone
     });
     return true;
   }
 
+  /// Begin to make a motion: here by the native library, in a thread of its own.
+  protected virtual Task<Clip> Generate(string text, Options options) {
+    string folder = Path.Combine(Application.streamingAssetsPath, bundle);
+    return Task.Run(() => {
+      if (pipeline == null) pipeline = new Pipeline(folder);
+      return (Clip)pipeline.Generate(text, options);
+    });
+  }
+
+  /// Called every frame while a motion is made, for what makes it in the frame loop.
+  protected virtual void Advance() {}
+
+  /// Called when what is being made will not be needed.
+  protected virtual void Abandon() {}
+
+  /// When nothing is made any more.
+  protected virtual void Release() {
+    if (pipeline != null) pipeline.Dispose();
+  }
+
   void Update() {
+    if (coming != null) Advance();
     if (coming == null || !coming.IsCompleted) return;
-    Task<Motion> done = coming;
+    Task<Clip> done = coming;
     coming = null;
     if (done.IsFaulted) Debug.LogError("motionrt: " + done.Exception.GetBaseException().Message, this);
     else Take(done.Result);
@@ -69,7 +87,7 @@ public class MotionrtPlayer : MonoBehaviour {
   /// After the Animator, which may play something of its own on other bones.
   void LateUpdate() {
     if (motion == null) return;
-    uint flags = loop ? Motion.Loop : 0;
+    uint flags = loop ? Clip.Loop : 0;
     double before = time;
     time += Time.deltaTime;
     lastTime += Time.deltaTime;
@@ -92,7 +110,7 @@ public class MotionrtPlayer : MonoBehaviour {
     transform.SetPositionAndRotation(transform.position + by, transform.rotation * turn);
   }
 
-  void Take(Motion made) {
+  void Take(Clip made) {
     if (last != null) last.Dispose();
     last = motion;
     lastTime = time;
@@ -102,8 +120,8 @@ public class MotionrtPlayer : MonoBehaviour {
   }
 
   /// Bring the hidden skeleton to a pose, or some share of the way to it.
-  void Show(Motion shown, double seconds, uint flags, float share) {
-    shown.Sample(seconds, flags | Motion.InPlace, root, rotations);
+  void Show(Clip shown, double seconds, uint flags, float share) {
+    shown.Sample(seconds, flags | Clip.InPlace, root, rotations);
     joints[0].localPosition = Vector3.Lerp(joints[0].localPosition, Position(root, 0), share);
     for (int joint = 0; joint < joints.Length; joint++)
       joints[joint].localRotation =
@@ -176,18 +194,23 @@ public class MotionrtPlayer : MonoBehaviour {
 
   void OnDestroy() {
     gone = true; // what is being made ends within one step
-    if (coming != null) coming.ContinueWith(done => { Free(done); }); else Free(null);
+    if (coming != null) {
+      coming.ContinueWith(done => { Free(done); }, TaskContinuationOptions.ExecuteSynchronously);
+      Abandon();
+    } else {
+      Free(null);
+    }
     if (from != null) from.Dispose();
     if (to != null) to.Dispose();
     if (source != null) Destroy(source);
     if (sourceAvatar != null) Destroy(sourceAvatar);
   }
 
-  void Free(Task<Motion> made) {
+  void Free(Task<Clip> made) {
     if (made != null && made.Status == TaskStatus.RanToCompletion) made.Result.Dispose();
     if (motion != null) motion.Dispose();
     if (last != null) last.Dispose();
-    if (pipeline != null) pipeline.Dispose();
+    Release();
   }
 
   static SkeletonBone Bone(Transform place) {

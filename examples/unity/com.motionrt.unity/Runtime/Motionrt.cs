@@ -1,4 +1,4 @@
-// motionrt for C# and Unity: this one file and the native library. C# 7, no other package.
+// motionrt for C# and Unity: this file, Clip.cs and the native library. C# 7, no other package.
 //
 //   using (var pipeline = new Motionrt.Pipeline("bundle"))
 //   using (var motion = pipeline.Generate("a person walks forward", new Motionrt.Options { Seed = 1 }))
@@ -374,20 +374,10 @@ public sealed class Pipeline : IDisposable {
   ~Pipeline() { Native.mrt_pipeline_free(handle); }
 }
 
-/// One clip. Metres, y up, +z forward, right-handed; quaternions are w x y z.
-public sealed class Motion : IDisposable {
-  public const uint Loop = 1, InPlace = 2;
-
+/// A clip that the library holds.
+public sealed class Motion : Clip {
   internal IntPtr handle;
   readonly MotionList list;
-  public readonly int NumFrames, NumJoints;
-  public readonly double Fps, Seconds;
-  public readonly uint Seed;
-  public readonly string Prompt;
-  public readonly string[] JointNames;
-  public readonly int[] Parents;
-  /// (J, 3) metres from the parent in the rest pose.
-  public readonly float[] RestOffsets;
 
   /// list: what owns it; null: it is freed by itself.
   internal Motion(IntPtr handle, MotionList list) {
@@ -423,26 +413,19 @@ public sealed class Motion : IDisposable {
     return Native.Floats(Native.mrt_motion_global_positions(handle), 3 * NumFrames * NumJoints);
   }
 
-  /// The pose at a time: root (3) and rotations (J, 4) are filled.
-  public void Sample(double seconds, uint flags, float[] root, float[] rotations) {
-    if (root != null && root.Length < 3) throw new ArgumentException("root has 3 numbers");
-    if (rotations != null && rotations.Length < 4 * NumJoints)
-      throw new ArgumentException("rotations have 4 numbers a joint");
+  protected override void SamplePose(double seconds, uint flags, float[] root, float[] rotations) {
     Native.Check(Native.mrt_motion_sample(handle, seconds, flags, root, rotations));
   }
 
-  /// The root's way (3), z ahead, and its turn about y from one time to a later one.
-  public float RootDelta(double from, double to, uint flags, float[] translation) {
+  protected override float RootWay(double from, double to, uint flags, float[] translation) {
     float turn;
-    if (translation != null && translation.Length < 3)
-      throw new ArgumentException("translation has 3 numbers");
     Native.Check(Native.mrt_motion_root_delta(handle, from, to, flags, translation, out turn));
     return turn;
   }
 
   public void Save(string path) { Native.Check(Native.mrt_motion_save(handle, Native.Bytes(path))); }
 
-  public void Dispose() {
+  public override void Dispose() {
     Free();
     GC.SuppressFinalize(this);
   }

@@ -1,0 +1,139 @@
+// Host.exe BUNDLE STRINGS DUMP: the host's parts by themselves, and a Humanoid that the Inference Engine moves.
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Reflection;
+using Motionrt;
+using Unity.InferenceEngine;
+using UnityEngine;
+
+static class Host {
+  static TextWriter dump;
+
+  static int Main(string[] arguments) {
+    string bundle = arguments[0];
+    dump = new StreamWriter(arguments[2]);
+    Parts(bundle, (List<object>)Json.Parse(File.ReadAllText(arguments[1])));
+    Clips();
+    int failed = Player(bundle) ? 0 : 1;
+    dump.Dispose();
+    return failed;
+  }
+
+  static void Line(string what, IEnumerable<float> numbers) {
+    var words = new List<string> { what };
+    foreach (float number in numbers) words.Add(number.ToString("R", CultureInfo.InvariantCulture));
+    dump.WriteLine(string.Join(" ", words));
+  }
+
+  static void Parts(string bundle, List<object> strings) {
+    var tokenizer = new Tokenizer(File.ReadAllText(Path.Combine(bundle, "tokenizer.json")));
+    foreach (string text in strings) {
+      dump.WriteLine("clean " + Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes(Prompts.Clean(text))));
+      dump.WriteLine("tokens " + string.Join(" ", tokenizer.Encode(text, 512)));
+    }
+    foreach (uint seed in new uint[] { 0, 7, 4294967295 })
+      foreach (int count in new[] { 16, 40, 5460 }) Line("noise", new Noise(seed).Draw(count));
+    foreach (string solver in new[] { "ddim", "dpmpp-2m" })
+      foreach (int steps in new[] { 1, 2, 3, 12, 20, 100, 1000 }) {
+        var schedule = new Schedule(1000, steps, solver);
+        dump.WriteLine("timesteps " + string.Join(" ", schedule.Timesteps));
+        Line("coefficients", schedule.Coefficients);
+      }
+  }
+
+  /// The library's motion and one of its numbers, sampled by both.
+  static void Clips() {
+    using (var pipeline = new Pipeline(Environment.GetEnvironmentVariable("MOTIONRT_BUNDLE")))
+    using (Motion motion = pipeline.Generate("a person turns around", new Options { Seed = 3, Seconds = 1 })) {
+      float[] rotations = motion.LocalRotations(), mats = new float[rotations.Length / 4 * 9];
+      for (int i = 0; i < rotations.Length / 4; i++) {
+        float w = rotations[4 * i], x = rotations[4 * i + 1], y = rotations[4 * i + 2], z = rotations[4 * i + 3];
+        float[] m = {
+          1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+          2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+          2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
+        };
+        m.CopyTo(mats, 9 * i);
+      }
+      int[] hips = { Array.IndexOf(motion.JointNames, "LeftUpLeg"), Array.IndexOf(motion.JointNames, "RightUpLeg") };
+      var clip = new HostClip(motion.RootPositions(), mats, motion.GlobalPositions(), motion.JointNames,
+                              motion.Parents, motion.RestOffsets, hips, motion.Fps, 3, "");
+      foreach (uint flags in new uint[] { 0, 1, 2, 3 })
+        foreach (double time in new[] { 0, 0.02, 0.43, 0.95, 1.7, 5.31 })
+          foreach (Clip shown in new Clip[] { motion, clip }) {
+            var pose = new float[3 + 4 * shown.NumJoints + 4];
+            var turns = new float[4 * shown.NumJoints];
+            var root = new float[3];
+            shown.Sample(time, flags, root, turns);
+            root.CopyTo(pose, 0);
+            for (int joint = 0; joint < shown.NumJoints; joint++) // q and -q turn alike
+              for (int i = 0; i < 4; i++)
+                pose[3 + 4 * joint + i] = turns[4 * joint + i] * (turns[4 * joint] < 0 ? -1 : 1);
+            pose[pose.Length - 4] = shown.RootDelta(0.1, time + 0.1, flags, root);
+            root.CopyTo(pose, pose.Length - 3);
+            Line(shown == motion ? "library" : "host", pose);
+          }
+    }
+  }
+
+  static object Call(MotionrtPlayer player, string method) {
+    return typeof(MotionrtPlayer).GetMethod(method, BindingFlags.Instance | BindingFlags.NonPublic).Invoke(player, null);
+  }
+
+  static bool Player(string bundle) {
+    var character = new GameObject("character");
+    var hips = new GameObject("hips").transform;
+    hips.SetParent(character.transform, false);
+    hips.localPosition = new Vector3(0, 1, 0);
+    var human = new List<HumanBone> { new HumanBone { boneName = "hips", humanName = "Hips" } };
+    var skeleton = new List<SkeletonBone> { new SkeletonBone { name = "hips", position = hips.localPosition } };
+    foreach (string bone in Avatar.Required) {
+      if (bone == "Hips") continue;
+      var place = new GameObject(bone).transform;
+      place.SetParent(hips, false); // where, matters of one thigh alone: it is the model's size
+      place.localPosition = new Vector3(-.09f, bone == "LeftLowerLeg" ? -.48f : -.06f, 0);
+      human.Add(new HumanBone { boneName = bone, humanName = bone });
+      skeleton.Add(new SkeletonBone { name = bone, position = place.localPosition });
+    }
+    character.AddComponent<Animator>().avatar = AvatarBuilder.BuildHumanAvatar(
+        character, new HumanDescription { human = human.ToArray(), skeleton = skeleton.ToArray() });
+    var player = character.AddComponent<InferencePlayer>();
+    player.manifest = new TextAsset { text = File.ReadAllText(Path.Combine(bundle, "manifest.json")) };
+    player.tokenizer = new TextAsset { text = File.ReadAllText(Path.Combine(bundle, "tokenizer.json")) };
+    player.step = new ModelAsset { graph = "step" };
+    player.decoder = new ModelAsset { graph = "decoder" };
+    player.textEncoder = new ModelAsset { graph = "text_encoder" };
+    player.seed = 5;
+    player.seconds = 2;
+    player.loop = false;
+    player.prompt = "a person walks forward";
+    Call(player, "Start");
+    int frames = 0;
+    for (; player.IsGenerating; frames++) Call(player, "Update");
+    dump.WriteLine("frames " + frames);
+    var clip = (HostClip)typeof(MotionrtPlayer).GetField("motion", BindingFlags.Instance | BindingFlags.NonPublic)
+        .GetValue(player);
+    Line("roots", clip.RootPositions());
+    Line("rotations", clip.LocalRotations());
+    float before = character.transform.position.z;
+    for (Time.deltaTime = 0; ; Time.deltaTime = 1) {
+      Call(player, "LateUpdate");
+      if (Time.deltaTime > 0) break;
+    }
+    Line("moved", new[] { character.transform.position.z - before, hips.position.y });
+
+    // Refused in one line, and gone while one is made: nothing is left.
+    player.seconds = 60;
+    player.Play("a person walks");
+    Call(player, "Update");
+    dump.WriteLine("refused " + Debug.errors[0]);
+    player.seconds = 1;
+    player.Play("");
+    Call(player, "Update");
+    Call(player, "OnDestroy");
+    dump.WriteLine("left " + Worker.undisposed + " " + Tensor.undisposed + " " + HumanPoseHandler.undisposed);
+    return true;
+  }
+}

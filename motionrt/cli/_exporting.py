@@ -19,6 +19,7 @@ from motionrt.export.quantise.recipes import (
     DENOISER_RECIPES,
     LANGUAGE_MODEL_RECIPES,
 )
+from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from motionrt.export.bundle import BundleWriter
@@ -33,12 +34,8 @@ ENGINES = ("tensorrt-rtx", "tensorrt")
 def engine_options(required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the options of engines; not required, ``write_bundle`` heeds them by itself."""
 
-    def keep(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
-        ctx.meta[f"motionrt.{option.name}"] = value
-        return value
-
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        settings: dict[str, Any] = {"callback": keep, "expose_value": required}
+        settings: dict[str, Any] = {"callback": _keep, "expose_value": required}
         for option in (
             click.option(
                 "--max-frames",
@@ -103,6 +100,23 @@ def add_engines(
     if not quiet:
         for name, size in describe(built).items():
             click.echo(f"{target.name} {name}: {size:.1f} MB")
+
+
+def triton_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --triton, which ``write_bundle`` heeds by itself."""
+    return click.option(
+        "--triton",
+        metavar="REPO",
+        type=click.Path(path_type=Path),
+        callback=_keep,
+        expose_value=False,
+        help="Also write a model repository of NVIDIA's Triton Inference Server there.",
+    )(function)
+
+
+def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+    ctx.meta[f"motionrt.{option.name}"] = value
+    return value
 
 
 def output_options(function: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
@@ -264,6 +278,9 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
     from motionrt.runtime.files import atomic_folder
 
     check_place(output, replace=force)
+    repository = click.get_current_context().meta.get("motionrt.triton")
+    if repository is not None and repository.exists() and not force:
+        raise InputError(f"{repository}: exists already; choose another place, or --force")
     progress = StageProgress(quiet)
     progress("starting PyTorch")
     with needing("export", "export"):
@@ -287,6 +304,11 @@ def write_bundle(output: Path, force: bool, quiet: bool) -> Iterator[BundleWrite
                 meta["motionrt.max_batch"],
                 quiet,
             )
+        if repository is not None:
+            from motionrt.export.triton import write_repository
+
+            progress("writing a repository")
+            write_repository(folder, repository, replace=force)
     seconds = progress.finish()
     for warning in writer.warnings:
         tell(f"Warning: {warning}")

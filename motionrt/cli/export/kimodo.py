@@ -13,6 +13,7 @@ from motionrt.cli._exporting import (
     precision_option,
     read_text_parts,
     text_options,
+    triton_option,
     write_bundle,
     write_optimum,
 )
@@ -22,11 +23,7 @@ from motionrt.cli._exporting import (
 @click.argument("checkpoint_dir", type=click.Path(path_type=Path))
 @text_options
 @precision_option
-@click.option(
-    "--cuda/--no-cuda",
-    default=None,
-    help="Add the form that NVIDIA GPUs run fastest.  [default: with --precision fp16]",
-)
+@triton_option
 @output_options
 def command(
     checkpoint_dir: Path,
@@ -40,7 +37,6 @@ def command(
     max_deviation: float | None,
     optimum_layout: Path | None,
     precision: str,
-    cuda: bool | None,
     output: Path,
     force: bool,
     licence: str,
@@ -76,5 +72,4 @@ def command(
             text_recipe=text_recipe,
             max_text_deviation=max_deviation,
             prompt_book=book,
-            cuda=cuda,
         )

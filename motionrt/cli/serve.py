@@ -87,6 +87,14 @@ if TYPE_CHECKING:
     type=click.FloatRange(0.1),
     help="GB for requests that run and results that are kept.  [default: half of what is free]",
 )
+@click.option(
+    "--page",
+    metavar="[DIR]",
+    is_flag=False,
+    flag_value="",
+    help="Serve the studio's page too: of a folder that motionrt web wrote, or without one built "
+    "as motionrt web builds it, which takes Node.js.",
+)
 @flag("text-encoder-url", help="Text-encoder server to ask; also TEXT_ENCODER_URL.")
 @flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
 @backend_options
@@ -102,12 +110,13 @@ def command(
     queue: int,
     together: int,
     memory_gb: float | None,
+    page: str | None,
     text_encoder_url: str | None,
     text_encoder_token: str | None,
     backend: str,
     threads: int,
 ) -> None:
-    """Serve the motions of BUNDLEs over HTTP, and a page to ask for them.
+    """Serve the motions of BUNDLEs over HTTP, and with --page a page to ask for them.
 
     Without BUNDLE it is the embedded default. A request is the JSON of motionrt schema; what comes
     back is JSON, NPZ, GLB, BVH and so on. docs/serving.md has examples, /openapi.json every path.
@@ -144,13 +153,29 @@ def command(
         memory_bytes=None if memory_gb is None else int(memory_gb * 1e9),
     )
     with MotionServer(
-        pipelines, host, port, report=report, hosts=hosts, token=token or None, limits=limits
+        pipelines,
+        host,
+        port,
+        page=_page(page),
+        report=report,
+        hosts=hosts,
+        token=token or None,
+        limits=limits,
     ) as server:
         click.echo(f"serving {', '.join(pipelines)} on {server.url}")
         if not (token or server.loopback):
             tell("Whoever reaches this address may use it; --token asks for one.")
         server.serve_forever()
     tell("Stopped.")
+
+
+def _page(given: str | None) -> Path | None:
+    """Return the folder of the page that is asked for, built if none is named."""
+    if given is None or given:
+        return Path(given) if given else None
+    from motionrt.web.build import built
+
+    return built(tell) / "page"
 
 
 def _named(pipelines: Sequence[Pipeline]) -> dict[str, Pipeline]:

@@ -17,7 +17,6 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
-    Sequence,
 )
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import (
-    HTMLResponse,
     JSONResponse,
     PlainTextResponse,
     Response,
@@ -55,6 +53,7 @@ from motionrt.serving.motion_answers import (
     check_body,
 )
 from motionrt.serving.openapi import bundle_document, openapi_document
+from motionrt.serving.page_files import page_files
 
 MAX_BODY_BYTES = 1 << 20
 """A request with constraints for every joint of some hundred frames fits."""
@@ -80,7 +79,7 @@ class MotionServer(HttpServer):
         host: str = "127.0.0.1",
         port: int = 8780,
         *,
-        page: Callable[[Sequence[dict[str, Any]]], str] | None = None,
+        page: Path | None = None,
         report: Report | None = None,
         hosts: Iterable[str] = (),
         token: str | None = None,
@@ -89,8 +88,8 @@ class MotionServer(HttpServer):
     ) -> None:
         """Bind the address (port 0 takes a free one); serve_forever answers.
 
-        pipelines are served by these names, the first where nobody names one; page makes the page
-        of ``/`` from what is known of the bundles. report is told of errors that nobody foresaw
+        pipelines are served by these names, the first where nobody names one; page is a folder that
+        ``motionrt web`` wrote, None for none. report is told of errors that nobody foresaw
         (the standard error stream, unless it is given); hosts and token as guarded takes them.
         BackendError if the address cannot be had.
         """
@@ -101,7 +100,7 @@ class MotionServer(HttpServer):
                 report=self._app.report,
                 hosts=(host, *hosts),
                 token=token,
-                open_paths=OPEN_PATHS,
+                open_paths=(*OPEN_PATHS, *self._app.page),
                 max_body_bytes=MAX_BODY_BYTES,
             )
         )
@@ -121,11 +120,12 @@ class MotionApp:
     def __init__(
         self,
         pipelines: Mapping[str, Pipeline],
-        page: Callable[[Sequence[dict[str, Any]]], str] | None = None,
+        page: Path | None = None,
         report: Report | None = None,
         limits: JobLimits | None = None,
     ) -> None:
-        """Take what `MotionServer` takes."""
+        """Take what `MotionServer` takes; InputError if page is no folder with one."""
+        self.page = {} if page is None else page_files(page)
         self.report = report or (lambda line: print(line, file=sys.stderr))
         self.meters = Meters(pipelines)
         self._bundles = {name: Served(name, each) for name, each in pipelines.items()}
@@ -135,7 +135,6 @@ class MotionApp:
         self._document = openapi_document(
             [bundle.pipeline.family for bundle in self._served], self._jobs.limits
         )
-        self._page = None if page is None else page(told)
         self._watchers = 0
         self._stopping = False
         self._room = _Room(MAX_SENDING_BYTES)
@@ -150,7 +149,7 @@ class MotionApp:
         """The ASGI application."""
         job, motions = "/v1/jobs/{id}", "/v1/jobs/{id}/motions"
         routes: list[BaseRoute] = [
-            Route("/", self._show),
+            *(Route(place, self._show) for place in self.page or ("/",)),
             Route("/healthz", self._healthy),
             Route("/readyz", self._ready),
             Route("/metrics", self._metrics),
@@ -182,14 +181,15 @@ class MotionApp:
     # What is asked
 
     async def _show(self, request: HttpRequest) -> Response:
-        if self._page is None:
+        file = self.page.get(request.url.path)
+        if file is None:
             return PlainTextResponse("motionrt: POST /v1/motions; see /openapi.json\n")
-        policy = (
-            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-            "img-src data: blob:; connect-src 'self'; form-action 'none'; frame-ancestors 'none'"
-        )
-        headers = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
-        return HTMLResponse(self._page, headers=headers)
+        headers = {
+            "Cache-Control": "no-cache",
+            "Content-Security-Policy": "frame-ancestors 'none'",  # the page has the rest itself
+            "Content-Type": file.media_type,
+        }
+        return Response(file.data, headers=headers)
 
     async def _healthy(self, request: HttpRequest) -> Response:
         return PlainTextResponse("ok\n")

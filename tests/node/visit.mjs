@@ -1,8 +1,9 @@
-// node visit.mjs URL FOLDER CHROMIUM: a visitor. Types a sentence on the page, looks at what comes of it,
-// downloads it; prints joints, and what it saw, as JSON. Then goes offline and does it again.
+// node visit.mjs URL FOLDER CHROMIUM [TOKEN]: a visitor. Types a sentence on the page, looks at what comes of it,
+// downloads it; prints joints, and what it saw, as JSON. Then goes offline and does it again, unless a
+// TOKEN is given: that of a server, which is typed where it asks.
 import puppeteer from "puppeteer-core";
 
-const [url, folder, chromium] = process.argv.slice(2);
+const [url, folder, chromium, token] = process.argv.slice(2);
 const browser = await puppeteer.launch({
   executablePath: chromium,
   headless: true,
@@ -11,8 +12,12 @@ const browser = await puppeteer.launch({
 const page = await browser.newPage();
 await page.setViewport({ width: 900, height: 640 });
 const problems = [];
+page.on("dialog", (dialog) => dialog.accept(token));
 page.on("pageerror", (error) => problems.push(String(error)));
-page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+page.on("console", (message) => {
+  const refused = token && message.text().includes("401"); // until the token is typed
+  if (message.type() === "error" && !refused) problems.push(message.text());
+});
 const session = await page.createCDPSession();
 await session.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder, eventsEnabled: true });
 
@@ -41,10 +46,14 @@ const typed = await generate("a person walks forward", async () => {
 const saved = new Promise((resolve) => session.on("Browser.downloadProgress", ({ state }) => state === "completed" && resolve()));
 await page.evaluate(() => [...document.querySelectorAll("#downloads button")].find((b) => b.textContent === "NPZ").click());
 await saved;
-await page.setOfflineMode(true);
-await page.reload();
-await ready();
-const offline = await page.evaluate(() => navigator.onLine === false);
-const again = await generate("a person walks forward");
+let offline = null;
+let again = null;
+if (!token) {
+  await page.setOfflineMode(true);
+  await page.reload();
+  await ready();
+  offline = await page.evaluate(() => navigator.onLine === false);
+  again = await generate("a person walks forward");
+}
 await browser.close();
 process.stdout.write(JSON.stringify({ sees, typed, offline, again, problems }));

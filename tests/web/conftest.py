@@ -64,14 +64,14 @@ def by_node(built: Path) -> Callable[[str, Any], Any]:
 
 
 @pytest.fixture(scope="session")
-def visit() -> Callable[[str, Path], Any]:
+def visit() -> Callable[..., Any]:
     """Be a visitor of an address: what tests/node/visit.mjs saw, and where it downloads to."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None or not (NODE / "node_modules" / "puppeteer-core").is_dir():
         miss("needs Chromium and: npm install --prefix tests/node")
 
-    def see(url: str, folder: Path) -> Any:
-        command = ["node", str(NODE / "visit.mjs"), url, str(folder), str(browser)]
+    def see(url: str, folder: Path, *token: str) -> Any:
+        command = ["node", str(NODE / "visit.mjs"), url, str(folder), str(browser), *token]
         done = subprocess.run(
             command, capture_output=True, text=True, encoding="utf-8", timeout=240
         )

@@ -87,7 +87,7 @@ await writeLicences([workers.metafile], module_);
 
 const scripts = await build({
   ...common,
-  entryPoints: { page: "page/browser.ts" },
+  entryPoints: { page: "page/browser.ts", server: "page/server.ts" },
   outdir: page,
   splitting: true, // what reads characters is fetched when there is one
   chunkNames: "part-[hash]",

@@ -1,5 +1,6 @@
 /** motionrt-web: text to motion in the browser. */
 export { BrowserGenerator, type BrowserOptions } from "./browser_generator";
+export { RemoteGenerator, type RemoteOptions } from "./remote_generator";
 export { toBvh } from "./formats/bvh";
 export { toGlb } from "./formats/glb";
 export { toNpz } from "./formats/npz";

@@ -59,5 +59,9 @@ def test_a_network_without_a_form_for_cuda_is_told_before_the_work(tmp_path: Pat
 def test_the_released_kind_of_network_has_one(smplx_checkpoint: Path) -> None:
     config = read_kimodo(smplx_checkpoint).model.config
     assert has_cuda_form(config)
-    for change in ({"norm_first": True}, {"use_text_mask": True}, {"keep_held_root": True}):
-        assert not has_cuda_form(replace(config, **change))
+    for changed in (
+        replace(config, norm_first=True),
+        replace(config, use_text_mask=True),
+        replace(config, keep_held_root=True),
+    ):
+        assert not has_cuda_form(changed)

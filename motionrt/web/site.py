@@ -31,6 +31,7 @@ LARGEST_BYTES = 1_500_000_000
 PAGE, MODULE, BUNDLE = "index.html", "motionrt-web", "bundle"
 _WORKER = "service_worker.js"
 _WEBGPU = ("worker_webgpu.js", "ort-wasm-simd-threaded.asyncify.wasm")
+_PARTS = "parts.js"
 _FILES = '"/*FILES*/"'
 _EXPANSION = "expansion.json"
 _STATISTICS = "statistics.safetensors"
@@ -167,8 +168,8 @@ def _fill_service_worker(folder: Path) -> None:
         if not file.is_file() or not shown or name == _WORKER or name.startswith(f"{BUNDLE}/"):
             continue
         digest.update(name.encode() + b"\0" + file.read_bytes())
-        lazy = file.suffix == ".wasm" or file.name in (*_WEBGPU, "parts.js")
-        (large if lazy else small).append(name)
+        if file.name not in (*_WEBGPU, _PARTS):  # these are kept by who has use for them
+            (large if file.suffix == ".wasm" else small).append(name)
     told = {"version": digest.hexdigest()[:16], "small": small, "large": large}
     worker = folder / _WORKER
     script = worker.read_text("utf-8")

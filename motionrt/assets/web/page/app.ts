@@ -36,6 +36,8 @@ const FORMATS: [string, string, (motion: Motion) => BlobPart][] = [
 interface Options {
   /** Waited for before the model is fetched. */
   ready?: Promise<void>;
+  /** Called once the model can be asked. */
+  loaded?: () => void;
 }
 
 interface HeldPose {
@@ -122,6 +124,8 @@ class Page {
     element<HTMLButtonElement>("generate").disabled = false;
     this.tellSettings();
     if (!matchMedia("(max-width: 820px)").matches) this.prompt.focus();
+    this.layOut();
+    this.options.loaded?.();
     if (this.sharedPrompt) void this.generate();
   }
 
@@ -608,6 +612,8 @@ class Page {
   private layOut(): void {
     const small = matchMedia("(max-width: 820px)").matches;
     this.stage.shift = small ? 0 : 374;
+    const empty = element("empty");
+    this.stage.covered = empty.hidden ? 0 : empty.offsetHeight * (small ? 1.1 : 0.6);
   }
 
   private notice(text: string): void {

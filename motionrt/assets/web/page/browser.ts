@@ -5,7 +5,10 @@ import { mount } from "./app";
 const { bundle = "bundle/", webgpu } = document.body.dataset;
 const wanted = new URLSearchParams(location.search).has("webgpu") && webgpu === "yes";
 
-mount(new BrowserGenerator({ bundle, webgpu: wanted }), { ready: keepOffline() });
+mount(new BrowserGenerator({ bundle, webgpu: wanted }), {
+  ready: keepOffline(),
+  loaded: () => void navigator.serviceWorker?.ready.then(({ active }) => active?.postMessage("keep")),
+});
 
 /** Let the service worker keep the page; resolves when it does, or when there is none. */
 async function keepOffline(): Promise<void> {

@@ -17,7 +17,7 @@ const THICKNESS: [RegExp, number, number][] = [
 ];
 const TRUNK = /hips|pelvis|spine|chest/;
 /** Radii of the trunk from the hips (0) to the neck (1). */
-const TRUNK_RADII: [number, number][] = [[0, 0.106], [0.22, 0.094], [0.5, 0.101], [0.72, 0.108], [0.88, 0.094], [1, 0.05]];
+const TRUNK_RADII: [number, number][] = [[0, 0.106], [0.22, 0.095], [0.45, 0.101], [0.7, 0.114], [1, 0.078]];
 const HEAD_M = 0.105;
 
 export interface Palette {
@@ -76,7 +76,7 @@ export class Mannequin {
         // From the trunk to a limb: hips and shoulders round it off.
         const aside = children.length > 1 && Math.abs(offset.x) > 0.02;
         if (!TRUNK.test(low)) add(joint, limb(offset, start, end, false));
-        else if (aside) add(joint, limb(offset, 0.06, 0.068, false));
+        else if (aside) add(joint, limb(offset, 0.066, 0.066, false));
         else add(joint, limb(offset, trunk(joint), trunk(child), true));
       }
       if (!children.length) {

@@ -41,11 +41,20 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(kept(wanted));
 });
 
+// The page says so once its model runs: what it fetched before it was ours is kept as well.
+self.addEventListener("message", (event) => {
+  if (event.data === "keep") event.waitUntil(Promise.all(large.map((name) => kept(new URL(name, scope).href))));
+});
+
 async function kept(url: string): Promise<Response> {
   const cache = await caches.open(CACHE);
   const found = await cache.match(url);
   if (found) return found;
   const response = await fetch(url, { cache: "no-cache" });
-  if (response.ok) await cache.put(url, response.clone());
+  try {
+    if (response.ok) await cache.put(url, response.clone());
+  } catch {
+    // No room is left: it is fetched again next time.
+  }
   return response;
 }

@@ -222,6 +222,8 @@ export class Stage {
 
   /** Keep what is looked at in the middle of what a panel of so many pixels leaves free. */
   shift = 0;
+  /** So many pixels at the bottom are covered. */
+  covered = 0;
 
   private fit(): void {
     const { clientWidth: width, clientHeight: height } = this.canvas;
@@ -232,7 +234,7 @@ export class Stage {
       this.renderer.setSize(width, height, false);
     }
     this.camera.aspect = width / Math.max(1, height);
-    this.camera.setViewOffset(width, height, -this.shift / 2, 0, width, height);
+    this.camera.setViewOffset(width, height, -this.shift / 2, this.covered / 2, width, height);
     this.camera.updateProjectionMatrix();
   }
 

@@ -437,7 +437,8 @@ static inline void mrt_loop_info_init(mrt_loop_info *info) {
 
 /* Finish a motion. options may be NULL, which copies it; loop may be NULL, else it is filled.
  * MRT_BAD_INPUT if it cannot be done with this motion: it comes back to no pose, or no foot comes
- * down. Free *out with mrt_motion_free(). */
+ * down. The search for a loop takes time as frames times frames of the longest round (10 s: 7 ms, a
+ * minute: 0.2 s), which loop_seconds bounds. Free *out with mrt_motion_free(). */
 MRT_API mrt_status mrt_motion_finish(const mrt_motion *motion, const mrt_finish_options *options,
                                      mrt_loop_info *loop, mrt_motion **out);
 

@@ -131,7 +131,7 @@ static bool swallow(void *user, const void *at, size_t num_bytes) {
 
 /* A motion of the input's numbers, finished and written as its first bytes say. */
 static void run_finish(call *c, void *unused) {
-  static const double rates[] = {30, 20, 60, 1, 1000};
+  static const double rates[] = {30, 20, 60, 25, 120}; /* to what takes long there is no end */
   static const double values[] = {0, 0.5, 1, 2, 0.1, 1.3, 24, 13.7, -1, 1e9, 1e-9, NAN, INFINITY};
   enum { HEAD = 10, NUM_VALUES = sizeof values / sizeof *values };
   const mrt_skeleton *s = known.bundle.skeleton;
@@ -151,7 +151,7 @@ static void run_finish(call *c, void *unused) {
   mrt_finish_options_init(&options);
   mrt_loop_info_init(&info);
   mrt_save_options_init(&saving);
-  arrays.num_frames = head[2] % 64;
+  arrays.num_frames = head[2] % 48;
   arrays.fps = rates[head[3] % 5];
   count = (size_t)arrays.num_frames * (3 + 4 * (size_t)s->num_joints);
   numbers = TEMP(c, float, count + 1);
@@ -177,7 +177,7 @@ static void run_finish(call *c, void *unused) {
   if (head[1] & 8) options.speed = values[head[4] % NUM_VALUES];
   if (head[1] & 16) options.fps = values[head[5] % NUM_VALUES];
   if (head[1] & 32) options.loop_seconds = values[head[6] % NUM_VALUES];
-  if (head[1] & 64) options.pose_seconds = values[head[7] % NUM_VALUES];
+  if (head[1] & 64) options.pose_seconds = values[head[7] % NUM_VALUES] / 10;
   options.face_rad = values[head[8] % NUM_VALUES];
   if (head[1] & 128) options.root_smoothing = values[head[9] % NUM_VALUES];
   if (mrt_motion_make(s, &arrays, &motion)) return;

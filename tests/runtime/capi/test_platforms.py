@@ -47,7 +47,7 @@ WINDOWS = System(
     "windows",
     "x86_64-w64-mingw32-gcc",
     "motionrt.dll",
-    ("-static-libgcc", "-Wall", "-Wextra", "-Werror"),
+    ("-Os", "-static-libgcc", "-Wall", "-Wextra", "-Werror"),  # as CMake builds it
     ("wine64", "/usr/lib/wine/wine64"),
 )
 AARCH64 = System(

@@ -43,6 +43,7 @@ _LIKE = {
     "boxing": "^box",
     "dancing": "^dance",
     "sitting": "^sit",
+    "sitting on the floor": "^sit on the floor",
     "standing up": "^stand up",
     "waving": "^wave",
     "falling": "^fall",
@@ -51,7 +52,10 @@ _LIKE = {
     "bowing": "^bow",
     "upstairs": "^climb stairs",
     "downstairs": "^walk down stairs",
-    "overturned": "^roll",
+    "rolling": "^roll",
+    "cartwheeling": "^do a cartwheel",
+    "standing upside down": "^do a handstand",
+    "flipping": "^do a backflip",
     "crawling": "^crawl",
 }
 MEASURES: dict[str, Callable[[Motion], bool]] = {

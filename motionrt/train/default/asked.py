@@ -54,8 +54,9 @@ sweep the floor|mop the floor|vacuum the carpet|clean the windows|make the bed|m
 feed a dog
 pet a cat|walk the dog|catch a fish|fish|hunt|catch a ball|catch something|dribble a ball
 bounce a ball|shoot a gun|fire a rifle|aim a gun|reload a gun|shoot an arrow|draw a bow
-cast a spell|throw a spear|throw a grenade|stab someone|block with a shield|point
-point at something
+cast a spell|swing a sword|slash with a sword|fight with a sword|attack with a sword
+strike with a sword|swing a weapon|throw a spear|throw a grenade|stab someone
+block with a shield|point|point at something
 point to the left|snap the fingers|give a thumbs up|make a peace sign|count on the fingers
 nod|nod the head|shake the head|shrug|scratch the head|rub the eyes|cover the ears|salute
 pray|meditate|sleep|wake up|snore|sleep in a bed|lie in bed|sit cross-legged on a cloud
@@ -69,7 +70,7 @@ breathe fire|walk through a wall|walk on the ceiling|walk on water|float in the 
 orbit the earth|land on the moon|shake a bottle|open a bottle|light a candle|blow out a candle
 light a cigarette|smoke|blow a balloon|wrap a present|unpack a suitcase|load a truck
 push a stroller|rock a baby|change a diaper|dance with a partner|waltz with someone
-dance on a table|do the robot|do the worm|flap the arms like a bird|bark like a dog
+dance on a table|do a breakdance|do the robot|do the worm|flap the arms like a bird|bark like a dog
 act like a chicken
 curtsy|beckon someone|applaud with the feet|wave a flag|wave with the foot|wiggle the toes
 wiggle the fingers|flex the biceps|crack the knuckles|roll the shoulders|hold a baby|rappel
@@ -134,8 +135,9 @@ a man in a suit|a woman in a dress|a person with a hat|a guy in jeans|the lady""
 JOINERS = (", then ^", " and then ^", " and ^", " before ^", ", and after that ^", ", stop and ^")
 STRANGE_SHARE = 0.25
 FORMS: tuple[tuple[str, Callable[[str], str], float], ...] = (
-    ("{subject} {deed}", third_person, 0.55),
+    ("{subject} {deed}", third_person, 0.47),
     ("{subject} is {deed}", present_participle, 0.2),
+    ("{deed}", third_person, 0.08),
     ("{deed}", lambda verb: verb, 0.15),
     ("{deed}", present_participle, 0.1),
 )

@@ -6,7 +6,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from motionrt.runtime.errors import MotionWarning
 from motionrt.runtime.text.familiarity import Judge, stems
 from motionrt.runtime.text.prompt import clean_prompt
-from motionrt.train.default import asked
+from motionrt.train.default import asked, corpus
+from motionrt.train.default.corpus import entries
 from motionrt.train.default.deeds import Deed
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -31,6 +32,9 @@ MIN_WORDINGS = 0.7
 SAYINGS = 12
 """Ways in which each phrase is said."""
 NUM_FOLDS = 5
+MAX_HINTED, MIN_HINTED = 0.05, 0.92
+"""A judge hints below even odds, or less readily: until so few of the left-out phrases that the
+model can do are hinted, or no more than so many of those that it cannot."""
 NUM_JOINED = 250
 """Sentences that ask for two things at once."""
 NUM_OTHER = 150
@@ -98,26 +102,39 @@ def phrases(shares: Mapping[str, float], deeds: Sequence[Deed]) -> list[Phrase]:
 
 
 def fit(listed: Sequence[Phrase], encode: Encode, seed: int = 0) -> tuple[Judge, dict[str, float]]:
-    """Fit a judge to phrases, to hint below even odds.
+    """Fit a judge to phrases, to hint below even odds or a little less readily.
 
     Returns it with how it does on phrases that were left out, each fifth in turn: the shares of
     those that the model can and cannot do that are hinted.
     """
     vectors = _encoded(listed, encode)
     folds = [zlib.crc32(phrase.sentences[0].encode()) % NUM_FOLDS for phrase in listed]
-    hinted: dict[bool, list[float]] = {True: [], False: []}
+    odds: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
     for fold in range(NUM_FOLDS):
         parts = list(zip(listed, folds, strict=True))
         judge = _fit([phrase for phrase, part in parts if part != fold], vectors, seed)
         for phrase, part in parts:
             if part == fold:
-                odds = [judge.can(vectors[text], text) for text in phrase.sentences]
-                hinted[phrase.can].append(float(np.mean(np.array(odds) < 0)))
+                found = [judge.can(vectors[text], text) for text in phrase.sentences]
+                odds[phrase.can].append(np.array(found))
+    limit = min(0.0, max(_below(odds[True], MAX_HINTED), _below(odds[False], MIN_HINTED)))
     report = {
-        "can, hinted": float(np.mean(hinted[True] or [0.0])),
-        "cannot, hinted": float(np.mean(hinted[False] or [0.0])),
+        f"{name}, hinted": float(np.mean([float((o < limit).mean()) for o in odds[can]] or [0.0]))
+        for name, can in (("can", True), ("cannot", False))
     }
-    return _fit(listed, vectors, seed), report
+    judge = _fit(listed, vectors, seed)
+    return replace(judge, bias=judge.bias - limit), report
+
+
+def _below(odds: Sequence[NDArray[np.float64]], share: float) -> float:
+    """Return the odds below which this share of phrases lies, each phrase counting once."""
+    if not odds:
+        return 0.0
+    values = np.concatenate(odds)
+    weights = np.concatenate([np.full(len(found), 1 / len(found)) for found in odds])
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][np.searchsorted(reached, share)])
 
 
 def _encoded(listed: Sequence[Phrase], encode: Encode) -> dict[str, NDArray[np.float32]]:
@@ -129,7 +146,10 @@ def _fit(listed: Sequence[Phrase], vectors: Mapping[str, NDArray[np.float32]], s
     """Fit by logistic regression; every phrase counts once, however often it is said."""
     phrase_words = [{w for text in p.sentences for w in stems(text)} for p in listed]
     counts = Counter(word for words in phrase_words for word in words)
-    vocabulary = sorted(word for word, count in counts.items() if count >= MIN_PHRASES)
+    strangers = _stranger_words(listed)
+    vocabulary = sorted(
+        word for word, count in counts.items() if count >= MIN_PHRASES and word not in strangers
+    )
     index = {word: i for i, word in enumerate(vocabulary)}
     width = len(next(iter(vectors.values())))
     blank = Judge(
@@ -182,6 +202,17 @@ def _fit(listed: Sequence[Phrase], vectors: Mapping[str, NDArray[np.float32]], s
         model.output.detach().numpy(),
         float(model.bias.detach()),
     )
+
+
+def _stranger_words(listed: Sequence[Phrase]) -> set[str]:
+    """Return the words of unusual subjects alone.
+
+    The judge shall not know them, so that it learns: an unknown word may be who does it.
+    """
+    usual = [*entries(asked.SUBJECTS), *entries(corpus.SUBJECTS)]
+    plain = [phrase.sentences[0] for phrase in listed]
+    elsewhere = {word for text in (*usual, *plain) for word in stems(text)}
+    return {word for text in entries(asked.STRANGERS) for word in stems(text)} - elsewhere
 
 
 class _Network(nn.Module):

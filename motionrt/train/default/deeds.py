@@ -26,6 +26,14 @@ from motionrt.train.default.quality import (
     root_speed,
     turning_deg,
 )
+from motionrt.train.default.trunk import (
+    cartwheels,
+    crawls,
+    flips,
+    rolls,
+    stands_upside_down,
+    trunk_axes,
+)
 
 Floats = NDArray[np.float64]
 SWING_M = 0.06
@@ -118,6 +126,110 @@ def crouched(motion: Motion) -> bool:
     return bool(hips(motion).mean() < 0.72)
 
 
+def flights(motion: Motion) -> int:
+    """How often both feet leave the floor at once, for two frames at least."""
+    feet = motion.posed_joints[:, list(motion.skeleton.foot_joints), 1]
+    off = (feet - np.array([0.08, 0.02, 0.08, 0.02]) > 0.05).all(-1)
+    long = off[1:] & off[:-1]
+    return int((long[1:] & ~long[:-1]).sum() + long[:1].sum())
+
+
+def _jumps(motion: Motion) -> bool:
+    return both_feet_off(motion) and pelvis_rise(motion) >= 0.12
+
+
+def kicks(motion: Motion, side: int) -> bool:
+    """The left (0) or right (1) foot comes above the other knee, and higher than the other foot."""
+    skeleton, height = motion.skeleton, motion.posed_joints[..., 1]
+    feet = (skeleton.foot_joints[0], skeleton.foot_joints[2])
+    foot, other = feet[side], feet[1 - side]
+    above_knee = (height[:, foot] - height[:, skeleton.parents[other]]).max()
+    return bool(above_knee > 0 and height[:, foot].max() > height[:, other].max())
+
+
+def _hand_speeds(motion: Motion) -> Floats:
+    """Speeds of the left and the right hand, (T - 1, 2) m/s."""
+    hands = [motion.skeleton.left_hand_joints[0], motion.skeleton.right_hand_joints[0]]
+    moved = np.diff(motion.posed_joints[:, hands].astype(np.float64), axis=0)
+    return np.asarray(np.linalg.norm(moved, axis=-1) * motion.fps)
+
+
+def _boxes(motion: Motion) -> bool:
+    return hand_speed(motion) > 2.5 and hips(motion).min() > 0.6 and roaming(motion) < 2
+
+
+def punches(motion: Motion, side: int) -> bool:
+    """Boxes, and the left (0) or right (1) hand is the one that goes ahead faster."""
+    hands = [motion.skeleton.left_hand_joints[0], motion.skeleton.right_hand_joints[0]]
+    joints = motion.posed_joints.astype(np.float64)
+    moved = np.diff(joints[:, hands] - joints[:, [motion.skeleton.index("Neck")]], axis=0)
+    ahead = (moved * trunk_axes(motion)[1:, None, :, 2]).sum(-1).max(0)
+    return _boxes(motion) and bool(ahead[side] > ahead[1 - side])
+
+
+def throws(motion: Motion) -> bool:
+    """A hand comes from behind the shoulders over them, at 3.5 m/s, on the spot."""
+    skeleton, joints = motion.skeleton, motion.posed_joints.astype(np.float64)
+    neck, facing = skeleton.index("Neck"), trunk_axes(motion)[..., 2]
+    back = round(0.5 * motion.fps)
+    for side, hand in enumerate((skeleton.left_hand_joints[0], skeleton.right_hand_joints[0])):
+        behind = ((joints[:, hand] - joints[:, neck]) * facing).sum(-1) < -0.05
+        fast = (_hand_speeds(motion)[:, side] > 3.5) & (hand_heights(motion)[1:, side] > -0.1)
+        for frame in np.flatnonzero(fast) + 1:
+            if behind[max(0, frame - back) : frame].any() and not behind[frame]:
+                return roaming(motion) < 2
+    return False
+
+
+def arms_up(motion: Motion) -> bool:
+    """Both hands are above the neck at once for half a second, on the spot."""
+    up = (hand_heights(motion) > 0).all(1)
+    return bool(up.sum() >= 0.5 * motion.fps and roaming(motion) < 1)
+
+
+def _down_on_the_spot(motion: Motion) -> bool:
+    return bool(hips(motion).min() < 0.65 and roaming(motion) < 0.5)
+
+
+def squats(motion: Motion) -> bool:
+    """Goes down and up again twice or more, on the spot."""
+    low = hips(motion) < 0.65
+    return bool((low[1:] & ~low[:-1]).sum() >= 2) and _down_on_the_spot(motion)
+
+
+def kneels(motion: Motion) -> bool:
+    """Has a knee on the floor for half a second, the trunk upright above it, on the spot."""
+    skeleton, height = motion.skeleton, motion.posed_joints[..., 1]
+    knees = [skeleton.parents[skeleton.foot_joints[at]] for at in (0, 2)]
+    trunk = (height[:, skeleton.index("Neck")] > height[:, 0] + 0.15) & (height[:, 0] > 0.3)
+    down = (height[:, knees].min(1) < 0.15) & trunk
+    return bool(down.sum() >= 0.5 * motion.fps) and _down_on_the_spot(motion)
+
+
+def lies(motion: Motion) -> bool:
+    """Ends with hips and neck on the floor."""
+    height = motion.posed_joints[-5:, :, 1].mean(0)
+    return bool(max(height[0], height[motion.skeleton.index("Neck")]) < 0.4)
+
+
+def _on_the_back(motion: Motion) -> bool:
+    return bool(trunk_axes(motion)[-5:, 1, 2].mean() > 0.5)
+
+
+def sits_on_floor(motion: Motion) -> bool:
+    """Ends with the hips on the floor and the neck well above them."""
+    height = motion.posed_joints[-5:, :, 1].mean(0)
+    return bool(height[0] < 0.3 and height[motion.skeleton.index("Neck")] > height[0] + 0.3)
+
+
+def stops(motion: Motion) -> bool:
+    """Walks some way and stands in the end."""
+    last = round(0.5 * motion.fps)
+    moved = motion.posed_joints[-1, 0, [0, 2]] - motion.posed_joints[-1 - last, 0, [0, 2]]
+    still = float(np.linalg.norm(moved)) * motion.fps / last < 0.2
+    return still and travel(motion)[1] > 0.8 and hips(motion).min() > 0.6
+
+
 def _straight(motion: Motion, most_deg: float = 40) -> bool:
     return abs(heading_change_deg(motion)) < most_deg
 
@@ -146,15 +258,8 @@ def _hands_together(motion: Motion) -> bool:
     skeleton = motion.skeleton
     left, right = skeleton.left_hand_joints[0], skeleton.right_hand_joints[0]
     gap = np.linalg.norm(motion.posed_joints[:, left] - motion.posed_joints[:, right], axis=-1)
-    closing_in = (gap[1:] < 0.25) & (gap[:-1] >= 0.25)
-    return bool(closing_in.sum() >= 2)
-
-
-def _overturned(motion: Motion) -> bool:
-    """Whether the hips come well above the neck, and not because somebody lies there."""
-    neck = motion.posed_joints[:, motion.skeleton.index("Neck"), 1]
-    height = motion.posed_joints[:, 0, 1]
-    return bool(((height > neck + 0.15) & (height > 0.4)).sum() >= 3)
+    closing_in = (gap[1:] < 0.2) & (gap[:-1] >= 0.2)
+    return bool(closing_in.sum() >= 3 and roaming(motion) < 1)
 
 
 def _stands_up(motion: Motion) -> bool:
@@ -162,9 +267,12 @@ def _stands_up(motion: Motion) -> bool:
     return bool(height[:10].min() < 0.72 and height[-5:].mean() > 0.8)
 
 
-def _bows(motion: Motion) -> bool:
-    head = motion.posed_joints[:, motion.skeleton.index("Head"), 1]
-    return bool(head[:10].max() - head.min() > 0.3 and hips(motion).min() > 0.6)
+def bows(motion: Motion) -> bool:
+    """Bends forward by 30 degrees on straight legs, where they stand."""
+    axes = trunk_axes(motion)
+    tilt = np.degrees(np.arccos(np.clip(axes[:, 1, 1], -1, 1)))
+    bent = (tilt > tilt[:5].mean() + 30) & (axes[:, 1, 2] < -0.4)
+    return bool(bent.any() and hips(motion).min() > 0.75 and roaming(motion) < 0.7)
 
 
 def _to_the(side: str) -> tuple[str, ...]:
@@ -195,11 +303,12 @@ DEEDS = (
             "^walk down the street", "^trudge", "^advance", "^hike", "^walk happily",
             "^walk naturally", "^walk to the door", "^walk away",
             "^go for a stroll", "^start walking", "^keep walking", "^walk on", "^walk along",
-            "^walk and ^stop", "^march like a soldier", "^roam", "^walk around", "^walk home",
+            "^march like a soldier", "^roam", "^walk around", "^walk home",
             "^walk forward with steady steps", "^walk down the hall", "^walk through the park",
             "^walk towards the camera", "^come closer", "^approach", "^proceed forward",
         ),
     ),
+    Deed("", stops, ("^walk and ^stop", "^walk, then ^stop", "^stop walking")),
     Deed(
         "",
         lambda m: 0.1 < root_speed(m) < 1.0 and _straight(m, 50) and _upright(m),
@@ -318,7 +427,7 @@ DEEDS = (
     ),
     Deed(
         "",
-        lambda m: root_speed(m) < 0.3 and hand_heights(m).mean(0).max() > -0.3,
+        arms_up,
         (
             "^raise the arms", "^hold the arms up", "^raise both arms", "^raise both hands",
             "^lift the arms", "^stand with raised arms", "^put the hands up",
@@ -326,15 +435,27 @@ DEEDS = (
     ),
     Deed(
         "jumping",
-        lambda m: both_feet_off(m) and pelvis_rise(m) >= 0.12,
+        _jumps,
         (
-            "^jump", "^jump up", "^leap", "^jump into the air", "^hop", "^jump up and down",
-            "^jump on the spot", "^jump high", "^do a jump", "^jump several times", "^leap up",
-            "^jump with both feet", "^jump in place", "^spring up", "^bounce up and down",
-            "^hop up and down", "^jump repeatedly", "^jump once", "^make a jump",
-            "^jump vertically", "^jump again and again", "^crouch and ^jump",
+            "^jump", "^jump up", "^leap", "^jump into the air", "^hop", "^jump high", "^do a jump",
+            "^leap up", "^jump with both feet", "^spring up", "^make a jump", "^jump vertically",
+            "^crouch and ^jump",
         ),
     ),
+    Deed(
+        "",
+        lambda m: _jumps(m) and roaming(m) < 0.7,
+        ("^jump on the spot", "^jump in place"),
+    ),
+    Deed(
+        "",
+        lambda m: _jumps(m) and flights(m) >= 2,
+        (
+            "^jump up and down", "^jump several times", "^bounce up and down", "^hop up and down",
+            "^jump repeatedly", "^jump again and again",
+        ),
+    ),
+    Deed("", lambda m: _jumps(m) and flights(m) == 1, ("^jump once", "^jump a single time")),
     Deed(
         "",
         lambda m: both_feet_off(m) and travel(m)[1] > 0.4,
@@ -344,24 +465,42 @@ DEEDS = (
         "kicking",
         lambda m: kick_height(m) > 0,
         (
-            "^kick", "^kick high", "^kick with the right leg", "^kick with the left leg",
-            "^kick with the right foot", "^do a kick", "^kick a ball", "^perform a high kick",
+            "^kick", "^kick high", "^do a kick", "^kick a ball", "^perform a high kick",
             "^kick something", "^kick into the air", "^do a karate kick", "^kick forward",
             "^throw a kick", "^give a kick", "^raise a leg and ^kick", "^kick a soccer ball",
-            "^kick with the left foot", "^kick the air", "^practice kicks",
+            "^kick the air", "^practice kicks",
         ),
     ),
     Deed(
+        "",
+        lambda m: kicks(m, 1),
+        ("^kick with the right leg", "^kick with the right foot", "^do a kick with the right leg"),
+    ),
+    Deed(
+        "",
+        lambda m: kicks(m, 0),
+        ("^kick with the left leg", "^kick with the left foot", "^do a kick with the left leg"),
+    ),
+    Deed(
         "boxing",
-        lambda m: hand_speed(m) > 2.5 and hips(m).min() > 0.6 and roaming(m) < 2,
+        _boxes,
         (
             "^box", "^punch", "^throw punches", "^throw a punch", "^fight with the fists",
             "shadow ^box", "^punch the air", "^practice boxing", "^throw jabs", "^fight",
-            "^punch with the right hand", "^punch with the left hand", "^fight like a boxer",
-            "^box against the air", "^throw a left hook", "^hit with the fist",
-            "^throw a right jab", "^do boxing", "^train boxing", "^strike with the fists",
-            "^punch several times", "^spar", "^throw an uppercut", "^hit a punching bag",
+            "^fight like a boxer", "^box against the air", "^hit with the fist", "^do boxing",
+            "^train boxing", "^strike with the fists", "^punch several times", "^spar",
+            "^throw an uppercut", "^hit a punching bag",
         ),
+    ),
+    Deed(
+        "",
+        lambda m: punches(m, 1),
+        ("^punch with the right hand", "^throw a right jab", "^box with the right hand"),
+    ),
+    Deed(
+        "",
+        lambda m: punches(m, 0),
+        ("^punch with the left hand", "^throw a left hook", "^box with the left hand"),
     ),
     Deed(
         "dancing",
@@ -380,10 +519,20 @@ DEEDS = (
         (
             "^sit down", "^sit", "^sit on a chair", "^take a seat", "^sit down on a chair",
             "^have a seat", "^sit down slowly", "^sit down on a bench", "^sit on a stool",
-            "^sink into a chair", "^get seated", "^sit down on the floor", "^sit on the ground",
+            "^sink into a chair", "^get seated",
             "^lower down to sit", "^settle into a seat", "^plop down on a chair",
             "^sit down on a couch", "^sit on a sofa", "^sit down on a stool", "^drop into a chair",
-            "^sit on a bench", "^go to sit down", "^sit down on the ground", "^sit in a chair",
+            "^sit on a bench", "^go to sit down", "^sit in a chair", "^sit down in a recliner",
+            "^sit on a crate", "^sit down on a log", "^sit on a rock", "^sit at a desk",
+            "^sit down on a footstool", "^sit in a pew", "^sit down in a rocking chair",
+        ),
+    ),
+    Deed(
+        "",
+        sits_on_floor,
+        (
+            "^sit down on the floor", "^sit on the ground", "^sit down on the ground",
+            "^sit on the floor",
         ),
     ),
     Deed(
@@ -413,11 +562,16 @@ DEEDS = (
         falls,
         (
             "^fall", "^fall down", "^fall over", "^fall to the ground", "^collapse", "^faint",
-            "^fall on the floor", "^fall backwards", "^drop to the floor", "^die",
-            "^lose balance and ^fall", "^pass out", "^fall on the back",
+            "^fall on the floor", "^drop to the floor", "^die",
+            "^lose balance and ^fall", "^pass out",
             "^drop dead", "^topple over", "^collapse on the floor", "^tumble to the ground",
             "^fall down dead", "^slump to the ground",
         ),
+    ),
+    Deed(
+        "",
+        lambda m: falls(m) and _on_the_back(m),
+        ("^fall backwards", "^fall on the back", "^fall over backwards"),
     ),
     Deed(
         "sneaking in a crouch",
@@ -432,9 +586,11 @@ DEEDS = (
     ),
     Deed(
         "crouching",
-        lambda m: hips(m).min() < 0.65 and root_speed(m) < 0.4,
-        ("^crouch", "^crouch down", "^squat", "^squat down", "^duck", "^do squats", "^kneel down"),
+        _down_on_the_spot,
+        ("^crouch", "^crouch down", "^squat", "^squat down", "^duck"),
     ),
+    Deed("", squats, ("^do squats", "^squat several times")),
+    Deed("", kneels, ("^kneel", "^kneel down", "^drop to the knees")),
     Deed(
         "",
         lambda m: _walking(m) and abs(travel(m)[2]) > 0.5 and abs(travel(m)[1]) < 0.7,
@@ -446,7 +602,7 @@ DEEDS = (
     ),
     Deed(
         "throwing",
-        lambda m: hand_speed(m) > 3.5 and hand_heights(m).max() > -0.1 and roaming(m) < 2,
+        throws,
         (
             "^throw a ball", "^throw something", "^throw", "^throw a stone", "^toss a ball",
             "^hurl something", "^throw an object with the right hand", "^pitch a ball",
@@ -461,26 +617,18 @@ DEEDS = (
         ),
     ),
     Deed(
-        "swinging a sword",
-        lambda m: hand_speed(m) > 3.0 and _upright(m),
-        (
-            "^swing a sword", "^slash with a sword", "^fight with a sword", "^attack with a sword",
-            "^strike with a sword", "^swing a weapon",
-        ),
-    ),
-    Deed(
         "clapping",
         _hands_together,
         ("^clap", "^clap the hands", "^applaud", "^stand and ^clap"),
     ),
     Deed(
         "cheering",
-        lambda m: hand_heights(m).max(0).min() > 0.0,
+        arms_up,
         ("^cheer", "^celebrate", "^cheer with both arms", "^jump for joy"),
     ),
     Deed(
         "bowing",
-        _bows,
+        bows,
         ("^bow", "^take a bow", "^bow politely", "^bend forward", "^bend over"),
     ),
     Deed(
@@ -490,27 +638,44 @@ DEEDS = (
     ),
     Deed(
         "lying",
-        lambda m: bool(hips(m)[-5:].mean() < 0.35),
-        ("^lie down", "^lie on the floor", "^lie on the back", "^sleep on the floor"),
+        lies,
+        ("^lie down", "^lie on the floor", "^sleep on the floor", "^lie down on the ground"),
+    ),
+    Deed(
+        "",
+        lambda m: lies(m) and _on_the_back(m),
+        ("^lie on the back", "^lie down on the back"),
     ),
     Deed(
         "rolling",
-        _overturned,
-        ("^roll", "^roll forward", "^do a forward roll", "^tumble", "^roll on the ground"),
-    ),
-    Deed(
-        "turning somersaults",
-        _overturned,
+        rolls,
         (
-            "^do a cartwheel", "^do a backflip", "^do a handstand", "^do a somersault",
-            "^do a front flip", "^flip backwards", "^turn cartwheels", "^stand on the hands",
-            "^do a headstand", "^do a breakdance",
+            "^roll", "^roll forward", "^do a forward roll", "^tumble", "^roll on the ground",
+            "^do a somersault", "^turn somersaults", "^roll over",
         ),
     ),
     Deed(
+        "turning cartwheels",
+        cartwheels,
+        ("^do a cartwheel", "^turn cartwheels", "^cartwheel", "^do several cartwheels"),
+    ),
+    Deed(
+        "",
+        stands_upside_down,
+        ("^do a handstand", "^stand on the hands", "^do a headstand", "^stand on the head"),
+    ),
+    Deed(
+        "",
+        flips,
+        ("^do a backflip", "^do a front flip", "^flip backwards", "^backflip", "^do a flip"),
+    ),
+    Deed(
         "crawling",
-        lambda m: bool(hips(m).mean() < 0.55 and travel(m)[0] > 0.7),
-        ("^crawl", "^crawl forward", "^crawl on all fours", "^crawl on the belly"),
+        crawls,
+        (
+            "^crawl", "^crawl forward", "^crawl on all fours", "^crawl on the belly",
+            "^crawl on the floor", "^crawl on hands and knees",
+        ),
     ),
     Deed(
         "climbing stairs",

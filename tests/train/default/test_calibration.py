@@ -5,9 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from motionrt.train.default import asked
+from motionrt.train.default import asked, calibration
 from motionrt.train.default.calibration import Phrase, fit, known_actions, measure, phrases
 from motionrt.train.default.deeds import DEEDS, Deed
 
@@ -75,6 +76,35 @@ def test_a_judge_learns_words_and_doubts_what_it_never_saw() -> None:
     assert can("a person walks") and can("a man dances")
     assert not can("a person swims") and not can("she juggles")
     assert not can("mrr gzk pqv")
+
+
+def test_each_phrase_counts_once_where_a_share_of_them_lies() -> None:
+    odds = [np.array([-4.0, -3.0, -2.0, -1.0]), np.array([1.0]), np.array([2.0]), np.array([3.0])]
+    assert calibration._below(odds, 0.2) == -1.0  # a quarter are of the first
+    assert calibration._below(odds, 0.5) == 1.0
+    assert calibration._below([], 0.5) == 0.0
+
+
+def test_a_judge_that_hints_too_readily_is_made_milder(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    # Every verb stands in one phrase: a left-out one is as strange as any other.
+    verbs = ["".join(random.choice(list("abcdefgh"), 5)) for _ in range(80)]
+    listed = [
+        Phrase(number % 2 == 0, tuple(asked.said(f"^{verb}", 2, random)))
+        for number, verb in enumerate(verbs)
+    ]
+    _, before = fit(listed, letters)
+    monkeypatch.setattr(calibration, "MIN_HINTED", before["cannot, hinted"] / 2)
+    _, after = fit(listed, letters)
+    assert after["cannot, hinted"] == pytest.approx(before["cannot, hinted"] / 2, abs=0.03)
+    assert after["can, hinted"] < before["can, hinted"]
+
+
+def test_words_of_unusual_subjects_stay_strange() -> None:
+    listed = [Phrase(True, ("a person hunts a dwarf", "a barber hunts a dwarf"))]
+    strange = calibration._stranger_words(listed)
+    assert "barber" in strange
+    assert not strange & {"man", "woman", "dwarf", "a", "hunt", "hunts"}
 
 
 def test_every_wording_is_said_once() -> None:

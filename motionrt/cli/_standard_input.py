@@ -19,6 +19,14 @@ _STARTS = (
 )
 """How files of a format begin; a .csv has no mark of its own."""
 
+_copies: set[Path] = set()
+"""Where what came from standard input lies."""
+
+
+def shown(path: Path) -> str:
+    """Name a motion file as it was given: ``-`` if it came from standard input."""
+    return "-" if path in _copies else str(path)
+
 
 class MotionFile(click.Path):
     """A motion file; ``-`` is what comes from standard input, whose first bytes say the format."""
@@ -39,6 +47,7 @@ class MotionFile(click.Path):
         content = stream.read()
         path = Path(folder.name) / f"stdin{_ending(content)}"
         path.write_bytes(content)
+        _copies.add(path)
         return path
 
 

@@ -46,7 +46,7 @@ def command(
     backend: str,
     quiet: bool,
 ) -> None:
-    """Encode the prompts in PROMPTS, a text file of one a line, once and for all.
+    """Encode the prompts in PROMPTS, a text file of one a line (or -), once and for all.
 
     A bundle exported with --prompt-book needs no language model for these prompts.
     """

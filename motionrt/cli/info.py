@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motionrt.cli._reading import Reading, reading_options
-from motionrt.cli._standard_input import MotionFile
+from motionrt.cli._standard_input import MotionFile, shown
 
 if TYPE_CHECKING:
     from motionrt.runtime.body.quality import Quality
@@ -37,11 +37,11 @@ def command(motions: tuple[Path, ...], as_json: bool, reading: Reading) -> None:
     for number, (path, motion) in enumerate(zip(motions, reading.read_all(motions), strict=True)):
         measures, quality = measure(motion), judge(motion)
         if as_json:
-            click.echo(json.dumps({"file": str(path), **measures, "quality": quality.to_json()}))
+            click.echo(json.dumps({"file": shown(path), **measures, "quality": quality.to_json()}))
             continue
         if number:
             click.echo()
-        click.echo(str(path))
+        click.echo(shown(path))
         for label, text in [*_rows(measures), *_judged(quality)]:
             click.echo(f"  {label:<14}{text}")
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from command_line import run
 
+from motionrt.cli.main import cli
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.rotation import axis_angle_to_matrix
 from motionrt.runtime.body.skeleton import load_skeleton
@@ -32,6 +34,13 @@ def test_measures_are_lines_or_json(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert lines[1]["mean_speed_mps"] is None and lines[0]["file"].endswith("a.npz")
     code, _, err = run(capsys, "info", tmp_path / "none.npz")
     assert code == 1 and "no such file" in err
+
+
+def test_what_comes_from_standard_input_is_named_so(tmp_path: Path) -> None:
+    clip(5).save(tmp_path / "a.npz")
+    result = CliRunner().invoke(cli, ["info", "-"], input=(tmp_path / "a.npz").read_bytes())
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[0] == "-"
 
 
 def test_figures_of_the_judge_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

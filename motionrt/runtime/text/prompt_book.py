@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,10 +150,19 @@ class PromptBook:
 def read_prompts(path: str | os.PathLike[str]) -> list[str]:
     """Read a text file of one prompt a line; return them cleaned, each once, in order.
 
-    Blank lines and lines that begin with ``#`` are left out. InputError if none is left.
+    Blank lines and lines that begin with ``#`` are left out; ``-`` is standard input. InputError
+    if none is left.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        if str(path) == "-":
+            text = sys.stdin.read()
+        else:
+            text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such file; prompts are read from a text file, one on each line, or from "
+            "standard input (-)"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise InputError(f"{path}: cannot be read ({reason})") from None

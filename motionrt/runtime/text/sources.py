@@ -56,7 +56,10 @@ class BundleTextEncoder:
     def __init__(self, bundle: Bundle, graph: Graph | Backend) -> None:
         """Take the encoder's graph, or a backend to load it on; InputError if there is none."""
         if GRAPH not in bundle.manifest.graphs:
-            raise InputError(f"{bundle.folder}: holds no text encoder; export with --text-encoder")
+            raise InputError(
+                f"{bundle.folder}: this {bundle.manifest.family} bundle holds no text encoder; "
+                "take one that was exported with --text-encoder"
+            )
         text = bundle.section("text", EncoderInfo)
         bundle.check_hashes([text.tokenizer])
         self.tokenizer = TextTokenizer(bundle.path(text.tokenizer), text.rules)

@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 
@@ -89,3 +90,13 @@ def test_prompt_files_are_cleaned_and_each_prompt_comes_once(tmp_path: Path) -> 
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         read_prompts(path)
+
+
+def test_prompts_come_from_standard_input_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("walk\njump!\n"))
+    assert read_prompts("-") == ["Walk.", "Jump!"]
+
+
+def test_a_prompt_given_for_a_file_is_told_what_is_wanted() -> None:
+    with pytest.raises(InputError, match=r"walks: no such file; .* a text file, one on each line"):
+        read_prompts("walks")

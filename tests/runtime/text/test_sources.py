@@ -94,5 +94,5 @@ def test_a_bundle_without_any_source_says_so(own_copy: Path) -> None:
     assert isinstance(pipeline, KimodoPipeline)
     with pytest.raises(InputError, match="neither text encoder nor prompt book"):
         pipeline.encode_text(["walk"])
-    with pytest.raises(InputError, match="holds no text encoder"):
+    with pytest.raises(InputError, match="kimodo bundle holds no text encoder"):
         BundleTextEncoder(Bundle(own_copy), choose_backend("cpu"))

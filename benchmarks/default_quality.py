@@ -3,6 +3,7 @@
 python benchmarks/default_quality.py                       # the embedded default
 python benchmarks/default_quality.py --other-wordings      # the same asked for in other words
 python benchmarks/default_quality.py --only boxes --first-seed 2000 --seeds 40
+python benchmarks/default_quality.py --rarer               # circles, falls, crouched walks
 python benchmarks/default_quality.py --bundle DIR
 python benchmarks/default_quality.py --work runs/default   # a training, through torch
 """
@@ -19,12 +20,30 @@ import click
 import numpy as np
 
 from motionrt.runtime.body.motion import Motion
-from motionrt.train.default.quality import CHECKS, MIN_SHARE, OTHER_WORDINGS, Result, judge
+from motionrt.train.default.deeds import circles, crouched, falls, travel
+from motionrt.train.default.quality import (
+    CHECKS,
+    MIN_SHARE,
+    OTHER_WORDINGS,
+    Result,
+    foot_drift,
+    judge,
+)
 from motionrt.viewer import write_sheet
 
 Generator = Callable[[str, float, Sequence[int]], list[Motion]]
 MIN_SPEED_RATIO = 1.25
 """By how much a quick walk's median speed is above the plain one's, and that above a slow one's."""
+
+RARER: dict[str, Callable[[Motion], bool]] = {
+    "a person walks in a circle": circles,
+    "someone strolls around in circles": circles,
+    "a person falls down": falls,
+    "she collapses": falls,
+    "a person sneaks forward": lambda motion: crouched(motion) and travel(motion)[1] > 0.8,
+    "a thief walks crouched": lambda motion: crouched(motion) and travel(motion)[1] > 0.8,
+}
+"""Prompts of few recordings, and what does them."""
 
 
 def from_bundle(bundle: Path | None) -> Generator:
@@ -87,6 +106,28 @@ def paces(results: Sequence[Result]) -> tuple[float, float]:
     return plain / max(slow, 1e-6), quick / max(plain, 1e-6)
 
 
+def of_rarer(
+    generate: Generator,
+    seconds: float,
+    seeds: Sequence[int],
+    only: Sequence[str],
+    sheet: Path | None,
+) -> None:
+    """Print how many seeds of each rarer prompt do it, and how standing feet drift."""
+    click.echo("| prompt | does it | drift m/s |\n| --- | --- | --- |")
+    shown = {}
+    for prompt, does in RARER.items():
+        if only and not any(part in prompt for part in only):
+            continue
+        motions = generate(prompt, seconds, seeds)
+        done = np.mean([does(motion) for motion in motions])
+        drift = np.median([foot_drift(motion) for motion in motions])
+        click.echo(f"| {prompt} | {done:.0%} | {drift:.2f} |")
+        shown[prompt] = motions[0]
+    if sheet:
+        write_sheet(list(shown.values()), sheet, names=list(shown), num_poses=12, width=1000)
+
+
 @click.command()
 @click.option("--bundle", type=click.Path(path_type=Path), help="Bundle; else the embedded one.")
 @click.option("--work", type=click.Path(path_type=Path), help="Work folder of a training.")
@@ -95,6 +136,7 @@ def paces(results: Sequence[Result]) -> tuple[float, float]:
 @click.option("--seconds", default=5.0, show_default=True)
 @click.option("--only", multiple=True, help="Only prompts that contain this.")
 @click.option("--other-wordings", is_flag=True, help="Ask for the same in other words.")
+@click.option("--rarer", is_flag=True, help="Prompts of few recordings instead.")
 @click.option("--steps", default=25, show_default=True, help="Denoising steps (with --work).")
 @click.option("--guidance", default=2.0, show_default=True, help="Text guidance (with --work).")
 @click.option("--solver", default="ddim", show_default=True, help="Solver (with --work).")
@@ -109,6 +151,7 @@ def main(
     seconds: float,
     only: tuple[str, ...],
     other_wordings: bool,
+    rarer: bool,
     steps: int,
     guidance: float,
     solver: str,
@@ -118,6 +161,9 @@ def main(
 ) -> None:
     """Generate every prompt of the table and print how many seeds pass."""
     generate = from_work(work, steps, guidance, solver, teacher) if work else from_bundle(bundle)
+    if rarer:
+        of_rarer(generate, seconds, range(first_seed, first_seed + seeds), only, sheet)
+        return
     results: list[Result] = []
     shown: dict[str, Motion] = {}
     for check in CHECKS:

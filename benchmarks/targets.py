@@ -47,7 +47,8 @@ def main() -> None:
             name: motionrt.load(folder, threads=arguments.threads)
             for name, folder in folders.items()
         }
-        motions, seconds = {}, {name: [] for name in folders}
+        motions: dict[str, motionrt.Motion] = {}
+        seconds: dict[str, list[float]] = {name: [] for name in folders}
         for turn in range(arguments.rounds + 1):
             for name, pipeline in pipelines.items():
                 start = time.process_time()

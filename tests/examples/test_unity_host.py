@@ -12,7 +12,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import onnxruntime as ort
@@ -64,7 +64,7 @@ class Graphs:
                 told.write(head.tobytes() + array.tobytes())
                 told.flush()
                 continue
-            feed = {}
+            feed: dict[str, NDArray[Any]] = {}
             for _ in range(_ints(asked, 1)[0]):
                 key = _text(asked)
                 whole = asked.read(1) == b"\1"
@@ -151,11 +151,12 @@ def test_noise_and_schedules_are_pythons(told: Rows) -> None:
         for solver in ("ddim", "dpmpp-2m")
         for steps in (1, 2, 3, 12, 20, 100, 1000)
     ]
-    for wanted, steps, rows in zip(
+    for schedule, steps, rows in zip(
         schedules, told["timesteps"], floats(told["coefficients"]), strict=True
     ):
-        assert [int(step) for step in steps] == wanted.timesteps.tolist()
-        np.testing.assert_allclose(rows.reshape(-1, 3), wanted.coefficients, rtol=1e-5, atol=1e-6)
+        assert [int(step) for step in steps] == schedule.timesteps.tolist()
+        table = schedule.coefficients
+        np.testing.assert_allclose(rows.reshape(-1, 3), table, rtol=1e-5, atol=1e-6)
 
 
 def test_a_clip_is_sampled_as_the_library_samples_it(told: Rows) -> None:
@@ -170,7 +171,7 @@ def test_the_inference_engine_makes_pythons_motion(told: Rows) -> None:
     assert told["frames"] == [[str(20 + 2)]]  # a text, a step each frame, the decoder
     roots = next(floats(told["roots"])).reshape(-1, 3)
     np.testing.assert_allclose(roots, wanted.root_positions, atol=1e-4)
-    rotations = next(floats(told["rotations"])).reshape(-1, wanted.num_joints, 4)
+    rotations = next(floats(told["rotations"])).reshape(-1, len(wanted.skeleton.joint_names), 4)
     matrices = quaternion_to_matrix(rotations.astype(np.float32))
     np.testing.assert_allclose(matrices, wanted.local_rot_mats, atol=1e-4)
     moved, height = next(floats(told["moved"]))

@@ -57,7 +57,7 @@ static class Host {
         };
         m.CopyTo(mats, 9 * i);
       }
-      int[] hips = { Array.IndexOf(motion.JointNames, "LeftUpLeg"), Array.IndexOf(motion.JointNames, "RightUpLeg") };
+      int[] hips = { Array.IndexOf(motion.JointNames, "RightUpLeg"), Array.IndexOf(motion.JointNames, "LeftUpLeg") };
       var clip = new HostClip(motion.RootPositions(), mats, motion.GlobalPositions(), motion.JointNames,
                               motion.Parents, motion.RestOffsets, hips, motion.Fps, 3, "");
       foreach (uint flags in new uint[] { 0, 1, 2, 3 })
@@ -113,6 +113,7 @@ static class Host {
     int frames = 0;
     for (; player.IsGenerating; frames++) Call(player, "Update");
     dump.WriteLine("frames " + frames);
+    if (Debug.errors.Count > 0) throw new InvalidOperationException(Debug.errors[0]);
     var clip = (HostClip)typeof(MotionrtPlayer).GetField("motion", BindingFlags.Instance | BindingFlags.NonPublic)
         .GetValue(player);
     Line("roots", clip.RootPositions());

@@ -8,7 +8,7 @@ public sealed class HostClip : Clip {
   readonly float[] roots, rotations;
   readonly double[] headings;
 
-  /// roots (T, 3), localMats (T, J, 3, 3), posed (T, J, 3); hips: left and right, or none.
+  /// roots (T, 3), localMats (T, J, 3, 3), posed (T, J, 3); hips: right and left, or none.
   public HostClip(float[] roots, float[] localMats, float[] posed, string[] names, int[] parents, float[] offsets,
                   int[] hips, double fps, uint seed, string prompt) {
     NumJoints = names.Length;
@@ -27,8 +27,8 @@ public sealed class HostClip : Clip {
     for (int frame = 0; frame < NumFrames; frame++) {
       int row = 3 * frame * NumJoints;
       if (hips.Length == 2) {
-        int left = row + 3 * hips[0], right = row + 3 * hips[1];
-        headings[frame] = Math.Atan2(posed[left + 2] - posed[right + 2], posed[right] - posed[left]);
+        int right = row + 3 * hips[0], left = row + 3 * hips[1];
+        headings[frame] = Math.Atan2(posed[right + 2] - posed[left + 2], posed[left] - posed[right]);
       } else {
         headings[frame] = Math.Atan2(localMats[3 * row + 2], localMats[3 * row + 8]);
       }

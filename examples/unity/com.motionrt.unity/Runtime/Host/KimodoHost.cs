@@ -68,8 +68,7 @@ public sealed class KimodoHost {
     offsets = Offsets((List<object>)skeleton["rest_positions"]);
     object pair;
     skeleton.TryGetValue("hip_joints", out pair);
-    string[] names = pair == null ? new string[0] : Json.Texts(pair);
-    hips = Array.ConvertAll(names, name => Array.IndexOf(joints, name));
+    hips = pair == null ? new int[0] : Json.Ints(pair);
     var text = Json.Object(document["text"], "text");
     var rules = Json.Object(text["rules"], "rules");
     maxTokens = (int)Json.Get<double>(rules, "max_tokens");

@@ -33,7 +33,14 @@ public static class Prompts {
     return text;
   }
 
-  static string Upper(string text, string rest) { return char.ToUpperInvariant(text[0]) + rest; }
+  /// Letters that are several as capitals.
+  const string Ligatures = "ßﬀﬁﬂﬃﬄﬅﬆ";
+  static readonly string[] Capitals = { "Ss", "Ff", "Fi", "Fl", "Ffi", "Ffl", "St", "St" };
+
+  static string Upper(string text, string rest) {
+    int ligature = Ligatures.IndexOf(text[0]);
+    return (ligature >= 0 ? Capitals[ligature] : char.ToUpperInvariant(text[0]).ToString()) + rest;
+  }
 
   /// A letter or a number of any script, of text that may hold surrogate pairs.
   static bool IsAlnum(string text, int at) {

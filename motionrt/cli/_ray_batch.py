@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import pickle
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,8 +79,9 @@ class Maker:
             self._pipeline.use_text_encoder(*work.run.text_encoder)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Make batches, one a row; return the results of each, as JSON."""
-        return {"results": [json.dumps(self.make(items)) for items in batch["items"]]}
+        """Make batches, one pickled in a row; return the results of each, as JSON."""
+        made = [self.make(pickle.loads(items)) for items in batch["items"]]
+        return {"results": [json.dumps(results) for results in made]}
 
     def make(self, items: Sequence[tuple[BatchItem, str]]) -> list[dict[str, Any]]:
         """Make requests, each with the key of its result, and write what comes of them."""
@@ -253,12 +255,15 @@ def _on_cluster(
     # Ray would send figures on its use to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised
     from motionrt.cli._extras import needing
 
     with needing("ray", "gen --ray"):
         import ray
         import ray.data
 
+    for name in ("ray", "ray.data", "ray.data._internal.execution.streaming_executor"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     local = work.run.address == LOCAL
     try:
         ray.init(
@@ -280,7 +285,7 @@ def _on_cluster(
         gpus = int(resources.get("GPU", 0)) if work.run.backend != "cpu" else 0
         threads = work.run.threads or 1
         actors = gpus or max(1, int(resources.get("CPU", 1)) // threads)
-        rows = [{"items": batch} for batch in batches]
+        rows = [{"items": pickle.dumps(batch)} for batch in batches]
         data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Maker,
             fn_constructor_args=(work,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 import tarfile
 from pathlib import Path
@@ -44,7 +45,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         maker = Maker(work)
         for batch in batches:
             sizes.append(len(batch))
-            (told,) = maker({"items": [batch]})["results"]
+            (told,) = maker({"items": [pickle.dumps(batch)]})["results"]
             yield json.loads(told)
 
     monkeypatch.setattr(_ray_batch, "_on_cluster", here)
@@ -203,8 +204,6 @@ def test_what_to_install_is_told(
 
 
 def test_a_run_is_told_to_actors_as_a_whole(pipeline: Pipeline, tmp_path: Path) -> None:
-    import pickle
-
     run_ = RayRun("local", pipeline.bundle.folder, "cpu", 1, None, None)
     work = Work(run_, tmp_path, Outputs(("npz",)), Reading(), False)
     assert pickle.loads(pickle.dumps(work)) == work

@@ -56,6 +56,8 @@ class Option:
     """Its name on the command line; empty: its own with dashes, None: none."""
     objects: bool = False
     """From Python it may be given as something else: an array, a motion."""
+    file_ending: str = ""
+    """Of a text: one with this in it may be a file's path; empty: none is."""
 
 
 NUM_STEPS = Option(
@@ -127,6 +129,7 @@ TEMPLATE = Option(
     "How the prompt is worded for the model: a name (MotionGPT3: caption or evaluation), or your "
     "own text with <Caption_Placeholder>; with MotionGPT3 also a file of templates in JSON, as in "
     "templates.json:NAME.  [default: the model's]",
+    file_ending=".json",
 )
 SENTENCES = Option(
     Kind.SWITCH,

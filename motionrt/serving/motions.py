@@ -35,7 +35,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.errors import InputError, MotionrtError
-from motionrt.runtime.options import FILE_KINDS, MOTION_KINDS
+from motionrt.runtime.options import FILE_KINDS, MOTION_KINDS, Option
 from motionrt.runtime.pipeline import Pipeline
 from motionrt.runtime.request import Request
 from motionrt.serving.guards import guarded
@@ -300,7 +300,7 @@ class MotionApp:
         if isinstance(document, dict):
             for name, value in document.items():
                 if name in family.options:
-                    _check_places(name, family.options[name].kind, value)
+                    _check_places(name, family.options[name], value)
         request = Request.from_json(document, family).with_motions(family, self._kept_motion)
         client = http.client.host if http.client else ""
         return self._jobs.accept(bundle, request, client, len(body))
@@ -412,8 +412,11 @@ class _Sent(Response):
             self._room.give_back(self._size)
 
 
-def _check_places(name: str, kind: Any, value: Any) -> None:
+def _check_places(name: str, option: Option, value: Any) -> None:
     """Refuse paths of files: strangers open none here. Motions of jobs may be named."""
+    kind, ending = option.kind, option.file_ending
+    if ending and isinstance(value, str) and ending in value:
+        raise InputError(f"{name}: a text with {ending} may be a file; no files are opened here")
     if kind not in FILE_KINDS:
         return
     if kind not in MOTION_KINDS:

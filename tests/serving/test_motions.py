@@ -25,11 +25,13 @@ from local_server import serving
 
 import motionrt
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.errors import InputError
+from motionrt.runtime.families import find_family
 from motionrt.runtime.pipeline import Pipeline
 from motionrt.runtime.request import Request
 from motionrt.serving.http_server import ConnectionLimits
 from motionrt.serving.jobs import JobLimits
-from motionrt.serving.motions import MAX_BODY_BYTES, MotionServer
+from motionrt.serving.motions import MAX_BODY_BYTES, MotionServer, _check_places
 
 QUICK: dict[str, Any] = {"prompt": "a person walks", "num_frames": 10, "num_steps": 2, "seed": 5}
 
@@ -443,3 +445,11 @@ with serving(MotionServer({"walks": motionrt.load()}, port=0)) as server:
     )
     early, late = map(float, done.stdout.split())
     assert late < early + 60, done.stdout
+
+
+def test_no_file_of_templates_is_opened_for_strangers() -> None:
+    option = find_family("motiongpt3").options["template"]
+    for place in ("/etc/secret.json", "/etc/secret.json:name"):
+        with pytest.raises(InputError, match="no files are opened here"):
+            _check_places("template", option, place)
+    _check_places("template", option, "Move: <Caption_Placeholder>")

@@ -126,7 +126,8 @@ def read_statistics(path: Path, width: int) -> Tensor:
         raise CheckpointError(f"{path}: damaged ({reason})") from error
     if array.shape != (width,):
         raise CheckpointError(f"{path}: shape {array.shape}, should be ({width},)")
-    with np.errstate(over="ignore", under="ignore"):  # what float32 cannot hold is refused here
+    # What float32 cannot hold is refused here; a signalling NaN is "invalid" to a cast.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         found = array.astype(np.float32) if array.dtype.kind == "f" else None
     if found is None or not np.isfinite(found).all():
         raise CheckpointError(f"{path}: not all numbers are finite in float32")

@@ -181,7 +181,7 @@ class TextEncoderClient:
             raise BackendError(
                 f"{self.url}: the embedding's file has {len(data) - end} bytes for {shape[:8]}"
             )
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             row = np.frombuffer(data, kind, offset=end).astype(np.float32)
         if not np.isfinite(row).all():
             raise BackendError(f"{self.url}: the embedding holds values that are not finite")

@@ -106,7 +106,9 @@ class TextSources:
         name = self._book_name
         if self._book is None and name is not None:
             self.bundle.check_hashes([name])
-            self._book = PromptBook.load(self.bundle.path(name))
+            book = PromptBook.load(self.bundle.path(name))
+            book.place = str(self.bundle.folder / name)  # as its owner knows it
+            self._book = book
         return self._book
 
     def encode(self, prompt: str) -> NDArray[np.float32]:

@@ -47,9 +47,11 @@ def test_a_book_alone_serves_known_prompts_and_refuses_others(own_copy: Path) ->
     assert not features[1].any()
     assert list(mask[:, 0]) == [True, False]
     with pytest.raises(
-        InputError, match=r"no prompt 'A person hops\.'; nearest are 'A person walks"
-    ):
+        InputError,
+        match=r"bundle.prompts\.safetensors: no prompt 'A person hops\.'; nearest are",
+    ) as told:
         pipeline.encode_text(["a person hops"])
+    assert str(told.value).startswith(str(pipeline.bundle.folder))
 
 
 def test_an_encoder_serves_what_the_book_does_not_know(own_copy: Path) -> None:

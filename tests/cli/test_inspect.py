@@ -14,7 +14,7 @@ def test_shows_what_a_bundle_is_made_of(bundle: Path, capsys: pytest.CaptureFixt
         assert part in out
     for graph in ("step", "sampler", "decoder", "text_encoder"):
         assert f"\n    {graph} " in out
-    assert "int8  " in out and "joints off by" in out
+    assert "int8-weights  " in out and "joints off by" in out
     assert "a loop over" not in out
     assert run(capsys, "inspect")[1] == out  # the embedded one is what there is without a name
 

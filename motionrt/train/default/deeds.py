@@ -510,7 +510,8 @@ DEEDS = (
             "^dance salsa", "^do a dance", "^move to the music", "^dance slowly",
             "^dance with energy", "^dance on the spot",
             "^dance wildly", "^dance at a party", "^show some dance moves", "^start dancing",
-            "^move in rhythm", "^dance gracefully",
+            "^move in rhythm", "^dance gracefully", "^dance a few steps", "^do a few dance steps",
+            "^take some steps of a dance", "^do a bit of dancing",
         ),
     ),
     Deed(

@@ -10,7 +10,7 @@ const browser = await puppeteer.launch({
   args: ["--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader"],
 });
 const page = await browser.newPage();
-await page.setViewport({ width: 900, height: 640 });
+await page.setViewport({ width: 840, height: 480 });
 const problems = [];
 page.on("dialog", (dialog) => dialog.accept(token));
 page.on("pageerror", (error) => problems.push(String(error)));
@@ -62,7 +62,7 @@ if (!token) {
   await page.setOfflineMode(true);
   await page.reload();
   await ready();
-  offline = await page.evaluate(() => navigator.onLine === false);
+  offline = await page.evaluate(() => fetch("bundle/manifest.json", { cache: "no-store" }).then(() => false, () => true));
   again = await generate("a person walks forward");
 }
 await browser.close();

@@ -12,15 +12,13 @@ mount(new BrowserGenerator({ bundle, webgpu: wanted }), {
 
 /** Let the service worker keep the page; resolves when it does, or when there is none. */
 async function keepOffline(): Promise<void> {
-  if (!("serviceWorker" in navigator)) return; // plain HTTP of another machine
-  try {
-    await navigator.serviceWorker.register("service_worker.js");
-    const controlled = new Promise<void>((resolve) => {
-      if (navigator.serviceWorker.controller) resolve();
-      navigator.serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true });
-    });
-    await Promise.race([controlled, new Promise((resolve) => setTimeout(resolve, 3000))]);
-  } catch {
-    // The page works without; it is fetched again next time.
-  }
+  const workers = navigator.serviceWorker as ServiceWorkerContainer | undefined;
+  if (!workers) return; // plain HTTP of another machine
+  // Registering looks for a newer one, for as long as a network takes that is not there: nobody waits for it.
+  const failed = new Promise<void>((resolve) => workers.register("service_worker.js").catch(() => resolve()));
+  if (workers.controller) return;
+  const controlled = new Promise<void>((resolve) => {
+    workers.addEventListener("controllerchange", () => resolve(), { once: true });
+  });
+  await Promise.race([controlled, failed, new Promise((resolve) => setTimeout(resolve, 3000))]);
 }

@@ -38,6 +38,9 @@ export class Stage {
   private actors: Actor[] = [];
   private resting: Mannequin | null = null;
   private wide = true;
+  /** Counts what changes the picture besides camera and time. */
+  private version = 0;
+  private drawn = "";
   private readonly centre = new THREE.Vector3(0, 0.85, 0);
   /** Whether the camera goes with the chosen figure. */
   follows = true;
@@ -70,6 +73,7 @@ export class Stage {
     }
     const dark = matchMedia("(prefers-color-scheme: dark)");
     const paint = (): void => {
+      this.version++;
       this.grid.uniforms.ink!.value.set(dark.matches ? 0xa9b4c9 : 0x49546a);
     };
     dark.addEventListener("change", paint);
@@ -78,6 +82,7 @@ export class Stage {
 
   /** Show a figure at rest, while there is no motion. */
   rest(skeleton: SkeletonInfo): void {
+    this.version++;
     this.resting ??= new Mannequin(skeleton);
     this.resting.rest();
     this.scene.add(this.resting.group);
@@ -85,6 +90,7 @@ export class Stage {
 
   /** Show motions, next to each other or in one place. */
   show(motions: Motion[], apart: boolean): void {
+    this.version++;
     if (this.resting) this.scene.remove(this.resting.group);
     this.clear();
     this.actors = motions.map((motion, i) => this.actor(motion, i));
@@ -94,12 +100,14 @@ export class Stage {
 
   /** Put figures next to each other, or in one place. */
   place(apart: boolean): void {
+    this.version++;
     this.wide = apart;
     this.spread();
   }
 
   /** Put characters on figures, in their places; null takes them away. */
   dress(characters: (Character | null)[]): void {
+    this.version++;
     this.actors.forEach((actor, i) => {
       if (actor.character) actor.group.remove(actor.character.scene);
       actor.character = characters[i] ?? null;
@@ -110,6 +118,7 @@ export class Stage {
 
   /** Draw what is held: a path and poses, at every figure's place. */
   hold(path: Point[] | null, poses: HeldPose[]): void {
+    this.version++;
     this.held.clear();
     const places = this.actors.length ? this.actors.map(({ group }) => group.position) : [new THREE.Vector3()];
     for (const [i, place] of places.entries()) {
@@ -168,6 +177,11 @@ export class Stage {
     this.sun.target.position.set(target.x, 0, target.z);
     this.controls.update();
     this.grid.uniforms.centre!.value.set(target.x, target.z);
+    // A picture that would be the last one again is left out: batteries, and the model's own work.
+    const seen = [...this.camera.position.toArray(), ...target.toArray(), time].map((value) => value.toFixed(4));
+    const key = [...seen, ...this.camera.projectionMatrix.elements, this.version].join();
+    if (key === this.drawn) return;
+    this.drawn = key;
     this.renderer.render(this.scene, this.camera);
   }
 
@@ -232,6 +246,7 @@ export class Stage {
     if (size.x !== width || size.y !== height || this.renderer.getPixelRatio() !== ratio) {
       this.renderer.setPixelRatio(ratio);
       this.renderer.setSize(width, height, false);
+      this.version++;
     }
     this.camera.aspect = width / Math.max(1, height);
     this.camera.setViewOffset(width, height, -this.shift / 2, this.covered / 2, width, height);

@@ -22,7 +22,12 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 def in_columns(module: _Module) -> _Module:
-    """Return a module whose encoder layers multiply with tokens in columns; weights are shared."""
+    """Return a module whose encoder layers multiply with tokens in columns; weights are shared.
+
+    What holds no such layer is the module itself.
+    """
+    if not any(isinstance(part, EncoderLayer) for part in module.modules()):
+        return module
     made = copy.copy(module)
     made._modules = {
         name: ColumnLayer(child) if isinstance(child, EncoderLayer) else child and in_columns(child)

@@ -195,8 +195,9 @@ def turn_angle(heading: Tensor, following: Tensor) -> Tensor:
     cos_next, sin_next = following[..., 0], following[..., 1]
     across = sin_next * cos - cos_next * sin
     along = cos_next * cos + sin_next * sin
-    length = torch.sqrt(across * across + along * along)
-    tangent = across / (length + along.abs()).clamp(min=torch.finfo(across.dtype).tiny)
+    # Above 0: a division follows, and at 0 the root's slope is endless, for who trains.
+    squared = (across * across + along * along).clamp(min=torch.finfo(across.dtype).tiny)
+    tangent = across / (torch.sqrt(squared) + along.abs())
     powers = (tangent * tangent).unsqueeze(-1) ** across.new_tensor(range(len(ARCTANGENT)))
     angle = 2 * tangent * (powers * powers.new_tensor(ARCTANGENT)).sum(-1)
     half = across.new_tensor(math.pi)

@@ -27,8 +27,6 @@ def test_lowers_the_default_and_says_how_near_it_is(
     code, out, err = run(capsys, "lower", output, "--target", "unity", "-o", output, "--force")
     assert code == 1 and "was lowered for web already" in err
     assert Bundle(output).manifest.target is not None
-    code, out, err = run(capsys, "engine", output, "--engine", "tensorrt-rtx", "--sm", "89")
-    assert code == 1 and err.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -266,6 +266,7 @@ request request_parse(call *c, const char *document, const char *folder,
                {"compat", "kimodo"},
                {"temperature", "motiongpt3"},
                {"template", "motiongpt3"},
+               {"sentences", "motiongpt3"},
                {"name", NULL}};
   request r = fresh_request(), given = request_make(c, options);
   const json *root = json_parse(c, &c->memory, document, strlen(document), MRT_BAD_INPUT, "request");
@@ -353,6 +354,8 @@ request request_parse(call *c, const char *document, const char *folder,
   }
   if ((value = json_get(root, "compat"))) r.compat = need_compat(c, text(c, value, "compat"));
   if ((value = json_get(root, "temperature"))) r.temperature = number(c, value, "temperature");
+  if ((value = json_get(root, "sentences")) && yes(c, value, "sentences"))
+    fail(c, MRT_BAD_INPUT, "request: sentences: a clip for each sentence is made by Python alone");
   if ((value = json_get(root, "template"))) r.text_template = text(c, value, "template");
   check(c, &r);
   return r;

@@ -9,31 +9,14 @@ import click
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import flag, prompt_text
 from motionrt.cli._streams import tell
+from motionrt.cli._windows import window_options
 
 
 @click.command("live")
 @click.argument("prompt", required=False, default="", type=prompt_text)
 @bundle_options
 @flag("seed", type=int, help="0 to 4294967295; the same seed and wishes give the same motion.")
-@flag(
-    "diffusion-steps",
-    "num_steps",
-    type=int,
-    help="Denoising steps a window; fewer are faster.  [default: the model's]",
-)
-@flag(
-    "history-frames",
-    type=int,
-    help="Frames that a window looks back, whole tokens.  [default: one token]",
-)
-@flag(
-    "reaction",
-    "reaction_seconds",
-    type=click.FloatRange(0, 60),
-    default=0.3,
-    show_default=True,
-    help="Seconds that play on as they are after a wish, while the new window is made.",
-)
+@window_options
 @flag("host", default="127.0.0.1", show_default=True, help="Address to serve on.")
 @flag(
     "port",

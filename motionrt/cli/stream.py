@@ -15,6 +15,7 @@ import click
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import flag, prompt_text
 from motionrt.cli._streams import tell
+from motionrt.cli._windows import window_options
 from motionrt.runtime.errors import InputError, MotionrtError, one_line
 from motionrt.runtime.formats.orders import HINGE_ANGLES, QUATERNION_ORDERS
 
@@ -64,25 +65,7 @@ Lines = Callable[["Motion"], Iterator[str]]
     help="With --fps: frames of the model that are known behind one that is printed.",
 )
 @click.option("--no-wait", is_flag=True, help="Print frames as soon as they are made.")
-@flag(
-    "diffusion-steps",
-    "num_steps",
-    type=int,
-    help="Denoising steps a window; fewer are faster.  [default: the model's]",
-)
-@flag(
-    "history-frames",
-    type=int,
-    help="Frames that a window looks back, whole tokens.  [default: one token]",
-)
-@flag(
-    "reaction",
-    "reaction_seconds",
-    type=click.FloatRange(0, 60),
-    default=0.3,
-    show_default=True,
-    help="Seconds that play on as they are after a wish, while the new window is made.",
-)
+@window_options
 @flag("text-encoder-url", help="Text-encoder server to ask; also TEXT_ENCODER_URL.")
 @flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
 @backend_options

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -44,6 +46,35 @@ def test_every_block_is_tried_or_says_what_it_needs(page: str) -> None:
         return
     for block in _blocks(page):
         assert block["mark"], f"docs/{page}: {block['text'].splitlines()[0]}"
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of every motionrt command in a page's blocks, continued lines joined."""
+    for block in _BLOCK.finditer(text):
+        for line in block["text"].replace("\\\n", " ").splitlines():
+            if line.removeprefix("$ ").startswith("motionrt "):
+                yield shlex.split(re.split(r"[|&;>]", line.removeprefix("$ "))[0], comments=True)
+
+
+@pytest.mark.parametrize("page", [*PAGES, "../README.md", "../MODEL_CARD.md"])
+def test_options_in_commands_exist(page: str) -> None:
+    # Also those of blocks that need what is not at hand here, which nothing runs.
+    for words in _commands((DOCS / page).read_text(encoding="utf-8")):
+        command: click.Command = cli
+        context = click.Context(cli)
+        rest = words[1:]
+        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+            found = command.get_command(context, rest.pop(0))
+            assert found is not None, f"docs/{page}: {' '.join(words)}"
+            command = found
+        known = {name for parameter in command.get_params(context) for name in _names(parameter)}
+        for word in rest:
+            if word.startswith("--"):
+                assert word.split("=")[0] in known, f"docs/{page}: {word} in {' '.join(words)}"
+
+
+def _names(parameter: click.Parameter) -> list[str]:
+    return [*parameter.opts, *parameter.secondary_opts]
 
 
 @pytest.mark.slow

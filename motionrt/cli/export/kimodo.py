@@ -23,6 +23,11 @@ from motionrt.cli._exporting import (
 @click.argument("checkpoint_dir", type=click.Path(path_type=Path))
 @text_options
 @precision_option
+@click.option(
+    "--cuda/--no-cuda",
+    default=None,
+    help="Add the form that NVIDIA GPUs run fastest.  [default: with --precision fp16]",
+)
 @triton_option
 @output_options
 def command(
@@ -37,6 +42,7 @@ def command(
     max_deviation: float | None,
     optimum_layout: Path | None,
     precision: str,
+    cuda: bool | None,
     output: Path,
     force: bool,
     licence: str,
@@ -72,4 +78,5 @@ def command(
             text_recipe=text_recipe,
             max_text_deviation=max_deviation,
             prompt_book=book,
+            cuda=cuda,
         )

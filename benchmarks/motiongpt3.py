@@ -50,20 +50,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the bundles here (2 GB)")
     parser.add_argument("--json", type=Path, help="figures to store")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
-    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", nargs="+", metavar="PRECISION", help=argparse.SUPPRESS)
     options = parser.parse_args()
     frames = int(options.seconds * 20)
     if options.contender:
         print(json.dumps(run(options.contender, options.folder, frames)))
         return
     if options.prepare:
-        prepare(options.folder)
+        prepare(options.folder, options.prepare)
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
         # Elsewhere, because a process counts the memory of the one that it was forked from.
         itself = [sys.executable, __file__, "--folder", str(folder)]
-        subprocess.run([*itself, "--prepare"], check=True)
+        subprocess.run([*itself, "--prepare", "fp32", "int8"], check=True)
         results: dict[str, list[Timed]] = {name: [] for name in CONTENDERS}
         threads = str(options.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "MOTIONRT_THREADS": threads}
@@ -114,7 +114,7 @@ def make_model() -> Any:
     return model.eval()
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, precisions: list[str]) -> None:
     """Write the bundles unless they are there."""
     from motionrt.cli._progress import StageProgress
     from motionrt.export.bundle import BundleWriter
@@ -122,7 +122,7 @@ def prepare(folder: Path) -> None:
     from motionrt.export.readers.motiongpt3 import MotionGpt3Checkpoint
     from motionrt.export.readers.weights import Weights
 
-    for precision in ("fp32", "int8"):
+    for precision in precisions:
         target = folder / precision
         if (target / "manifest.json").is_file():
             continue
@@ -184,12 +184,12 @@ def run(name: str, folder: Path, frames: int) -> Timed:
     return {**best, "load": loaded, "peak_mb": peak}
 
 
-def bundle_contender(name: str, folder: Path, frames: int) -> Generate:
+def bundle_contender(name: str, folder: Path, frames: int, backend: str = "cpu") -> Generate:
     """Return what generates through the runtime."""
     from motionrt.runtime.motiongpt3.model import draw_noise
     from motionrt.runtime.pipeline import load
 
-    pipeline: Any = load(folder / name, backend="cpu")
+    pipeline: Any = load(folder / name, backend=backend)
     prompt = pipeline.holders.motion_request(f"{PROMPT} \n ")
 
     def generate() -> tuple[Timed, Any]:

@@ -286,11 +286,19 @@ def timed(graph: Graph, inputs: dict[str, Any], repeats: int) -> float:
 
 def start_golden(backend: str, more: Path | None) -> subprocess.Popen[str]:
     """Begin to run the golden cases on the backend."""
-    command = [sys.executable, "-m", "pytest", "-q", "tests/parity", "-n", str(GOLDEN_PROCESSES)]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/parity", "-p", "xdist"]
+    command += ["-n", str(GOLDEN_PROCESSES)]
     command += ["--backend", backend, "-p", "no:cacheprovider"]
     command += ["--golden", str(more)] if more else []
+    # Without what else pytest finds installed: some of it refuses several processes.
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

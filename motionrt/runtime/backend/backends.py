@@ -8,6 +8,7 @@ import importlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +34,7 @@ _PROVIDER_PACKAGES = {"directml": "onnxruntime-directml"}
 _MOST_A_CORE = 4
 """Threads; more gain nothing, a thousand take minutes and a million end the process."""
 THREADS_VARIABLE = "MOTIONRT_THREADS"
-_SILENT, _WARNINGS = 4, 2
+SILENT, _WARNINGS = 4, 2
 """What onnxruntime's loggers tell; the second is its own choice."""
 
 # y = x, for a float32 vector of one: what a provider is tried on.
@@ -254,15 +255,28 @@ def _provider_problem(provider: str) -> str:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _SILENT
-    onnxruntime.set_default_logger_severity(_SILENT)  # it prints in colour what is told here
+    options.log_severity_level = SILENT
     try:
-        session = onnxruntime.InferenceSession(_SMALLEST_MODEL, options, providers=[provider])
+        with silenced():
+            session = onnxruntime.InferenceSession(_SMALLEST_MODEL, options, providers=[provider])
     except Exception as error:  # onnxruntime raises many kinds of its own
         return str(error).splitlines()[0]
+    return "" if provider in session.get_providers() else "its libraries or its device are missing"
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keep onnxruntime from printing, in colour, what the package tells itself.
+
+    What a session is made with is not enough: providers are looked for before it has a log.
+    """
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(SILENT)
+    try:
+        yield
     finally:
         onnxruntime.set_default_logger_severity(_WARNINGS)
-    return "" if provider in session.get_providers() else "its libraries or its device are missing"
 
 
 def _threads_from_environment() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from motionrt.runtime.backend.backends import PROVIDERS, Backend
+from motionrt.runtime.backend.backends import PROVIDERS, SILENT, Backend, silenced
 from motionrt.runtime.backend.device_thread import run_for
 from motionrt.runtime.backend.graph import (
     Arrays,
@@ -39,8 +39,6 @@ _TELLS_PLACES = "session.record_ep_graph_assignment_info"
 """The setting that lets a session say which provider each node went to."""
 _NAMED = 6
 """Operators that are named of those that run elsewhere."""
-SILENT = 4
-"""What goes wrong is raised: onnxruntime does not print it on standard error as well."""
 
 
 class OnnxSession:
@@ -164,7 +162,8 @@ def onnxruntime_session(
     providers = [(name, dict(settings)) for name, settings in backend.providers]
     providers[0][1].update(provider_options or {})
     # Without fallback: what cannot be loaded is raised, not printed and tried again.
-    return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    with silenced():
+        return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
 
 
 def elsewhere(session: Any) -> list[str]:

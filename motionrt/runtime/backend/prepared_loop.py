@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from motionrt.runtime.backend.backends import Backend
+from motionrt.runtime.backend.backends import SILENT, Backend
 from motionrt.runtime.backend.device_thread import on_device
 from motionrt.runtime.backend.graph import (
     Arrays,
@@ -25,7 +25,7 @@ from motionrt.runtime.backend.graph import (
     find_loop,
     renaming,
 )
-from motionrt.runtime.backend.onnx_session import SILENT, onnxruntime_session, told_elsewhere
+from motionrt.runtime.backend.onnx_session import onnxruntime_session, told_elsewhere
 from motionrt.runtime.backend.recording import Buffers, DeviceGraph, drive
 from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
 from motionrt.runtime.errors import BundleError

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from motionrt.runtime.backend.backends import PROVIDERS, Backend
+
+from motionrt.runtime.backend.backends import PROVIDERS, SILENT, Backend
 from motionrt.runtime.backend.device_thread import on_device
 from motionrt.runtime.backend.graph import DTYPES, Arrays, Seen, find_graph
-from motionrt.runtime.backend.onnx_session import SILENT, first_line, onnxruntime_session
+from motionrt.runtime.backend.onnx_session import first_line, onnxruntime_session
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, MotionrtError
 

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from motionrt.runtime.backend.backends import PROVIDERS
+from motionrt.runtime.backend.backends import PROVIDERS, SILENT
 from motionrt.runtime.backend.device_thread import on_device
 from motionrt.runtime.backend.graph import DTYPES, Arrays, Graph
-from motionrt.runtime.backend.onnx_session import SILENT, OnnxSession
+from motionrt.runtime.backend.onnx_session import OnnxSession
 from motionrt.runtime.backend.waiting import interruptible
 from motionrt.runtime.bundle.manifest import TensorInfo
 from motionrt.runtime.errors import BackendError, InputError

@@ -17,6 +17,7 @@ import numpy as np
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from parity import exported
+from parity.kimodo import whole
 
 import motionrt.cli.main
 from motionrt.cli._bundles import BUNDLE_DIR_VARIABLE
@@ -116,11 +117,12 @@ def _batched(
         "A person walks": inputs["text_feat_walks"],
         "A person runs": inputs["text_feat_runs"],
     }
+    lengths = [24, 20]
     features: list[NDArray[Any]] = []
     with injected(texts, [inputs["noise2"]]), recorded(lambda _, out: features.append(out)):
         pipeline.generate_many(
             list(texts),
-            num_frames=[24, 20],
+            num_frames=lengths,
             first_heading_rad=[0.4, -1.0],
             constraints=[read_constraints(file) for file in files],
             guidance_type=content["cfg_type"],
@@ -128,7 +130,7 @@ def _batched(
             num_steps=content["num_denoising_steps"],
             postprocess=False,
         )
-    close(features[0], expected, **FEATURES)
+    close(whole(features[0], expected, lengths), expected, **FEATURES)
 
 
 def run_multiprompt(case: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-
 from motionrt.runtime.backend.backends import PROVIDERS, SILENT, Backend
 from motionrt.runtime.backend.device_thread import on_device
 from motionrt.runtime.backend.graph import DTYPES, Arrays, Seen, find_graph

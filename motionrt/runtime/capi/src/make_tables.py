@@ -21,7 +21,7 @@ from tokenizers import Regex, normalizers, pre_tokenizers
 HERE = Path(__file__).parent
 SKELETONS = HERE.parents[2] / "assets" / "skeletons"
 EXPANDED = (("soma77", "soma30"),)
-LAST = 0x110000
+LAST, PLANE = 0x110000, 0x10000
 NFD = normalizers.NFD()
 FLAGS = (
     "space",  # of Python's strings, by which prompts are cleaned
@@ -98,9 +98,9 @@ def combining_class(code: int) -> int:
     return own
 
 
-def runs(values: Iterable[int]) -> list[tuple[int, int]]:
+def runs(values: Iterable[object]) -> list[tuple[int, object]]:
     """(first index, value) of each run of equal values."""
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, object]] = []
     for index, value in enumerate(values):
         if not found or found[-1][1] != value:
             found.append((index, value))
@@ -116,27 +116,70 @@ def table(name: str, kind: str, rows: Sequence[object], per_line: int = 10) -> s
     return f"static const {kind} {name}[] = {{\n" + "\n".join(lines) + "\n};\n"
 
 
-def mapping(name: str, change: str) -> str:
-    """Tables of a case mapping: single characters, and those that become several."""
-    single, several = [], []
-    for code in range(LAST):
-        if 0xD800 <= code < 0xE000:
-            continue
-        new = getattr(chr(code), change)()
-        if len(new) == 1 and ord(new) != code:
-            single.append(f"{{{code:#x}, {ord(new):#x}}}")
-        elif len(new) > 1:
-            three = [*map(ord, new), 0][:3]
+def property_tables() -> list[str]:
+    """What characters are: each plane's runs of one kind, as their low 16 bits and the kind."""
+    kinds = list(zip(properties(), map(combining_class, range(LAST)), strict=True))
+    distinct = sorted(set(kinds))
+    starts, indices, planes = [], [], [0]
+    for plane in range(0, LAST, PLANE):
+        for start, kind in runs(kinds[plane : plane + PLANE]):
+            starts.append(f"{start:#x}")
+            indices.append(distinct.index(kind))
+        planes.append(len(starts))
+    assert max(indices) < 256
+    return [
+        table("kinds", "character_kind", [f"{{{flags:#x}, {mark}}}" for flags, mark in distinct]),
+        table("kind_planes", "uint16_t", planes, 18),
+        table("kind_starts", "uint16_t", starts, 12),
+        table("kind_indices", "uint8_t", indices, 20),
+    ]
+
+
+def mapping(change: str) -> dict[int, tuple[int, ...]]:
+    """What becomes of every character that a case mapping changes."""
+    codes = (code for code in range(LAST) if not 0xD800 <= code < 0xE000)
+    new = {code: tuple(map(ord, getattr(chr(code), change)())) for code in codes}
+    return {code: to for code, to in new.items() if to != (code,)}
+
+
+def mapping_tables(name: str, changed: dict[int, tuple[int, ...]]) -> list[str]:
+    """Tables of a case mapping: of runs that are moved alike, and of what becomes several."""
+    moved: list[list[int]] = []  # first, count, step, change
+    several = []
+    for code, to in changed.items():
+        if len(to) > 1:
+            three = [*to, 0][:3]
             several.append("{{{:#x}, {{{:#x}, {:#x}, {:#x}}}}}".format(code, *three))
-    text = table(f"{name}_single", "case_pair", single, 5)
-    return text + table(f"{name}_several", "case_several", several, 2) if several else text
+            assert max(code, *to) < PLANE
+            continue
+        change = to[0] - code
+        if moved and moved[-1][3] == change:
+            first, count, step, _ = moved[-1]
+            if count == 1 and code - first < 3:
+                step = code - first
+            if code == first + count * step:
+                moved[-1][1:3] = count + 1, step
+                continue
+        moved.append([code, 1, 1, change])
+    rows = ["{{{:#x}, {}, {}, {}}}".format(*run) for run in moved]
+    return [
+        table(f"{name}_moved", "case_run", rows, 4),
+        table(f"{name}_several", "case_several", several, 3),
+    ]
 
 
-def unicode_tables() -> str:
-    """unicode_tables.h."""
-    found = runs(properties())
-    classes = runs(combining_class(code) for code in range(LAST))
-    decompositions, pairs = [], []
+def runs_of_wholes(codes: Sequence[int]) -> list[str]:
+    """Runs of characters that follow each other, with the index of each run's first."""
+    starts = [
+        index for index, code in enumerate(codes) if index == 0 or codes[index - 1] != code - 1
+    ]
+    rows = [f"{{{codes[index]:#x}, {index}}}" for index in starts]
+    return [*rows, f"{{{LAST:#x}, {len(codes)}}}"]
+
+
+def decomposition_tables() -> list[str]:
+    """What characters are put together of, two or another one alone, and what two become."""
+    pairs, singles, composed = {}, {}, []
     for code in range(LAST):
         parts = unicodedata.decomposition(chr(code))
         if not parts or parts.startswith("<") or 0xAC00 <= code < 0xD7A4:
@@ -144,23 +187,52 @@ def unicode_tables() -> str:
         codes = [int(part, 16) for part in parts.split()]
         if NFD.normalize_str(chr(code)) == chr(code):
             continue  # newer than the tokenizers' tables
-        second = codes[1] if codes[1:] else 0
-        decompositions.append(f"{{{code:#x}, {{{codes[0]:#x}, {second:#x}}}}}")
-        if unicodedata.normalize("NFC", parts and "".join(map(chr, codes))) == chr(code):
-            pairs.append((codes[0], codes[1], code))
-    composed = ["{{{:#x}, {:#x}, {:#x}}}".format(*row) for row in sorted(pairs)]
+        if len(codes) == 1:
+            singles[code] = codes[0]
+            assert codes[0] >> 16 in (0, 2)
+            continue
+        pairs[code] = codes
+        assert code >> 16 == codes[0] >> 16 == codes[1] >> 16
+        if unicodedata.normalize("NFC", "".join(map(chr, codes))) == chr(code):
+            composed.append((codes[1], codes[0], len(pairs) - 1))
+    seconds = sorted({second for _, second in pairs.values()})
+    high = [code >> 16 != 0 for code in singles.values()]
+    bits = [
+        sum(bit << place for place, bit in enumerate(high[start : start + 8]))
+        for start in range(0, len(high), 8)
+    ]
+    firsts = [f"{first % PLANE:#x}" for first, _ in pairs.values()]
+    indices = [seconds.index(second) for _, second in pairs.values()]
+    parts_of_singles = [f"{part % PLANE:#x}" for part in singles.values()]
+    return [
+        table("pair_runs", "whole_run", runs_of_wholes(list(pairs)), 6),
+        table("pair_firsts", "uint16_t", firsts, 12),
+        table("pair_seconds", "uint8_t", indices, 20),
+        table("seconds", "uint32_t", [f"{second:#x}" for second in seconds]),
+        table("composed", "uint16_t", [index for _, _, index in sorted(composed)], 16),
+        table("single_runs", "whole_run", runs_of_wholes(list(singles)), 6),
+        table("single_parts", "uint16_t", parts_of_singles, 12),
+        table("single_in_plane_2", "uint8_t", bits, 20),
+    ]
+
+
+def unicode_tables() -> str:
+    """unicode_tables.h."""
+    lower, upper, title = (mapping(change) for change in ("lower", "upper", "title"))
+    differing = {
+        code: title.get(code, (code,))
+        for code in sorted(title.keys() | upper.keys())
+        if title.get(code) != upper.get(code)
+    }
     return "\n".join(
         [
             "/* Written by make_tables.py. */",
-            table("property_starts", "uint32_t", [f"{start:#x}" for start, _ in found]),
-            table("property_values", "uint16_t", [value for _, value in found], 16),
-            table("combining_starts", "uint32_t", [f"{start:#x}" for start, _ in classes]),
-            table("combining_values", "uint8_t", [value for _, value in classes], 16),
-            mapping("lower", "lower"),
-            mapping("upper", "upper"),
-            mapping("title", "title"),
-            table("decompositions", "decomposition", decompositions, 3),
-            table("compositions", "composition", composed, 3),
+            *property_tables(),
+            *mapping_tables("lower", lower),
+            *mapping_tables("upper", upper),
+            "/* Where it is not the upper case. */",
+            *mapping_tables("title", differing),
+            *decomposition_tables(),
         ]
     )
 

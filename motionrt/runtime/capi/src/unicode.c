@@ -1,27 +1,29 @@
 #include "unicode.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-typedef struct case_pair {
-  uint32_t from, to;
-} case_pair;
+/* The tables are packed: what a call needs of them it looks up in them as they are. */
+typedef struct character_kind {
+  uint16_t flags;
+  uint8_t combining; /* class of a mark; 0 of what is none */
+} character_kind;
+typedef struct case_run { /* count characters, step apart, that all move by change */
+  uint32_t first : 21, count : 9, step : 2;
+  int32_t change;
+} case_run;
 typedef struct case_several {
-  uint32_t from, to[3];
+  uint16_t from, to[3];
 } case_several;
-typedef struct decomposition {
-  uint32_t whole, parts[2];
-} decomposition;
-typedef struct composition {
-  uint32_t first, second, whole;
-} composition;
+typedef struct whole_run { /* characters one after the other; index: of the first, in columns */
+  uint32_t first : 21, index : 11;
+} whole_run;
 
 #include "unicode_tables.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define LAST_CHARACTER 0x10FFFFu
 
-/* Bits of property_values, in the order of make_tables.py. */
+/* Bits of flags, in the order of make_tables.py. */
 enum {
   SPACE = 1 << 0,
   ALNUM = 1 << 1,
@@ -78,22 +80,25 @@ size_t utf8_write(char *out, uint32_t code) {
   return 4;
 }
 
-/* The run of a table that a character is in. */
-static size_t run_of(const uint32_t *starts, size_t count, uint32_t code) {
-  size_t low = 0, high = count;
-  while (high - low > 1) {
-    size_t middle = (low + high) / 2;
-    if (starts[middle] <= code)
-      low = middle;
-    else
-      high = middle;
+/* Set low to the last row in [low, high) for which `at_or_before` holds, or leave it. */
+#define FIND_LAST(low, high, row, at_or_before) \
+  while ((high) - (low) > 1) {                  \
+    size_t row = ((low) + (high)) / 2;          \
+    if (at_or_before)                           \
+      low = row;                                \
+    else                                        \
+      high = row;                               \
   }
-  return low;
+
+static const character_kind *kind_of(uint32_t code) {
+  size_t low = kind_planes[code >> 16], high = kind_planes[(code >> 16) + 1];
+  uint16_t within = (uint16_t)code;
+  FIND_LAST(low, high, row, kind_starts[row] <= within)
+  return &kinds[kind_indices[low]];
 }
 
 static bool has(uint32_t code, unsigned flag) {
-  return code <= LAST_CHARACTER &&
-         (property_values[run_of(property_starts, COUNT(property_starts), code)] & flag);
+  return code <= LAST_CHARACTER && (kind_of(code)->flags & flag);
 }
 
 bool is_space(uint32_t code) { return has(code, SPACE); }
@@ -107,44 +112,72 @@ bool is_sign(uint32_t code) { return has(code, SIGN); }
 bool is_control(uint32_t code) { return has(code, CONTROL); }
 bool is_nonspacing(uint32_t code) { return has(code, NONSPACING); }
 
-static int compare_first(const void *key, const void *entry) {
-  uint32_t a = *(const uint32_t *)key, b = *(const uint32_t *)entry;
-  return a < b ? -1 : a > b;
-}
-
-#define FIND(table, code) bsearch(&(code), table, COUNT(table), sizeof *(table), compare_first)
-
-static size_t single(const case_pair *found, uint32_t code, uint32_t out[3]) {
-  out[0] = found ? found->to : code;
-  return 1;
-}
-
-static size_t several(const case_several *found, uint32_t out[3]) {
-  size_t count = 0;
-  while (count < 3 && found->to[count]) {
-    out[count] = found->to[count];
+/* What a mapping makes of a character; 0 if it says nothing of it. */
+static size_t mapped(const case_run *moved, size_t num_moved, const case_several *several,
+                     size_t num_several, uint32_t code, uint32_t out[3]) {
+  size_t low = 0, high = num_moved, count = 0;
+  FIND_LAST(low, high, row, moved[row].first <= code)
+  if (code >= moved[low].first) {
+    uint32_t behind = code - moved[low].first;
+    if (behind < (uint32_t)moved[low].count * moved[low].step && behind % moved[low].step == 0) {
+      out[0] = (uint32_t)((int32_t)code + moved[low].change);
+      return 1;
+    }
+  }
+  low = 0;
+  high = num_several;
+  FIND_LAST(low, high, row, several[row].from <= code)
+  if (several[low].from != code) return 0;
+  while (count < 3 && several[low].to[count]) {
+    out[count] = several[low].to[count];
     count++;
   }
   return count;
 }
 
-#define CASE_FUNCTION(name)                                          \
-  size_t to_##name(uint32_t code, uint32_t out[3]) {                 \
-    const case_several *found = FIND(name##_several, code);          \
-    if (found) return several(found, out);                           \
-    return single(FIND(name##_single, code), code, out);             \
-  }
-CASE_FUNCTION(lower)
-CASE_FUNCTION(upper)
-CASE_FUNCTION(title)
+#define MAPPED(name) \
+  mapped(name##_moved, COUNT(name##_moved), name##_several, COUNT(name##_several), code, out)
+
+static size_t itself(uint32_t code, uint32_t out[3]) {
+  out[0] = code;
+  return 1;
+}
+
+size_t to_lower(uint32_t code, uint32_t out[3]) {
+  size_t count = MAPPED(lower);
+  return count ? count : itself(code, out);
+}
+
+size_t to_upper(uint32_t code, uint32_t out[3]) {
+  size_t count = MAPPED(upper);
+  return count ? count : itself(code, out);
+}
+
+size_t to_title(uint32_t code, uint32_t out[3]) {
+  size_t count = MAPPED(title);
+  return count ? count : to_upper(code, out);
+}
 
 /* ---- Normal forms (Unicode Standard Annex 15) ---- */
 
 enum { HANGUL = 0xAC00, LEAD = 0x1100, VOWEL = 0x1161, TRAIL = 0x11A7,
        NUM_VOWELS = 21, NUM_TRAILS = 28, NUM_HANGUL = 11172 };
 
-static unsigned combining(uint32_t code) {
-  return combining_values[run_of(combining_starts, COUNT(combining_starts), code)];
+static unsigned combining(uint32_t code) { return kind_of(code)->combining; }
+
+/* Where a character stands in the columns of its table; SIZE_MAX if it is not in it. */
+static size_t index_of(const whole_run *runs, size_t count, uint32_t code) {
+  size_t low = 0, high = count - 1, index;
+  FIND_LAST(low, high, row, runs[row].first <= code)
+  if (code < runs[low].first) return SIZE_MAX;
+  index = runs[low].index + (size_t)(code - runs[low].first);
+  return index < runs[low + 1].index ? index : SIZE_MAX;
+}
+
+static uint32_t whole_of(size_t index) {
+  size_t low = 0, high = COUNT(pair_runs) - 1;
+  FIND_LAST(low, high, row, pair_runs[row].index <= index)
+  return pair_runs[low].first + (uint32_t)(index - pair_runs[low].index);
 }
 
 typedef struct characters {
@@ -153,7 +186,11 @@ typedef struct characters {
 } characters;
 
 static void decompose(uint32_t code, characters *out) {
-  const decomposition *found;
+  size_t index;
+  if (code < 0xC0) { /* the first that is put together */
+    out->codes[out->count++] = code;
+    return;
+  }
   if (code >= HANGUL && code < HANGUL + NUM_HANGUL) {
     uint32_t index = code - HANGUL, trail = index % NUM_TRAILS;
     out->codes[out->count++] = LEAD + index / (NUM_VOWELS * NUM_TRAILS);
@@ -161,30 +198,39 @@ static void decompose(uint32_t code, characters *out) {
     if (trail) out->codes[out->count++] = TRAIL + trail;
     return;
   }
-  found = FIND(decompositions, code);
-  if (!found) {
-    out->codes[out->count++] = code;
+  index = index_of(pair_runs, COUNT(pair_runs), code);
+  if (index != SIZE_MAX) { /* all of one plane; the second is put together of no others */
+    decompose((code & ~0xFFFFu) | pair_firsts[index], out);
+    decompose(seconds[pair_seconds[index]], out);
     return;
   }
-  decompose(found->parts[0], out);
-  if (found->parts[1]) decompose(found->parts[1], out);
-}
-
-static int compare_pair(const void *key, const void *entry) {
-  const composition *a = key, *b = entry;
-  if (a->first != b->first) return a->first < b->first ? -1 : 1;
-  return a->second < b->second ? -1 : a->second > b->second;
+  index = index_of(single_runs, COUNT(single_runs), code);
+  if (index != SIZE_MAX) {
+    bool high = single_in_plane_2[index / 8] >> index % 8 & 1;
+    decompose((high ? 0x20000u : 0) | single_parts[index], out);
+    return;
+  }
+  out->codes[out->count++] = code;
 }
 
 static uint32_t compose(uint32_t first, uint32_t second) {
-  composition key = {first, second, 0}, *found;
+  size_t low = 0, high = COUNT(seconds), last;
   if (first >= LEAD && first < LEAD + 19 && second >= VOWEL && second < VOWEL + NUM_VOWELS)
     return HANGUL + ((first - LEAD) * NUM_VOWELS + (second - VOWEL)) * NUM_TRAILS;
   if (first >= HANGUL && first < HANGUL + NUM_HANGUL && (first - HANGUL) % NUM_TRAILS == 0 &&
       second > TRAIL && second < TRAIL + NUM_TRAILS)
     return first + (second - TRAIL);
-  found = bsearch(&key, compositions, COUNT(compositions), sizeof key, compare_pair);
-  return found ? found->whole : 0;
+  FIND_LAST(low, high, row, seconds[row] <= second)
+  if (seconds[low] != second || first >> 16 != second >> 16) return 0;
+  last = low;
+  low = 0;
+  high = COUNT(composed);
+  FIND_LAST(low, high, row,
+            pair_seconds[composed[row]] < last ||
+                (pair_seconds[composed[row]] == last &&
+                 pair_firsts[composed[row]] <= (uint16_t)first))
+  low = composed[low];
+  return pair_seconds[low] == last && pair_firsts[low] == (uint16_t)first ? whole_of(low) : 0;
 }
 
 char *normalized(call *c, arena *from, const char *text, size_t length, bool composed,

@@ -261,6 +261,8 @@ class GenerateOptions(ctypes.Structure):
         ("no_chain", c_bool),
         ("temperature", c_double),
         ("text_template", c_char_p),
+        ("guided_from", c_double),
+        ("guided_to", c_double),
     )
 
 
@@ -835,6 +837,8 @@ class _Options:
             postprocess=-1,
             root_margin=-1,
             temperature=-1,
+            guided_from=-1,
+            guided_to=-1,
         )
         known = {name for name, _ in GenerateOptions._fields_} - {"struct_size", "progress_user"}
         known -= {"num_guidance_weights", "num_constraints", "num_noise"}

@@ -177,6 +177,18 @@ def test_without_guidance(c_pipeline: capi.Pipeline, pipeline: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("preset", [None, "fast"])
+@pytest.mark.parametrize("interval", [(0.4, 1.0), (0.0, 0.6), (0.2, 0.8)])
+def test_guidance_in_an_interval(
+    c_pipeline: capi.Pipeline, pipeline: Any, preset: str | None, interval: tuple[float, float]
+) -> None:
+    given = {"num_frames": FRAMES, "seed": 5, "num_steps": STEPS, "preset": preset}
+    expected = pipeline.generate("a man jumps", guidance_interval=interval, **given)
+    low, high = interval
+    ends = {"guided_from": low or None, "guided_to": None if high == 1 else high}
+    same(c_pipeline.generate("a man jumps", **given, **ends), expected)
+
+
 @pytest.mark.parametrize("sample_seeds", [False, True])
 def test_prompts_and_samples(c_pipeline: capi.Pipeline, pipeline: Any, sample_seeds: bool) -> None:
     given = {"num_frames": FRAMES, "seed": 3, "num_samples": 2, "num_steps": STEPS}
@@ -337,6 +349,8 @@ def test_embeddings_stand_for_prompts(c_pipeline: capi.Pipeline, pipeline: Any) 
         {"prompts": ["walks"], "num_frames": 30, "num_samples": 2, "num_steps": STEPS},
         {"prompts": ["walks", "jumps"], "multi_prompt": False, "seconds": "1 2", "num_steps": 2},
         {"prompt": "", "seconds": 1, "guidance_type": "nocfg", "postprocess": False},
+        {"prompt": "jumps", "seconds": 1, "preset": "fast", "guidance_interval": [0.5]},
+        {"prompt": "jumps", "seconds": 1, "num_steps": 5, "guidance_interval": [0.2, 0.7]},
         {"prompt": "turns", "guidance_weights": [2, 2], "root_margin": 0, "num_steps": STEPS},
     ],
     ids=str,
@@ -610,6 +624,9 @@ def test_views_keep_their_motion(c_pipeline: capi.Pipeline) -> None:
         ({"guidance_weights": [1, 2, 3]}, "give one guidance weight, or two"),
         ({"guidance_weights": [float("inf")]}, "not finite"),
         ({"guidance_weights": [1.0], "no_guidance": True}, "takes no weights"),
+        ({"guided_from": 0.5, "guided_to": 0.2}, "guidance interval 0.5, 0.2: expected"),
+        ({"guided_to": 1.5}, "guidance interval 0, 1.5: expected"),
+        ({"guided_from": float("nan")}, "guidance interval: must be finite"),
         ({"constraints_json": "{"}, "not JSON"),
         ({"constraints_json": "[" * 1000}, "nested too deeply"),
         ({"constraints_json": '[{"type": "root3d"}]'}, "type must be root2d"),
@@ -647,6 +664,8 @@ def test_wrong_values_get_a_line(
         ('{"prompt": "a", "duration": 3}', "unknown key duration"),
         ('{"prompt": "a", "continue_from": "x.bvh"}', "does not read"),
         ('{"prompt": "a", "temperature": 1}', "has no option temperature"),
+        ('{"prompt": "a", "guidance_interval": 0.1}', "guidance_interval: expected one or two"),
+        ('{"prompt": "a", "guidance_interval": [0.5, 0.1]}', "expected one or two numbers"),
         ('{"prompt": "a. b.", "seconds": [1, 2, 3]}', "3 durations for 2 prompts"),
         ('{"prompt": "a", "seed": -1}', "a whole number from 0"),
         ('{"prompt": "a", "constraints": "none.json"}', "none.json: cannot be read"),

@@ -86,7 +86,7 @@ class DiffusionOptions(TypedDict, total=False):
     num_steps: Annotated[int | None, NUM_STEPS]
     solver: Annotated[str | None, SOLVER]
     preset: Annotated[str | None, PRESET]
-    """Solver and steps, where these are not given; names are the family's (``Family.presets``)."""
+    """Values of other options, where these are not given; names are ``Family.presets``."""
     guidance_type: Annotated[str | None, GUIDANCE_TYPE]
     """None: the bundle's, or what the weights imply."""
     guidance_weights: Annotated["Sequence[float] | None", GUIDANCE_WEIGHTS]

@@ -230,6 +230,14 @@ def _narrow(schema: Document, family: Family, limits: JobLimits) -> None:
         "guidance_weights": [
             {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": 2}
         ],
+        "guidance_interval": [
+            {
+                "type": "array",
+                "items": {"type": "number", "minimum": 0, "maximum": 1},
+                "minItems": 1,
+                "maxItems": 2,
+            }
+        ],
         "solver": [{"enum": [*SOLVERS, "ancestral"]}],
     }
     properties = schema["properties"]

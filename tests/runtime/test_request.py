@@ -43,9 +43,13 @@ def test_requests_that_ask_the_same_are_equal() -> None:
 
 def test_a_preset_stands_for_what_is_not_given() -> None:
     fast = Request.make(KIMODO, "walk", options={"preset": "fast"})
-    assert fast.options == {"solver": "dpmpp-2m", "num_steps": 12}
+    assert fast.options == {
+        "solver": "dpmpp-2m",
+        "num_steps": 12,
+        "guidance_interval": [0.1, 1.0],
+    }
     fewer = Request.make(KIMODO, "walk", options={"preset": "fast", "num_steps": 5})
-    assert fewer.options == {"solver": "dpmpp-2m", "num_steps": 5}
+    assert fewer.options == {**fast.options, "num_steps": 5}
     with pytest.raises(InputError, match="preset 'quick': kimodo has fast, balanced, exact"):
         Request.make(KIMODO, "walk", options={"preset": "quick"})
 

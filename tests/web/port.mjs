@@ -28,6 +28,13 @@ const calls = {
   },
   schedules: (rows) => rows.map(([base, steps, solver]) => parts.cosineSchedule(base, steps, solver)),
   branches: (rows) => rows.map(([mode, weights, text, held]) => parts.guidanceBranches({ mode, weights }, text, held)),
+  guided: (rows) =>
+    rows.map(([interval, timesteps, base]) =>
+      caught(() => {
+        const found = parts.resolveInterval(interval);
+        return timesteps.map((t) => parts.guidanceAt({ mode: "regular", weights: [2] }, found, t, base).mode);
+      }),
+    ),
   lengths: (rows) => rows.map((row) => caught(() => parts.partLengths(...row))),
   conditioning: ({ model, constraints, frames }) => {
     const read = features(model);

@@ -21,7 +21,13 @@ from motionrt.runtime.errors import InputError
 from motionrt.runtime.kimodo.chaining import part_lengths
 from motionrt.runtime.kimodo.constraints import conditioning, correction_targets
 from motionrt.runtime.kimodo.features import MotionFeatures
-from motionrt.runtime.sampling.guidance import NUM_WEIGHTS, Guidance, guidance_branches
+from motionrt.runtime.sampling.guidance import (
+    NUM_WEIGHTS,
+    Guidance,
+    guidance_branches,
+    guided_spans,
+    resolve_interval,
+)
 from motionrt.runtime.sampling.noise import TorchGenerator
 from motionrt.runtime.sampling.schedule import SOLVERS, cosine_schedule
 from motionrt.runtime.text.familiarity import KnownInfo, KnownPrompts
@@ -180,6 +186,21 @@ def test_guidance_runs_the_same_branches(by_node: Call) -> None:
     for (mode, weights, *is_on), made in zip(rows, by_node("branches", rows), strict=True):
         wanted = guidance_branches(Guidance(mode, tuple(weights)), *is_on)
         assert [made["text"], made["constraints"], made["weights"]] == [x.tolist() for x in wanted]
+
+
+def test_guidance_is_on_at_the_same_steps(by_node: Call) -> None:
+    steps = [*range(999, 0, -37), 700, 300, 0]
+    intervals = [[0.3], [0.1, 0.7], [0.0, 0.3], [0.7, 0.7], [0.5, 0.2], [1.5], [], [0, 0.5, 1]]
+    told = by_node("guided", [(interval, steps, 1000) for interval in intervals])
+    for interval, made in zip(intervals, told, strict=True):
+        try:
+            guidance = Guidance("regular", (2.0,), resolve_interval(interval))
+        except InputError as error:
+            assert made.startswith("MotionrtError: guidance interval"), (made, error)
+            continue
+        spans = guided_spans(guidance, np.array(steps), 1000)
+        wanted = [guides.mode for rows, guides in spans for _ in range(rows.start, rows.stop)]
+        assert made == wanted, interval
 
 
 def test_long_prompts_are_split_in_the_same_parts(by_node: Call) -> None:

@@ -316,7 +316,7 @@ typedef struct mrt_generate_options {
   bool sample_seeds;          /* sample i is the motion of a single run with seed + i */
   int32_t num_steps;          /* denoising steps; more follow the model more closely and take longer; 0: the model's */
   const char *solver;         /* NULL: the model's */
-  const char *preset;         /* "fast", "balanced" or "exact": solver and steps where these are not given */
+  const char *preset;         /* "fast", "balanced" or "exact": solver, steps and where guidance is on, if these are not given */
   const float *guidance_weights; /* unitless; higher follows the text more and varies less */
   int32_t num_guidance_weights;  /* 0: the model's; 1: text; 2: text, constraints */
   bool no_guidance;
@@ -341,6 +341,9 @@ typedef struct mrt_generate_options {
                                 init: -1, which is 1; MotionGPT3 alone */
   const char *text_template; /* how a prompt is worded for the model: "caption" or "evaluation"; NULL:
                                 caption; MotionGPT3 alone */
+  double guided_from; /* the base steps that are guided, as shares of all (0 is the clean end, 1 is */
+  double guided_to;   /* noise); others run one branch and are quicker. init: -1, the preset's or all;
+                         Kimodo alone */
 } mrt_generate_options;
 
 static inline void mrt_generate_options_init(mrt_generate_options *options) {
@@ -352,6 +355,7 @@ static inline void mrt_generate_options_init(mrt_generate_options *options) {
   fresh.postprocess = -1;
   fresh.root_margin = -1;
   fresh.temperature = -1;
+  fresh.guided_from = fresh.guided_to = -1;
   *options = fresh;
 }
 

@@ -49,7 +49,7 @@ from motionrt.runtime.kimodo.segments import (
 from motionrt.runtime.options import either
 from motionrt.runtime.pipeline import Progress
 from motionrt.runtime.request import Request
-from motionrt.runtime.sampling.guidance import Guidance
+from motionrt.runtime.sampling.guidance import WHOLE_SCHEDULE, Guidance
 from motionrt.runtime.sampling.noise import TorchGenerator
 
 Floats = NDArray[np.float32]
@@ -72,7 +72,9 @@ class Generation:
         self.num_steps = either(options.get("num_steps"), model.defaults.num_steps)
         self.solver = either(options.get("solver"), model.defaults.solver)
         self.guidance: Guidance = model.settle_guidance(
-            options.get("guidance_type"), options.get("guidance_weights")
+            options.get("guidance_type"),
+            options.get("guidance_weights"),
+            options.get("guidance_interval"),
         )
         self.first_heading = checked_headings(either(options.get("first_heading_rad"), 0.0))
         self.constraints = options.get("constraints")
@@ -386,7 +388,8 @@ class Generation:
         return [constraints_from(item, self.skeleton) for item in given]
 
     def _info(self, sample: int, constraints: Sequence[Constraint]) -> dict[str, Any]:
-        manifest = self.model.manifest
+        manifest, interval = self.model.manifest, self.guidance.interval
+        part = {} if interval == WHOLE_SCHEDULE else {"guidance_interval": list(interval)}
         return {
             "prompt": "",
             "seed": self.seed,
@@ -398,6 +401,7 @@ class Generation:
             "solver": self.solver,
             "guidance_type": self.guidance.mode,
             "guidance_weights": list(self.guidance.weights),
+            **part,
             "num_constraints": len(constraints),
             "postprocess": bool(self.correct),
             "compat": self.compat.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.backend.backends import Backend
-from motionrt.runtime.backend.graph import Arrays, Watched
+from motionrt.runtime.backend.graph import Arrays, Seen, Watched
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.bundle.manifest import Bundle, Count
 from motionrt.runtime.errors import BundleError, InputError
@@ -22,7 +23,9 @@ from motionrt.runtime.sampling.guidance import (
     NUM_WEIGHTS,
     Guidance,
     guidance_branches,
+    guided_spans,
     resolve_guidance,
+    resolve_interval,
 )
 from motionrt.runtime.sampling.noise import TorchGenerator
 from motionrt.runtime.sampling.schedule import cosine_schedule
@@ -215,8 +218,8 @@ class KimodoModel(Pipeline):
             defaults.num_steps if num_steps is None else num_steps,
             defaults.solver if solver is None else solver,
         )
-        branches = guidance_branches(
-            guidance or self.default_guidance, bool(np.any(mask)), constrained
+        spans = guided_spans(
+            guidance or self.default_guidance, schedule.timesteps, defaults.num_base_steps
         )
         fixed = {
             "text_features": text,
@@ -227,22 +230,13 @@ class KimodoModel(Pipeline):
             ),
             "motion_mask": constraint_mask,
             "observed_motion": observed,
-            "branch_text": branches[0],
-            "branch_constraints": branches[1],
-            "branch_weights": branches[2],
         }
         graph = self.graph("sampler")
         total = len(schedule.timesteps)
         # One call makes the whole motion; who wants to see or stop it gets it in parts.
         size = total if progress is None else max(1, total // 50)
         size = size if on_step is None else 1
-        run = {
-            "x": x,
-            "x0_previous": np.zeros_like(x),
-            "timesteps": schedule.timesteps[:, None],
-            "schedule": schedule.coefficients,
-            **fixed,
-        }
+        every = 0 if progress is None and on_step is None else size
 
         def seen(done: int, state: Callable[[], Arrays]) -> None:
             if progress is not None:
@@ -253,18 +247,30 @@ class KimodoModel(Pipeline):
 
         if progress is not None:
             progress("denoising", 0, total)
-        if isinstance(graph, Watched):
-            every = 0 if progress is None and on_step is None else size
-            watched: Floats = graph.run_watched(run, every, seen)["x_next"]
-            return watched
-        for start in range(0, total, size):
-            rows = slice(start, start + size)
-            part = {name: run[name][rows] for name in ("timesteps", "schedule")}
-            state = graph.run({**run, **part})
-            run["x"], run["x0_previous"] = state["x_next"], state["x0"]
-            seen(min(start + size, total), lambda state=state: state)  # type: ignore[misc]
-        found: Floats = run["x"]
-        return found
+        x0 = np.zeros_like(x)
+        # Each span of the schedule has branches of its own; most runs are of one span.
+        for span, guides in spans:
+            branches = guidance_branches(guides, bool(np.any(mask)), constrained)
+            run = {
+                **fixed,
+                "branch_text": branches[0],
+                "branch_constraints": branches[1],
+                "branch_weights": branches[2],
+            }
+            for rows in [span] if isinstance(graph, Watched) else _slices(span, size):
+                run |= {
+                    "x": x,
+                    "x0_previous": x0,
+                    "timesteps": schedule.timesteps[rows, None],
+                    "schedule": schedule.coefficients[rows],
+                }
+                if isinstance(graph, Watched):
+                    state = graph.run_watched(run, every, _from(rows.start, seen))
+                else:
+                    state = graph.run(run)
+                    seen(rows.stop, lambda state=state: state)  # type: ignore[misc]
+                x, x0 = state["x_next"], state["x0"]
+        return x
 
     def decode(self, features: ArrayLike, outputs: Sequence[str] | None = None) -> Arrays:
         """Turn normalised features (B, T, D) into the decoder's arrays, or the named ones.
@@ -300,6 +306,24 @@ class KimodoModel(Pipeline):
 
         return BenchmarkCase(sample, lambda features: self.decode(np.asarray(features)))
 
-    def settle_guidance(self, mode: str | None, weights: Sequence[float] | None) -> Guidance:
+    def settle_guidance(
+        self,
+        mode: str | None,
+        weights: Sequence[float] | None,
+        interval: Sequence[float] | None = None,
+    ) -> Guidance:
         """Return the guidance that is asked for, the bundle's if none is."""
-        return resolve_guidance(mode, weights) or self.default_guidance
+        settled = resolve_guidance(mode, weights) or self.default_guidance
+        return replace(settled, interval=resolve_interval(interval))
+
+
+def _slices(span: slice, size: int) -> list[slice]:
+    """Cut a span of the schedule into parts of size steps."""
+    return [
+        slice(start, min(start + size, span.stop)) for start in range(span.start, span.stop, size)
+    ]
+
+
+def _from(start: int, seen: Seen) -> Seen:
+    """Return a listener to a run that begins at step start."""
+    return lambda done, state: seen(start + done, state)

@@ -104,6 +104,62 @@ def test_every_step_is_heard_of(pipeline: KimodoPipeline) -> None:
     np.testing.assert_array_equal(pipeline.sample(text, x, num_steps=4), found)
 
 
+def test_beyond_the_guided_steps_one_branch_runs(pipeline: KimodoPipeline) -> None:
+    text, mask = pipeline.encode_text(["walk"])
+    x = noise(pipeline, 1, 12)
+    given: dict[str, Any] = {"text_mask": mask, "num_steps": 6, "solver": "ddim"}
+    given["motion_mask"] = np.zeros_like(x)
+    given["motion_mask"][:, 0] = 1
+    given["observed_motion"] = noise(pipeline, 1, 12)[::-1]
+    separated = Guidance("separated", (2.0, 1.5))
+    everything = pipeline.sample(text, x, guidance=separated, **given)
+    schedule = cosine_schedule(pipeline.defaults.num_base_steps, 6, "ddim")
+    heard: list[int] = []
+    states: list[tuple[Any, Any]] = []
+
+    def on_step(done: int, state: Any, x0: Any) -> None:
+        heard.append(done)
+        states.append((state, x0))
+
+    part = Guidance("separated", (2.0, 1.5), (0.5, 0.9))
+    found = pipeline.sample(text, x, guidance=part, on_step=on_step, **given)
+    assert heard == [1, 2, 3, 4, 5, 6] and np.abs(found - everything).max() > 0.01
+    np.testing.assert_array_equal(pipeline.sample(text, x, guidance=part, **given), found)
+    # Step by step through the step graph, each step with the branches that are due.
+    now, x0 = x, np.zeros_like(x)
+    branches = {
+        guided: guidance_branches(separated if guided else Guidance("nocfg"), True, True)
+        for guided in (False, True)
+    }
+    rows = zip(schedule.timesteps, schedule.coefficients, strict=True)
+    guided_steps = []
+    for index, (timestep, row) in enumerate(rows):
+        base = pipeline.defaults.num_base_steps
+        guided = bool(0.5 * base <= timestep <= 0.9 * base)
+        guided_steps.append(guided)
+        branch_text, branch_constraints, branch_weights = branches[guided]
+        state = pipeline.graph("step").run(
+            {
+                "x": now,
+                "x0_previous": x0,
+                "timestep": timestep[None],
+                "coefficients": row,
+                "text_features": text,
+                "text_mask": mask,
+                "frame_mask": np.ones(x.shape[:2], bool),
+                "first_heading_rad": np.zeros(1, np.float32),
+                "motion_mask": given["motion_mask"],
+                "observed_motion": given["observed_motion"],
+                "branch_text": branch_text,
+                "branch_constraints": branch_constraints,
+                "branch_weights": branch_weights,
+            }
+        )
+        now, x0 = state["x_next"], state["x0"]
+        np.testing.assert_allclose(states[index][0], now, rtol=0, atol=1e-4)
+    assert guided_steps == [False, True, True, False, False, False]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

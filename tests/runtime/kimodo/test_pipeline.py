@@ -97,6 +97,7 @@ def test_refuses_a_duration(pipeline: KimodoPipeline, seconds: float) -> None:
         {"guidance_type": "strong"},
         {"guidance_type": "regular", "guidance_weights": [1.0, 2.0]},
         {"guidance_weights": [float("nan")]},
+        {"guidance_interval": [0.5, 0.1]},
         {"seed": -1},
         {"seed": 2**32},
         {"first_heading_rad": float("inf")},
@@ -117,8 +118,13 @@ def test_refuses_a_prompt_of_ten_thousand_words(pipeline: KimodoPipeline) -> Non
 def test_a_preset_is_solver_and_steps_unless_these_are_given(pipeline: KimodoPipeline) -> None:
     fast = pipeline.generate("walk", 0.5, seed=3, preset="fast")
     steps = PRESETS["fast"]["num_steps"]
-    same = pipeline.generate("walk", 0.5, seed=3, solver="dpmpp-2m", num_steps=steps)
+    given = {"solver": "dpmpp-2m", "num_steps": steps, "guidance_interval": [0.1]}
+    same = pipeline.generate("walk", 0.5, seed=3, **given)  # type: ignore[arg-type]
     np.testing.assert_array_equal(fast.posed_joints, same.posed_joints)
+    assert fast.info["guidance_interval"] == [0.1, 1.0]
+    whole = pipeline.generate("walk", 0.5, seed=3, preset="fast", guidance_interval=[0])
+    assert np.abs(whole.posed_joints - fast.posed_joints).max() > 1e-4
+    assert "guidance_interval" not in whole.info
     fewer = pipeline.generate("walk", 0.5, seed=3, preset="fast", num_steps=5)
     assert (fewer.info["solver"], fewer.info["num_steps"]) == ("dpmpp-2m", 5)
     with pytest.raises(InputError, match="preset 'quick'"):

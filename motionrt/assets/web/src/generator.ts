@@ -94,10 +94,12 @@ export interface MotionRequest {
   multi_prompt?: boolean;
   num_steps?: number;
   solver?: string;
-  /** Solver and steps, where these are not given. */
+  /** Solver, steps and where guidance is on, if these are not given. */
   preset?: "fast" | "balanced" | "exact";
   guidance_type?: "nocfg" | "regular" | "separated";
   guidance_weights?: number[];
+  /** Where guidance is on, as shares of the base steps: low, or low and high, from 0 (clean) to 1. */
+  guidance_interval?: number[];
   first_heading_rad?: number;
   constraints?: Constraint[];
   /** False makes what is longer than the model was trained on in one piece. */

@@ -20,7 +20,16 @@ import {
   type SkeletonInfo,
 } from "./generator";
 import { Graph, type Onnxruntime } from "./graphs";
-import { DEFAULT_WEIGHT, guidanceBranches, NUM_WEIGHTS, resolveGuidance, type Guidance } from "./sampling/guidance";
+import {
+  DEFAULT_WEIGHT,
+  guidanceAt,
+  guidanceBranches,
+  NUM_WEIGHTS,
+  resolveGuidance,
+  resolveInterval,
+  type Guidance,
+  type Interval,
+} from "./sampling/guidance";
 import { MAX_SEED, TorchGenerator } from "./sampling/noise";
 import { cosineSchedule, SOLVER_NAMES } from "./sampling/schedule";
 import { generateSegments, MAX_CHAINED_SECONDS, NUM_TRANSITION_FRAMES, partLengths, segmentLengths, waypointsBetween } from "./segments";
@@ -33,13 +42,13 @@ const MAX_PROMPT_WORDS = 1000;
 const MAX_SAMPLES = 64;
 const KEYS = new Set([
   "prompt", "prompts", "seconds", "num_frames", "seed", "num_samples", "sample_seeds", "multi_prompt", "num_steps",
-  "solver", "preset", "guidance_type", "guidance_weights", "first_heading_rad", "constraints", "chain",
-  "num_transition_frames", "postprocess", "root_margin",
+  "solver", "preset", "guidance_type", "guidance_weights", "guidance_interval", "first_heading_rad", "constraints",
+  "chain", "num_transition_frames", "postprocess", "root_margin",
 ]);
 
 /** Of `motionrt/runtime/kimodo/options.py`. */
-const PRESETS: Record<string, { solver: string; num_steps: number }> = {
-  fast: { solver: "dpmpp-2m", num_steps: 12 },
+const PRESETS: Record<string, { solver: string; num_steps: number; guidance_interval?: Interval }> = {
+  fast: { solver: "dpmpp-2m", num_steps: 12, guidance_interval: [0.1, 1] },
   balanced: { solver: "dpmpp-2m", num_steps: 20 },
   exact: { solver: "ddim", num_steps: 100 },
 };
@@ -63,6 +72,7 @@ interface Settled {
   numSteps: number;
   solver: string;
   guidance: Guidance;
+  guidanceInterval: Interval;
   firstHeading: number;
   constraints: Held[];
   chain: boolean;
@@ -246,9 +256,9 @@ export class KimodoModel {
     if (request.preset !== undefined && !Object.hasOwn(PRESETS, request.preset)) {
       throw new MotionrtError(`preset ${request.preset}: none of ${Object.keys(PRESETS).join(", ")}`);
     }
-    const preset = request.preset === undefined ? sampler : PRESETS[request.preset]!;
-    const numSteps = request.num_steps ?? preset.num_steps;
-    const solver = request.solver ?? preset.solver;
+    const preset = request.preset === undefined ? undefined : PRESETS[request.preset]!;
+    const numSteps = request.num_steps ?? (preset ?? sampler).num_steps;
+    const solver = request.solver ?? (preset ?? sampler).solver;
     cosineSchedule(sampler.num_base_steps, numSteps, solver); // or refuse
     return {
       prompts,
@@ -260,6 +270,7 @@ export class KimodoModel {
       numSteps,
       solver,
       guidance: resolveGuidance(request.guidance_type, request.guidance_weights) ?? this.defaultGuidance,
+      guidanceInterval: resolveInterval(request.guidance_interval ?? preset?.guidance_interval),
       firstHeading,
       constraints,
       chain,
@@ -426,7 +437,6 @@ export class KimodoModel {
     const batch = counts.length;
     const frames = noise.length / (batch * this.features.width);
     const constrained = observed.mask.some((given) => given !== 0);
-    const branches = guidanceBranches(settled.guidance, texts.mask.includes(true), constrained);
     const textFeatures = new Float32Array(batch * sampler.text_width);
     texts.features.forEach((row, i) => textFeatures.set(row, i * sampler.text_width));
     const fixed = {
@@ -436,11 +446,7 @@ export class KimodoModel {
       first_heading_rad: Float32Array.from(headings),
       motion_mask: observed.mask,
       observed_motion: constrained ? observed.motion : new Float32Array(noise.length),
-      branch_text: branches.text,
-      branch_constraints: branches.constraints,
-      branch_weights: branches.weights,
     };
-    const dims = { batch, frames, branches: branches.text.length, tokens: 1 };
     const schedule = cosineSchedule(sampler.num_base_steps, settled.numSteps, settled.solver);
     const total = settled.numSteps * numParts;
     let x = noise;
@@ -448,15 +454,20 @@ export class KimodoModel {
     for (const [step, timestep] of schedule.timesteps.entries()) {
       hooks.onProgress({ stage: "denoising", done: part * settled.numSteps + step, total });
       await hooks.breathe();
+      const guidance = guidanceAt(settled.guidance, settled.guidanceInterval, timestep, sampler.num_base_steps);
+      const branches = guidanceBranches(guidance, texts.mask.includes(true), constrained);
       const outputs = await this.graphs.step.run(
         {
           x,
           x0_previous: previous,
           timestep: BigInt64Array.of(BigInt(timestep)),
           coefficients: schedule.coefficients[step]!,
+          branch_text: branches.text,
+          branch_constraints: branches.constraints,
+          branch_weights: branches.weights,
           ...fixed,
         },
-        dims,
+        { batch, frames, branches: branches.text.length, tokens: 1 },
       );
       x = outputs.x_next as Float32Array;
       previous = outputs.x0 as Float32Array<ArrayBuffer>;
@@ -527,6 +538,7 @@ export class KimodoModel {
   }
 
   private describe(settled: Settled, sample: number, hint: string | null, prompts: string[]): Record<string, unknown> {
+    const [low, high] = settled.guidanceInterval;
     return {
       prompt: prompts.join(" "),
       seed: settled.seed,
@@ -538,6 +550,7 @@ export class KimodoModel {
       solver: settled.solver,
       guidance_type: settled.guidance.mode,
       guidance_weights: settled.guidance.weights,
+      ...(low > 0 || high < 1 ? { guidance_interval: [low, high] } : {}),
       num_constraints: settled.constraints.length,
       postprocess: settled.correct,
       ...(hint ? { hint } : {}),

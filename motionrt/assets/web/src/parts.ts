@@ -8,7 +8,7 @@ export { checkFrames, conditioning, correctionTargets, readConstraints } from ".
 export { MotionFeatures } from "./features";
 export { Graph, type Onnxruntime } from "./graphs";
 export { KimodoModel, type Hooks } from "./kimodo";
-export { guidanceBranches, resolveGuidance } from "./sampling/guidance";
+export { guidanceAt, guidanceBranches, resolveGuidance, resolveInterval } from "./sampling/guidance";
 export { TorchGenerator } from "./sampling/noise";
 export { cosineSchedule } from "./sampling/schedule";
 export { generateSegments, partLengths, segmentLengths } from "./segments";

@@ -35,6 +35,7 @@ typedef struct generation {
   uint32_t seed;
   noise noise;
   int32_t num_steps, num_weights;
+  double guided_from, guided_to; /* of the base steps, 0 to 1 */
   transitions transitions;
   const char *solver;
   const float *weights;
@@ -115,7 +116,9 @@ static ort_session *graph(call *c, mrt_pipeline *p, ort_session **kept, const ch
 static const struct {
   const char *name, *solver;
   int32_t num_steps;
-} presets[] = {{"fast", "dpmpp-2m", 12}, {"balanced", "dpmpp-2m", 20}, {"exact", "ddim", 100}};
+  double guided_from;
+} presets[] = {
+    {"fast", "dpmpp-2m", 12, 0.1}, {"balanced", "dpmpp-2m", 20, 0}, {"exact", "ddim", 100, 0}};
 
 static void settle(generation *g) {
   const request *r = g->request;
@@ -126,12 +129,15 @@ static void settle(generation *g) {
          r->text_template ? "text_template" : "temperature");
   g->num_steps = r->num_steps;
   g->solver = r->solver;
+  g->guided_from = isnan(r->guided_from) ? 0 : r->guided_from;
+  g->guided_to = isnan(r->guided_from) ? 1 : r->guided_to;
   if (r->preset) {
     for (i = 0; i < 3 && strcmp(presets[i].name, r->preset); i++) continue;
     if (i == 3)
       fail(g->c, MRT_BAD_INPUT, "preset \"%s\": kimodo has fast, balanced, exact", r->preset);
     if (!g->num_steps) g->num_steps = presets[i].num_steps;
     if (!g->solver) g->solver = presets[i].solver;
+    if (isnan(r->guided_from)) g->guided_from = presets[i].guided_from;
   }
   if (!g->num_steps) g->num_steps = m->num_steps;
   if (!g->solver) g->solver = m->solver;
@@ -160,16 +166,19 @@ typedef struct sampling {
   float *observed, *mask; /* (B, T, D), observed normalised; NULL: nothing is constrained */
 } sampling;
 
-/* Which branches run: text on, constraints on, weight. The last is the one guided away from; one that
- * would equal it adds nothing and is left out. */
-static int64_t branches(const generation *g, bool has_text, bool constrained, float *text,
-                        float *held, float *weight) {
+/* Which branches a step runs: text on, constraints on, weight. The last is the one guided away from;
+ * one that would equal it adds nothing and is left out. Beyond the guided base steps there is one. */
+static int64_t branches(const generation *g, int64_t timestep, bool has_text, bool constrained,
+                        float *text, float *held, float *weight) {
   int64_t n = 0;
-  if (g->num_weights == 1 && (has_text || constrained))
+  double base = g->model->num_base_steps;
+  bool guided = timestep >= g->guided_from * base && timestep <= g->guided_to * base;
+  int32_t num_weights = guided ? g->num_weights : 0;
+  if (num_weights == 1 && (has_text || constrained))
     text[n] = 1, held[n] = 1, weight[n++] = g->weights[0];
-  if (g->num_weights == 2 && has_text) text[n] = 1, held[n] = 0, weight[n++] = g->weights[0];
-  if (g->num_weights == 2 && constrained) text[n] = 0, held[n] = 1, weight[n++] = g->weights[1];
-  text[n] = held[n] = g->num_weights == 0;
+  if (num_weights == 2 && has_text) text[n] = 1, held[n] = 0, weight[n++] = g->weights[0];
+  if (num_weights == 2 && constrained) text[n] = 0, held[n] = 1, weight[n++] = g->weights[1];
+  text[n] = held[n] = num_weights == 0;
   weight[n++] = 0;
   return n;
 }
@@ -187,17 +196,17 @@ static void denoise(generation *g, sampling *s) {
   bool *frame_mask = TEMP(c, bool, (size_t)s->batch * s->num_frames);
   bool has_text = false, constrained = false;
   ort_session *session;
-  int64_t num_branches;
   for (b = 0; b < s->batch; b++) {
     has_text |= s->text_mask[b];
     for (t = 0; t < s->lengths[b]; t++) frame_mask[(size_t)b * s->num_frames + t] = true;
   }
   for (i = 0; s->mask && i < cells && !constrained; i++) constrained = s->mask[i] != 0;
   if (!constrained) nothing = TEMP(c, float, cells);
-  num_branches = branches(g, has_text, constrained, branch_text, branch_held, branch_weight);
   session = graph(c, g->pipeline, &g->model->step, "step");
   for (step = 0; step < plan.num_steps; step++) {
     int64_t B = s->batch, T = s->num_frames, W = g->model->text_width;
+    int64_t num_branches = branches(g, plan.timesteps[step], has_text, constrained, branch_text,
+                                    branch_held, branch_weight);
     arena *results = TEMP(c, arena, 1);
     tensor inputs[] = {
         {"x", TENSOR_FLOAT, 3, {B, T, width}, x},

@@ -270,6 +270,7 @@ static void refuse_others(call *c, const request *r) {
   const char *other = r->first_heading != 0 || r->headings  ? "first_heading_rad"
                       : r->postprocess >= 0                 ? "postprocess"
                       : r->root_margin >= 0                 ? "root_margin"
+                      : !isnan(r->guided_from)              ? "guidance_interval"
                       : r->num_transition_frames            ? "num_transition_frames"
                       : r->no_chain                         ? "no_chain"
                       : r->compat != find_compat("2026-03") ? "compat"

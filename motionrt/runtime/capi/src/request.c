@@ -34,6 +34,7 @@ static request fresh_request(void) {
   request r = {0};
   r.num_samples = 1;
   r.num_weights = -1;
+  r.guided_from = r.guided_to = NAN;
   r.guidance_scale = NAN;
   r.temperature = NAN;
   r.postprocess = -1;
@@ -56,6 +57,11 @@ static void check(call *c, const request *r) {
     fail(c, MRT_BAD_INPUT, "%d diffusion steps: must be 1 or more", r->num_steps);
   for (i = 0; i < r->num_weights; i++)
     if (!isfinite(r->weights[i])) fail(c, MRT_BAD_INPUT, "a guidance weight is not finite");
+  if (!isnan(r->guided_from) &&
+      !(0 <= r->guided_from && r->guided_from <= r->guided_to && r->guided_to <= 1))
+    fail(c, MRT_BAD_INPUT,
+         "guidance interval %g, %g: expected one or two numbers from 0 to 1, rising",
+         r->guided_from, r->guided_to);
   if (!isfinite(r->first_heading)) fail(c, MRT_BAD_INPUT, "first heading: must be finite");
   if (isinf(r->root_margin) || isnan(r->root_margin))
     fail(c, MRT_BAD_INPUT, "root margin: must be 0 or more metres");
@@ -91,6 +97,12 @@ request request_make(call *c, const mrt_generate_options *given) {
     r.num_weights = o.num_guidance_weights;
     for (i = 0; i < r.num_weights; i++) r.weights[i] = o.guidance_weights[i];
     if (r.num_weights == 1) r.guidance_scale = r.weights[0];
+  }
+  if (isnan(o.guided_from) || isnan(o.guided_to))
+    fail(c, MRT_BAD_INPUT, "guidance interval: must be finite");
+  if (o.guided_from >= 0 || o.guided_to >= 0) {
+    r.guided_from = o.guided_from < 0 ? 0 : o.guided_from;
+    r.guided_to = o.guided_to < 0 ? 1 : o.guided_to;
   }
   r.first_heading = o.first_heading_rad;
   if (o.constraints_json) {
@@ -221,6 +233,14 @@ static void read_guidance(call *c, request *r, const json *type, const json *wei
   }
 }
 
+static void read_guidance_interval(call *c, request *r, const json *value) {
+  if (value->kind != JSON_ARRAY || value->num_items < 1 || value->num_items > 2)
+    wrong(c, "guidance_interval", "one or two numbers from 0 to 1, rising");
+  r->guided_from = number(c, value->first, "guidance_interval");
+  r->guided_to =
+      value->num_items == 1 ? 1 : number(c, value->first->next, "guidance_interval");
+}
+
 static void read_constraints(call *c, request *r, const json *value, const char *folder) {
   if (value->kind == JSON_STRING) {
     const char *name = text(c, value, "constraints"), *content;
@@ -255,6 +275,7 @@ request request_parse(call *c, const char *document, const char *folder,
                {"preset", NULL},
                {"guidance_type", NULL},
                {"guidance_weights", NULL},
+               {"guidance_interval", "kimodo"},
                {"constraints", "kimodo"},
                {"first_heading_rad", "kimodo"},
                {"chain", "kimodo"},
@@ -340,6 +361,7 @@ request request_parse(call *c, const char *document, const char *folder,
   for (i = 0; i < sizeof known / sizeof *known; i++)
     if (known[i].family && strcmp(known[i].family, family) && json_get(root, known[i].key))
       fail(c, MRT_BAD_INPUT, "request: %s has no option %s", family, known[i].key);
+  if ((value = json_get(root, "guidance_interval"))) read_guidance_interval(c, &r, value);
   if ((value = json_get(root, "constraints"))) read_constraints(c, &r, value, folder);
   if ((value = json_get(root, "first_heading_rad")))
     r.first_heading = number(c, value, "first_heading_rad");

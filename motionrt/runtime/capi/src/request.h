@@ -20,6 +20,7 @@ typedef struct request {
   const char *preset;   /* or NULL */
   int32_t num_weights;  /* -1: the model's guidance; 0: none; 1: text; 2: text, constraints */
   float weights[2];
+  double guided_from, guided_to; /* of the base steps, 0 to 1; NaN: the preset's, else all */
   double guidance_scale; /* MotionGPT3's; NaN: the model's */
   double temperature;    /* MotionGPT3's; NaN: the model's */
   const char *text_template; /* MotionGPT3's; NULL: the model's */

@@ -37,6 +37,25 @@ function explicit(mode: string | undefined, weights: number[]): Guidance {
   return { mode: implied, weights: [...weights] };
 }
 
+/** The base steps that are guided, as shares of all: 0 is the clean end, 1 is noise. */
+export type Interval = [number, number];
+
+/** Return the interval that was asked for, all if none was; one number is where it begins. */
+export function resolveInterval(given?: number[]): Interval {
+  if (given === undefined) return [0, 1];
+  const [low, high = 1] = given;
+  const fits = Array.isArray(given) && given.length <= 2 && [low, high].every((end) => typeof end === "number");
+  if (fits && 0 <= low! && low! <= high && high <= 1) return [low!, high];
+  throw new MotionrtError(`guidance interval ${String(given)}: expected one or two numbers from 0 to 1, rising`);
+}
+
+/** The guidance of a step: outside of the interval one branch runs, with text and constraints. */
+export function guidanceAt(guidance: Guidance, interval: Interval, timestep: number, numBaseSteps: number): Guidance {
+  const [low, high] = interval;
+  if (timestep >= low * numBaseSteps && timestep <= high * numBaseSteps) return guidance;
+  return { mode: "nocfg", weights: [] };
+}
+
 /** Which branches run: text on, constraints on, weight, each (G,). */
 export interface Branches {
   text: Float32Array;

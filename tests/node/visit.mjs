@@ -1,5 +1,5 @@
 // node visit.mjs URL FOLDER CHROMIUM [TOKEN]: a visitor. Types a sentence on the page, looks at what comes of it,
-// downloads it; prints joints, and what it saw, as JSON. Then goes offline and does it again, unless a
+// downloads it in every format; prints joints, and what it saw, as JSON. Then goes offline and does it again, unless a
 // TOKEN is given: that of a server, which is typed where it asks.
 import puppeteer from "puppeteer-core";
 
@@ -50,9 +50,12 @@ const typed = await generate("a person walks forward", async () => {
   for (const key of ["ArrowLeft", "ArrowRight"]) await page.keyboard.press(key); // 4 s stay 4 s
   await page.focus("#prompt");
 });
-const saved = new Promise((resolve) => session.on("Browser.downloadProgress", ({ state }) => state === "completed" && resolve()));
-await page.evaluate(() => [...document.querySelectorAll("#downloads button")].find((b) => b.textContent === "NPZ").click());
-await saved;
+const formats = await page.$$eval("#downloads button", (buttons) => buttons.map((button) => button.textContent));
+for (const format of formats) {
+  const saved = new Promise((resolve) => session.on("Browser.downloadProgress", ({ state }) => state === "completed" && resolve()));
+  await page.$$eval("#downloads button", (buttons, format) => buttons.find((b) => b.textContent === format).click(), format);
+  await saved;
+}
 let offline = null;
 let again = null;
 const online = [...problems]; // of being offline a browser complains
@@ -66,4 +69,4 @@ if (!token) {
   again = await generate("a person walks forward");
 }
 await browser.close();
-process.stdout.write(JSON.stringify({ sees, typed, offline, again, problems: online }));
+process.stdout.write(JSON.stringify({ sees, formats, typed, offline, again, problems: online }));

@@ -46,11 +46,17 @@ def test_a_typed_sentence_becomes_pythons_motion(
     joints = np.reshape(made["joints"], wanted.posed_joints.shape)
     np.testing.assert_allclose(joints, wanted.posed_joints, rtol=0, atol=WITHIN_M)
 
+    assert seen["formats"] == ["BVH", "GLB", "VRMA", "NPZ"]
+    for name in seen["formats"]:
+        (file,) = tmp_path.glob(f"*.{name.lower()}")
+        saved = Motion.load(file)
+        assert saved.skeleton == wanted.skeleton and saved.fps == wanted.fps, name
+        np.testing.assert_allclose(
+            saved.posed_joints, wanted.posed_joints, rtol=0, atol=WITHIN_M, err_msg=name
+        )
     (file,) = tmp_path.glob("*.npz")
     saved = Motion.load(file)
-    assert saved.skeleton == wanted.skeleton and saved.fps == wanted.fps
     assert saved.info["prompt"] == "a person walks forward"
-    np.testing.assert_allclose(saved.posed_joints, wanted.posed_joints, rtol=0, atol=WITHIN_M)
     np.testing.assert_array_equal(saved.foot_contacts, wanted.foot_contacts)
 
     assert seen["offline"]

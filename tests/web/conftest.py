@@ -64,14 +64,20 @@ def by_node(built: Path) -> Callable[[str, Any], Any]:
 
 
 @pytest.fixture(scope="session")
-def visit() -> Callable[..., Any]:
-    """Be a visitor of an address: what tests/node/visit.mjs saw, and where it downloads to."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None or not (NODE / "node_modules" / "puppeteer-core").is_dir():
+def browser() -> str:
+    """Chromium, with what drives it."""
+    found = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if found is None or not (NODE / "node_modules" / "puppeteer-core").is_dir():
         miss("needs Chromium and: npm install --prefix tests/node")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def visit(browser: str) -> Callable[..., Any]:
+    """Be a visitor of an address: what tests/node/visit.mjs saw, and where it downloads to."""
 
     def see(url: str, folder: Path, *token: str) -> Any:
-        command = ["node", str(NODE / "visit.mjs"), url, str(folder), str(browser), *token]
+        command = ["node", str(NODE / "visit.mjs"), url, str(folder), browser, *token]
         done = subprocess.run(
             command, capture_output=True, text=True, encoding="utf-8", timeout=240
         )
@@ -79,3 +85,22 @@ def visit() -> Callable[..., Any]:
         return json.loads(done.stdout)
 
     return see
+
+
+@pytest.fixture(scope="session")
+def ask_module(browser: str) -> Callable[..., Any]:
+    """Ask the module of a site, without the page, once for each of several options."""
+
+    def ask(url: str, question: dict[str, Any]) -> Any:
+        done = subprocess.run(
+            ["node", str(NODE / "module.mjs"), url, browser],
+            input=json.dumps(question),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return ask

@@ -15,9 +15,17 @@ export interface BrowserOptions {
   bundle: string | URL;
   /** Run the denoiser with WebGPU; where there is none, load is refused. */
   webgpu?: boolean;
+  /**
+   * How many threads run the graphs: 1 to 16. By itself it is one less than there are cores, 4 at most,
+   * on a page that is cross-origin isolated (COOP, COEP), and 1 on any other, which has no memory to share.
+   */
+  threads?: number;
   /** Makes the worker, for pages that serve it from elsewhere. */
   createWorker?: () => Worker;
 }
+
+const USUAL_THREADS = 4; // graphs of the default's size gain little from more
+const MOST_THREADS = 16;
 
 interface Waiting {
   resolve: (answer: Answer) => void;
@@ -82,8 +90,13 @@ export class BrowserGenerator implements Generator {
   }
 
   private async start(onProgress?: (progress: Progress) => void): Promise<ModelInfo> {
-    const { bundle, webgpu = false, createWorker } = this.options;
-    if (webgpu && !("gpu" in navigator)) throw new MotionrtError("this browser has no WebGPU; use WebAssembly");
+    const { bundle, webgpu = false, threads = usualThreads(), createWorker } = this.options;
+    if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
+      throw new MotionrtError(`threads ${threads}: must be a whole number from 1 to ${MOST_THREADS}`);
+    }
+    if (webgpu && !(await hasGpu())) {
+      throw new MotionrtError("this browser has no WebGPU, or no GPU for it; use WebAssembly: without ?webgpu in the address");
+    }
     const url = new URL(bundle, globalThis.document?.baseURI ?? import.meta.url).href;
     this.worker = createWorker?.() ?? newWorker(webgpu);
     this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.hear(data);
@@ -92,7 +105,7 @@ export class BrowserGenerator implements Generator {
       for (const { reject } of this.waiting.values()) reject(error);
       this.waiting.clear();
     };
-    const answer = await this.ask({ kind: "load", bundle: url }, { onProgress });
+    const answer = await this.ask({ kind: "load", bundle: url, threads: globalThis.crossOriginIsolated ? threads : 1 }, { onProgress });
     if (answer.kind !== "loaded") throw new MotionrtError("the worker did not load the model");
     return answer.model;
   }
@@ -121,6 +134,21 @@ export class BrowserGenerator implements Generator {
       else asked.resolve(answer);
     }
   }
+}
+
+/** Whether WebGPU finds a device here: browsers that have it find none where drivers are missing or barred. */
+async function hasGpu(): Promise<boolean> {
+  const { gpu } = navigator as unknown as { gpu?: { requestAdapter(): Promise<object | null> } };
+  try {
+    return Boolean(await gpu?.requestAdapter());
+  } catch {
+    return false;
+  }
+}
+
+/** One core is left to the page, and to others: threads that wait for one another lose more than they gain. */
+function usualThreads(): number {
+  return Math.max(1, Math.min(USUAL_THREADS, (navigator.hardwareConcurrency || 1) - 1));
 }
 
 /** Written so that bundlers see the workers' files. */

@@ -2,7 +2,7 @@
 import type { ModelInfo, Motion, MotionRequest, Progress } from "./generator";
 
 export type Question = { id: number } & (
-  | { kind: "load"; bundle: string }
+  | { kind: "load"; bundle: string; threads: number }
   | { kind: "encode"; prompts: string[] }
   | { kind: "generate"; request: MotionRequest }
   | { kind: "cancel" }

@@ -1,7 +1,11 @@
-/** The worker that runs a bundle with WebAssembly, on one thread: it needs no special headers. */
+/** The worker that runs a bundle with WebAssembly; onnxruntime starts it again for each further thread. */
 import * as ort from "onnxruntime-web/wasm";
-import { host } from "./worker_host";
+import { host, isThread } from "./worker_host";
 
-ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = { wasm: new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href };
-host(ort, "wasm", "WebAssembly");
+if (!isThread) {
+  host("wasm", (threads) => {
+    ort.env.wasm.numThreads = threads;
+    return { ort, runsOn: threads > 1 ? `WebAssembly, ${threads} threads` : "WebAssembly" };
+  });
+}

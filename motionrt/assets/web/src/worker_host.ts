@@ -7,8 +7,14 @@ import type { Answer, Question } from "./messages";
 
 class Cancelled extends Error {}
 
-/** Answer what the page asks, with an onnxruntime of one provider. */
-export function host(ort: Onnxruntime, provider: "wasm" | "webgpu", runsOn: string): void {
+/** Whether this worker is one of onnxruntime's own threads, which answers nobody else. */
+export const isThread = self.name.startsWith("em-pthread");
+
+/** Answer what the page asks; start makes an onnxruntime of so many threads, and says what it runs on. */
+export function host(
+  provider: "wasm" | "webgpu",
+  start: (threads: number) => { ort: Onnxruntime; runsOn: string },
+): void {
   let model: KimodoModel | null = null;
   let queue: Promise<unknown> = Promise.resolve();
   const cancelled = new Set<number>();
@@ -34,6 +40,7 @@ export function host(ort: Onnxruntime, provider: "wasm" | "webgpu", runsOn: stri
         await model?.release();
         model = null;
         const bundle = await BundleFiles.open(question.bundle);
+        const { ort, runsOn } = start(question.threads);
         model = await KimodoModel.load(bundle, ort, provider, runsOn, onProgress);
         tell({ id, kind: "loaded", model: model.info });
         return;

@@ -212,11 +212,18 @@ def text_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--projector", type=click.Path(path_type=Path), help="Projection file behind it."
         ),
         click.option(
+            "--text-reference",
+            type=click.Path(path_type=Path),
+            help="Directory of the weights (safetensors) of a text encoder that is an ONNX graph, "
+            "to compare it with.  [default: those beside it, if there are any]",
+        ),
+        click.option(
             "--text-encoder",
             "text_encoder",
             multiple=True,
-            help="Directory of the text encoder (Qwen3, BERT, or LLM2Vec: give base, MNTP and "
-            "supervised in this order, or one directory that holds them).",
+            help="Directory of the text encoder: Qwen3, BERT, LLM2Vec (give base, MNTP and "
+            "supervised in this order, or one directory that holds them), or any that optimum "
+            "exported (or the .onnx file in it).",
         ),
     ):
         function = option(function)
@@ -240,6 +247,7 @@ def read_text_parts(
     text_framing: str,
     text_precision: str,
     text_block_size: str | None,
+    text_reference: Path | None = None,
 ) -> tuple[TextEncoderSource | None, Recipe, PromptBook | None]:
     """Read what `text_options` name: the encoder, its precision, and the prompt book."""
     from motionrt.export.quantise.recipes import recipe
@@ -252,7 +260,7 @@ def read_text_parts(
     encoder = None
     if text_encoder:
         options = TextEncoderOptions(framing=text_framing)
-        encoder = read_text_encoder(text_encoder, projector, options)
+        encoder = read_text_encoder(text_encoder, projector, options, text_reference)
     return encoder, text_recipe, book
 
 

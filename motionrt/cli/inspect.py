@@ -55,6 +55,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("text", _text(manifest.text)),
         ("licence", str(provenance.get("licence") or "not stated")),
         *_text_licence(manifest.text),
+        *_text_reference(manifest.text),
         ("made from", str(provenance.get("source") or "not stated")),
     ]
     if manifest.target is not None:
@@ -77,6 +78,23 @@ def _text_licence(text: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "licence" not in text:
         return []  # of an older bundle, or trained along with it
     return [("", f"of the text encoder: {text.get('licence') or 'not stated'}")]
+
+
+def _text_reference(text: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say what a text encoder that came as a graph was compared with."""
+    if "reference" not in text:
+        return []
+    told = _mapping(text["reference"])
+    if not told.get("library"):
+        return [("compared", f"the text encoder not ({told.get('reason', 'nothing stated')})")]
+    return [
+        (
+            "compared",
+            f"the text encoder with {told['library']}: hidden states at most "
+            f"{_told(told.get('hidden_states'))} apart, embeddings {_told(told.get('relative'))} "
+            "(relative)",
+        )
+    ]
 
 
 def _text(text: Mapping[str, Any]) -> str:

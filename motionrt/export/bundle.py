@@ -349,7 +349,11 @@ def save_model(model: ir.Model, path: Path, like: ir.Model | None = None) -> tup
         for graph in (model.graph, *model.graph.subgraphs()):
             for value in graph.initializers.values():
                 tensor = value.const_value
-                if tensor is None or tensor.nbytes < EXTERNAL_BYTES:
+                if tensor is None:
+                    continue
+                if tensor.nbytes < EXTERNAL_BYTES:
+                    if isinstance(tensor, ir.ExternalTensor):  # of a model that lies elsewhere
+                        value.const_value = ir.tensor(tensor.numpy().copy(), name=value.name)
                     continue
                 content = tensor.tobytes()
                 key = _content_key(tensor, content)

@@ -17,10 +17,17 @@ from motionrt.export.bundle import save_model
 from motionrt.export.checking import check_model
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.parity import check_graph
-from motionrt.export.streaming import LARGE_BYTES, hollow, trace_streamed, weights_bytes
+from motionrt.export.streaming import (
+    LARGE_BYTES,
+    attach_streamed,
+    hollow,
+    trace_streamed,
+    weights_bytes,
+)
 from motionrt.export.text_encoder import CHECK_PROMPTS, TextEncoderSource
+from motionrt.models.decoder_lm import DecoderLayer
 from motionrt.runtime.bundle.manifest import AxisInfo
-from motionrt.runtime.errors import ExportError
+from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import atomic_folder
 
 SIDE_FILES = (
@@ -45,14 +52,13 @@ class _Backbone(nn.Module):
 def write_optimum_layout(source: TextEncoderSource, folder: Path, replace: bool = False) -> None:
     """Write an encoder's backbone in float32, compared with its torch module.
 
-    ExportError if it is too large to be held for that comparison, ParityError if it differs,
-    InputError if the folder is there and replace is not set.
+    One above ``LARGE_BYTES`` is written tensor by tensor, and compared on one batch by a module
+    that loads its weights layer by layer. ParityError if it differs, InputError if the folder is
+    there and replace is not set.
     """
+    if source.onnx is not None:
+        raise InputError(f"{source.onnx.path}: is in optimum's layout already; copy its folder")
     weights = source.backbone_weights.renamed(lambda name: f"backbone.{name}")
-    if weights_bytes(weights) >= LARGE_BYTES:
-        raise ExportError(
-            f"{source.name}: too large for optimum's layout here; a bundle takes it in pieces"
-        )
     spec = GraphSpec(
         "model",
         inputs=tuple(
@@ -75,9 +81,17 @@ def write_optimum_layout(source: TextEncoderSource, folder: Path, replace: bool 
             source.tokenizer.encode(batch) for batch in (CHECK_PROMPTS, CHECK_PROMPTS[:1])
         )
     )
-    module = _Backbone(source.make_backbone())
-    weights.fill(module)
-    hollowed = Graph(spec, hollow(lambda: _Backbone(source.make_backbone())), checks)
+
+    def make() -> _Backbone:
+        return _Backbone(source.make_backbone())
+
+    if weights_bytes(weights) < LARGE_BYTES:
+        module: nn.Module = make()
+        weights.fill(module)
+    else:
+        module, checks = hollow(make), checks[:1]
+        attach_streamed(module, weights, DecoderLayer)
+    hollowed = Graph(spec, hollow(make), checks)
     with atomic_folder(folder, replace=replace) as place:
         path = place / "model.onnx"
         save_model(trace_streamed(hollowed, weights), path)

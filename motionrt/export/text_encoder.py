@@ -1,6 +1,7 @@
 """A text encoder's files turned into what a bundle holds: module, tokenizer, rules.
 
-Which reader is used follows from config.json: Qwen3, LLM2Vec (three directories), or BERT.
+Which reader is used follows from config.json: Qwen3, LLM2Vec (three directories), or BERT. Others
+come as an ONNX graph in the layout of optimum, and so may these.
 """
 
 from __future__ import annotations
@@ -16,15 +17,23 @@ from typing import Any
 import onnx_ir as ir
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from motionrt.export.framings import FRAME_TOKENS, FRAMES, FRAMINGS
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.onnx_backbone import GraphRunner, OnnxBackbone, continue_graph
 from motionrt.export.readers.bert import read_bert
 from motionrt.export.readers.licence import stated_licence
 from motionrt.export.readers.llm2vec import read_llm2vec
+from motionrt.export.readers.onnx_encoder import (
+    ENDING,
+    OnnxEncoder,
+    find_onnx_encoder,
+    read_onnx_encoder,
+)
 from motionrt.export.readers.projector import read_projector
 from motionrt.export.readers.qwen3 import read_qwen3
-from motionrt.export.readers.weights import Weights, read_json
+from motionrt.export.readers.weights import Weights, open_checkpoint, read_json
 from motionrt.export.streaming import (
     LARGE_BYTES,
     attach_streamed,
@@ -34,7 +43,7 @@ from motionrt.export.streaming import (
 )
 from motionrt.models.bert import Bert
 from motionrt.models.decoder_lm import DecoderLayer, DecoderLM
-from motionrt.models.pooling import POOLINGS
+from motionrt.models.pooling import POOLINGS, Pooling
 from motionrt.models.projector import Projector
 from motionrt.models.text_encoder import TextEncoder
 from motionrt.runtime.bundle.manifest import AxisInfo
@@ -58,6 +67,8 @@ CHECK_PROMPTS = (
     "A person picks up 2 boxes from the floor and puts them on a shelf.",
 )
 """What exported encoders are compared with their torch module on, and precisions are judged by."""
+READ_TYPES = ("qwen3", "llama", "bert")
+"""What config.json calls the models whose checkpoints are read."""
 PROJECTOR_ENDINGS = (".safetensors", ".pt", ".pth", ".ckpt")
 
 
@@ -92,7 +103,7 @@ class TextEncoderSource:
     """A text encoder, read: everything an export needs, the weights not loaded yet."""
 
     kind: str
-    """qwen3, llm2vec or bert."""
+    """qwen3, llm2vec or bert; of a graph, what its config calls it."""
     name: str
     make_backbone: Callable[[], nn.Module]
     backbone_weights: Weights
@@ -109,6 +120,10 @@ class TextEncoderSource:
     """Where it came from."""
     licence: str = ""
     """Of its weights, as their model cards state it; empty if they state none."""
+    onnx: OnnxEncoder | None = None
+    """The backbone as a graph, where it came as one; ``backbone_weights`` is empty then."""
+    reference: Path | None = None
+    """A folder with the graph's weights as a checkpoint, which it is compared with."""
 
     @property
     def text_width(self) -> int:
@@ -181,20 +196,28 @@ def read_text_encoder(
     directories: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     projector: str | os.PathLike[str] | None = None,
     options: TextEncoderOptions | None = None,
+    reference: str | os.PathLike[str] | None = None,
 ) -> TextEncoderSource:
     """Read a text encoder from its directory, or LLM2Vec's three (base, MNTP, supervised).
 
-    One directory with folders ``base``, ``mntp`` and ``supervised`` is LLM2Vec too. A name that is
-    no local directory is looked for on the Hugging Face hub. CheckpointError, on one line, if
-    anything is missing, damaged or does not fit together.
+    One directory with folders ``base``, ``mntp`` and ``supervised`` is LLM2Vec too. A directory
+    without safetensors may hold an ONNX graph, as optimum writes it; the graph's file may be named
+    as well. reference is a directory with its weights, to compare it with. A name that is no local
+    directory is looked for on the Hugging Face hub. CheckpointError, on one line, if anything is
+    missing, damaged or does not fit together.
     """
     options = options or TextEncoderOptions()
     _check_options(options)
     if isinstance(directories, (str, os.PathLike)):
         directories = [directories]
-    places = [local_directory(place) for place in directories]
-    if not places:
+    if not directories:
         raise InputError("no text encoder directory given")
+    graph = _find_graph(directories)
+    if graph is not None:
+        return _read_onnx(graph, projector, options, reference)
+    if reference is not None:
+        raise InputError("only a text encoder that is an ONNX graph is compared with a reference")
+    places = [local_directory(place) for place in directories]
     if len(places) == 1 and all((places[0] / name).is_dir() for name in LLM2VEC_FOLDERS):
         places = [places[0] / name for name in LLM2VEC_FOLDERS]
     config_path = places[0] / "config.json"
@@ -210,7 +233,8 @@ def read_text_encoder(
     else:
         raise CheckpointError(
             f"{config_path}: model_type {model_type!r} is no text encoder this version reads "
-            "(qwen3, llama for LLM2Vec, bert)"
+            "(qwen3, llama for LLM2Vec, bert); others as optimum exports them, with --task "
+            "feature-extraction"
         )
     if projector is not None:
         source = _with_projector(source, _projector_file(local_path(projector)))
@@ -259,6 +283,8 @@ def text_encoder_graph(source: TextEncoderSource) -> Graph:
 def trace_text_encoder(source: TextEncoderSource, graph: Graph | None = None) -> ir.Model:
     """Return the encoder's ONNX model; weights are loaded one by one when it is saved."""
     graph = graph or text_encoder_graph(source)
+    if source.onnx is not None:
+        return continue_graph(source.onnx, source.module, graph)
     return trace_streamed(replace(graph, module=hollow(source.make_module)), source.weights)
 
 
@@ -273,16 +299,21 @@ def local_directory(place: str | os.PathLike[str]) -> Path:
     return path
 
 
-def fingerprint(places: Sequence[Path]) -> str:
-    """Return a SHA-256 over the small files and the outer 64 KiB of the large ones."""
+def fingerprint(places: Sequence[Path], graph: Sequence[Path] = ()) -> str:
+    """Return a SHA-256 over the small files and the outer 64 KiB of the large ones.
+
+    graph: the files of an encoder that came as one, in place of the safetensors.
+    """
     digest = hashlib.sha256()
     for place in places:
-        for path in sorted(place.glob("*.json")) + sorted(place.glob("*.safetensors")):
+        weights = list(graph) or sorted(place.glob("*.safetensors"))
+        for path in [*sorted(place.glob("*.json")), *weights]:
             size = path.stat().st_size
+            large = path in weights
             digest.update(f"{path.name}:{size};".encode())
             with path.open("rb") as file:
-                digest.update(file.read(1 << 16 if path.suffix == ".safetensors" else -1))
-                if path.suffix == ".safetensors":
+                digest.update(file.read(1 << 16 if large else -1))
+                if large:
                     file.seek(max(size - (1 << 16), 0))
                     digest.update(file.read())
     return digest.hexdigest()
@@ -382,6 +413,116 @@ def _read_bert(place: Path, options: TextEncoderOptions) -> TextEncoderSource:
     )
 
 
+def _find_graph(directories: Sequence[str | os.PathLike[str]]) -> Path | None:
+    """Return the graph that one place means, None if it is a checkpoint (or if there are more)."""
+    if len(directories) != 1:
+        return None
+    place = local_path(directories[0])
+    if not place.is_dir():
+        return place if place.suffix == ENDING else None
+    # A repository of a hub has both; the checkpoint is what this module knows all of.
+    config = place / "config.json"
+    stored = any(place.glob("*.safetensors")) or any(place.glob("*.safetensors.index.json"))
+    if stored and config.is_file() and read_json(config).get("model_type") in READ_TYPES:
+        return None
+    return find_onnx_encoder(place)
+
+
+def _read_onnx(
+    path: Path,
+    projector: str | os.PathLike[str] | None,
+    options: TextEncoderOptions,
+    reference: str | os.PathLike[str] | None,
+) -> TextEncoderSource:
+    if options.output_layer != -1:
+        raise InputError(f"{path}: a graph gives its last hidden states, no other layer's")
+    encoder = read_onnx_encoder(path)
+    settings = encoder.settings
+    framing = "plain" if options.framing == "auto" else options.framing
+    prefix, suffix = FRAMES[framing]
+    instruction = f"{options.instruction.strip()} " if options.instruction.strip() else ""
+    prompt = instruction or (settings.prompt if options.framing == "auto" else "")
+    plain = framing == "plain" and not options.repeat and not instruction
+    pool_all = options.pool_prefix or (plain and settings.pool_prompt)
+    rules = TextRules(
+        prefix=prefix + prompt,
+        suffix=suffix,
+        special_tokens=True,
+        max_tokens=options.max_tokens or encoder.max_tokens,
+        pool="all" if pool_all else "text",
+        pool_skip=options.pool_skip,
+        repeat=options.repeat,
+        pad_id=_pad_id(encoder.folder, ("<|endoftext|>", "[PAD]", "<pad>")),
+    )
+    runner = GraphRunner(encoder)
+    source = TextEncoderSource(
+        kind=encoder.model_type,
+        name=encoder.folder.resolve().name,
+        make_backbone=lambda: OnnxBackbone(runner),
+        backbone_weights=Weights(path, {}, _no_tensor),
+        embedding_width=encoder.width,
+        tokenizer_json=_tokenizer_bytes(encoder.folder),
+        rules=rules,
+        options=options,
+        fingerprint=fingerprint([encoder.folder], encoder.files),
+        folders=(encoder.folder,),
+        licence=stated_licence(encoder.folder),
+        onnx=encoder,
+        reference=_reference(encoder, reference),
+    )
+    _check_tokenizer(source, [encoder.folder])
+    pooling, normalise = options.pooling or settings.pooling, options.normalise
+    if normalise is None:
+        normalise = settings.normalise
+    if pooling is None and encoder.sentence is not None:
+        pooling, normalise = own_pooling(runner, source.tokenizer)
+    settled = replace(options, pooling=pooling, normalise=normalise, instruction=prompt.strip())
+    source = replace(source, options=_settled(settled, framing))
+    if projector is not None:
+        source = _with_projector(source, _projector_file(local_path(projector)))
+    return source
+
+
+def own_pooling(runner: GraphRunner, tokenizer: TextTokenizer) -> tuple[str, bool]:
+    """Return how a graph pools its hidden states itself, and whether it normalises.
+
+    CheckpointError if it does something else: a layer stands behind, or part of the text is left
+    out.
+    """
+    encoder = runner.encoder
+    assert encoder.sentence is not None
+    ids, mask, _ = tokenizer.encode(CHECK_PROMPTS[:4])
+    hidden, wanted = map(
+        torch.from_numpy, runner.run(ids, mask, [encoder.hidden, encoder.sentence])
+    )
+    real = torch.from_numpy(mask)
+    near = 1e-3 if encoder.precision == "fp32" else 1e-2
+    for mode in POOLINGS:
+        pooled = Pooling(mode)(hidden, real, real)
+        for normalise in (False, True):
+            found = functional.normalize(pooled, dim=-1) if normalise else pooled
+            if found.shape == wanted.shape and (found - wanted).norm() <= near * wanted.norm():
+                return mode, normalise
+    raise CheckpointError(
+        f"{encoder.path}: {encoder.sentence} is no pooling of {encoder.hidden} that is known "
+        f"({', '.join(POOLINGS)}); take a graph without layers behind the encoder"
+    )
+
+
+def _no_tensor(name: str) -> Tensor:
+    raise KeyError(name)
+
+
+def _reference(encoder: OnnxEncoder, named: str | os.PathLike[str] | None) -> Path | None:
+    """Return where an encoder's weights are as a checkpoint: where it is said, or beside it."""
+    if named is not None:
+        place = local_directory(named)
+        open_checkpoint(place)
+        return place
+    found = any(encoder.folder.glob("model*.safetensors"))
+    return encoder.folder if found else None
+
+
 def _settled(options: TextEncoderOptions, framing: str) -> TextEncoderOptions:
     return replace(
         options,
@@ -423,12 +564,7 @@ def _check_tokenizer(source: TextEncoderSource, places: Sequence[Path]) -> None:
         tokenizer = source.tokenizer
     except BundleError as error:
         raise CheckpointError(f"{places[0]}: {error}") from None
-    table = next(
-        n
-        for n in source.backbone_weights.shapes
-        if n.endswith(("embed_tokens.weight", "word_embeddings.weight"))
-    )
-    rows = source.backbone_weights.shapes[table][0]
+    rows = source.onnx.vocab_size if source.onnx else _table_rows(source.backbone_weights)
     if not 0 < tokenizer.vocab_size <= rows:
         raise CheckpointError(
             f"{places[0]}: the tokenizer has ids up to {tokenizer.vocab_size - 1}, the model "
@@ -448,6 +584,11 @@ def _check_tokenizer(source: TextEncoderSource, places: Sequence[Path]) -> None:
         raise CheckpointError(
             f"{places[0]}: the tokenizer puts no token at the beginning of a text"
         )
+
+
+def _table_rows(weights: Weights) -> int:
+    endings = ("embed_tokens.weight", "word_embeddings.weight")
+    return next(shape[0] for name, shape in weights.shapes.items() if name.endswith(endings))
 
 
 def _tokenizer_bytes(place: Path) -> bytes:

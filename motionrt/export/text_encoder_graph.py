@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,13 @@ from motionrt.export.text_encoder import (
     text_encoder_graph,
     trace_text_encoder,
 )
+from motionrt.export.text_reference import compare_with_transformers
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.text.prompt_book import PromptBook
 
 BOOK_FILE = "prompts.safetensors"
+ROUNDED_SHARE = {"fp16": 0.01, "int8": 0.05, "int4": 0.05}
+"""Of the largest embedding: what an encoder that came in fewer bits may differ by elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,12 @@ def add_text_encoder(
 
     In fp32 the graph must equal the torch module; with fewer bits the fp32 graph must (unless the
     encoder is too large to be written in fp32), and what the bits cost is measured on the check
-    prompts and stated in the manifest. ExportError if it is above max_deviation, relative.
+    prompts and stated in the manifest. ExportError if it is above max_deviation, relative. One that
+    came as a graph keeps the bits that it came with, and is compared with transformers.
     """
     wanted = wanted or LANGUAGE_MODEL_RECIPES["fp32"]
+    if source.onnx is not None and source.onnx.precision != "fp32":
+        return _add_as_it_came(writer, source, wanted)
     writer.progress("tracing text_encoder")
     graph = text_encoder_graph(source)
     spec = graph.spec
@@ -70,13 +76,48 @@ def add_text_encoder(
     writer.add_file("tokenizer.json", source.tokenizer_json)
     exact = np.asarray(reference.first.numpy(), np.float32)
     found = _run(writer, graph.checks[0])
-    manifest = {**source.manifest, "tokenizer": "tokenizer.json"}
+    manifest = _manifest(writer, source)
     if wanted.name != "fp32":
         deviation = measure_deviation(found, exact)
         check_deviation(spec.name, deviation, max_deviation)
         writer.note_deviation(spec.name, deviation.to_dict())
         manifest["quantised"] = done.to_dict()
     return AddedTextEncoder(manifest, exact, found)
+
+
+def _add_as_it_came(
+    writer: BundleWriter, source: TextEncoderSource, wanted: Recipe
+) -> AddedTextEncoder:
+    """Export an encoder whose graph came in fewer bits: nothing is rounded a second time."""
+    assert source.onnx is not None
+    came = source.onnx.precision
+    if wanted.name not in ("fp32", came):
+        raise ExportError(
+            f"{source.onnx.path}: its weights are in {came}, which {wanted.name} would round "
+            "again; leave out --text-precision, or take a graph in fp32"
+        )
+    manifest = _manifest(writer, source)
+    writer.progress("tracing text_encoder")
+    graph = text_encoder_graph(source)
+    reference = Recorded(graph.module)
+    exact = np.asarray(reference(**graph.checks[0]), np.float32)
+    # Another processor multiplies integers, or halves, by other instructions.
+    atol = ROUNDED_SHARE[came] * float(np.abs(exact).max())
+    spec = replace(graph.spec, atol=max(graph.spec.atol, atol))
+    recipe = replace(LANGUAGE_MODEL_RECIPES["fp32"], name=came)
+    model = trace_text_encoder(source, graph)
+    writer.add_model(spec, model, reference, graph.checks, recipe)
+    writer.add_file("tokenizer.json", source.tokenizer_json)
+    return AddedTextEncoder(manifest, exact, _run(writer, graph.checks[0]))
+
+
+def _manifest(writer: BundleWriter, source: TextEncoderSource) -> dict[str, Any]:
+    told = {**source.manifest, "tokenizer": "tokenizer.json"}
+    if source.onnx is not None:
+        writer.progress("comparing the graph with transformers")
+        told["graph"] = source.onnx.path.name
+        told["reference"] = compare_with_transformers(source)
+    return told
 
 
 def add_prompt_book(writer: BundleWriter, book: PromptBook, width: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def to_onnx(graph: Graph) -> ir.Model:
         for tensor in spec.inputs
     }
     try:
-        with _quiet(), torch.no_grad():
+        with quiet_exporter(), torch.no_grad():
             program = torch.onnx.export(
                 graph.module.eval(),
                 (),
@@ -57,7 +57,7 @@ def to_onnx(graph: Graph) -> ir.Model:
     assert program is not None
     model: ir.Model = program.model
     _check_axes(graph, model)
-    _anonymise(model, spec.name)
+    anonymise(model, spec.name)
     _name_weights(model, graph.module)
     return model
 
@@ -76,7 +76,7 @@ def _check_axes(graph: Graph, model: ir.Model) -> None:
                 )
 
 
-def _anonymise(model: ir.Model, name: str) -> None:
+def anonymise(model: ir.Model, name: str) -> None:
     """Drop what tracing notes of the machine and the source files; name the graph."""
     model.producer_name, model.producer_version = "motionrt", motionrt.__version__
     model.doc_string = None
@@ -120,7 +120,7 @@ def _name_weights(model: ir.Model, module: torch.nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Keep torch's exporter from talking: what goes wrong is raised."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     levels = [logger.level for logger in loggers]

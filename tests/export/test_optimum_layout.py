@@ -9,6 +9,7 @@ from text_checkpoints import write_decoder
 
 from motionrt.cli.main import cli
 from motionrt.export.optimum_layout import write_optimum_layout
+from motionrt.export.readers.weights import Weights
 from motionrt.export.text_encoder import read_text_encoder
 from motionrt.runtime.errors import InputError
 
@@ -36,6 +37,20 @@ def test_hidden_states_are_those_of_transformers(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[shown], wanted.numpy()[shown], atol=1e-4)
     with pytest.raises(InputError):
         write_optimum_layout(read_text_encoder(model), tmp_path / "onnx")
+
+
+def test_one_that_is_too_large_to_hold_is_written_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = read_text_encoder(write_decoder(tmp_path / "qwen", "qwen3"))
+    write_optimum_layout(source, tmp_path / "held")
+    monkeypatch.setattr("motionrt.export.optimum_layout.LARGE_BYTES", 1)
+    monkeypatch.setattr(Weights, "fill", None)  # nothing is loaded whole
+    write_optimum_layout(source, tmp_path / "streamed")
+    for name in ("model.onnx", "model.weights"):
+        assert (tmp_path / "held" / name).read_bytes() == (
+            tmp_path / "streamed" / name
+        ).read_bytes()
 
 
 def test_export_writes_it_beside_the_bundle(

@@ -33,6 +33,7 @@ from motionrt.cli._exporting import (
 def command(
     checkpoint_dir: Path,
     text_encoder: tuple[str, ...],
+    text_reference: Path | None,
     projector: Path | None,
     no_text_encoder: bool,
     prompt_book: Path | None,
@@ -63,7 +64,13 @@ def command(
         checkpoint = read_kimodo(checkpoint_dir)
         licence = writer.take_licence(licence, checkpoint_dir)
         encoder, text_recipe, book = read_text_parts(
-            text_encoder, projector, prompt_book, text_framing, text_precision, text_block_size
+            text_encoder,
+            projector,
+            prompt_book,
+            text_framing,
+            text_precision,
+            text_block_size,
+            text_reference,
         )
         if encoder is not None:
             writer.keep_licences(*encoder.folders)

@@ -7,17 +7,10 @@ from pathlib import Path
 
 from motionrt.export.readers.config_values import positive_number, told
 from motionrt.export.readers.decoder_lm import config_count
+from motionrt.export.readers.sentence_transformers import read_sentence_settings
 from motionrt.export.readers.weights import Weights, open_checkpoint, read_json, shapes_of
 from motionrt.models.bert import Bert, BertConfig
 from motionrt.runtime.errors import CheckpointError
-
-SENTENCE_POOLINGS = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "first_token",
-    "pooling_mode_weightedmean_tokens": "weighted_mean",
-    "pooling_mode_lasttoken": "last_token",
-}
-"""What sentence-transformers' 1_Pooling/config.json may say, and our name for it."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +57,12 @@ def read_bert(directory: Path) -> BertCheckpoint:
     shapes = shapes_of(lambda: Bert(config))
     spare = [n for n in stored.shapes if n.startswith(("pooler.", "cls."))]
     spare.append("embeddings.position_ids")
-    pooling, normalise = _sentence_settings(directory)
-    limits = [config.max_positions]
-    sentence = directory / "sentence_bert_config.json"
-    if sentence.is_file():
-        limits.append(config_count(read_json(sentence), "max_seq_length", sentence, limits[0]))
+    settings = read_sentence_settings(directory)
     return BertCheckpoint(
-        directory, config, stored.require(shapes, spare), pooling, normalise, min(limits)
+        directory,
+        config,
+        stored.require(shapes, spare),
+        settings.pooling or "mean",
+        settings.normalise,
+        min(config.max_positions, settings.max_tokens or config.max_positions),
     )
-
-
-def _sentence_settings(directory: Path) -> tuple[str, bool]:
-    path = directory / "1_Pooling" / "config.json"
-    pooling = "mean"
-    if path.is_file():
-        raw = read_json(path)
-        chosen = [
-            key for key, value in raw.items() if key.startswith("pooling_mode") and value is True
-        ]
-        if len(chosen) != 1 or chosen[0] not in SENTENCE_POOLINGS:
-            raise CheckpointError(f"{path}: pooling {', '.join(chosen) or 'none'} is not supported")
-        pooling = SENTENCE_POOLINGS[chosen[0]]
-    return pooling, (directory / "2_Normalize").is_dir()

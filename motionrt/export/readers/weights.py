@@ -147,16 +147,28 @@ def shapes_of(make: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; CheckpointError if there is none."""
+    value = _json_value(path)
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: holds no JSON object")
+    return value
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """Return the list in a JSON file; CheckpointError if there is none."""
+    value = _json_value(path)
+    if not isinstance(value, list):
+        raise CheckpointError(f"{path}: holds no JSON list")
+    return value
+
+
+def _json_value(path: Path) -> Any:
     refuse_lfs_pointer(path, CheckpointError)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON ({_one_line(error)})") from None
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: holds no JSON object")
-    return value
 
 
 def open_safetensors(path: Path) -> tuple[Weights, dict[str, str]]:

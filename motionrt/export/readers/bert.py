@@ -56,7 +56,6 @@ def read_bert(directory: Path) -> BertCheckpoint:
     stored.require_layers("encoder.layer.", config.num_layers, f"{path}: num_hidden_layers")
     shapes = shapes_of(lambda: Bert(config))
     spare = [n for n in stored.shapes if n.startswith(("pooler.", "cls."))]
-    spare.append("embeddings.position_ids")
     settings = read_sentence_settings(directory)
     return BertCheckpoint(
         directory,

@@ -23,6 +23,8 @@ from motionrt.runtime.files import refuse_lfs_pointer
 _RANDOM = frozenset(
     (Tensor.uniform_, Tensor.normal_, nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_)
 )
+_COUNTED = "embeddings.position_ids"
+"""A row of 0, 1, 2 … that older versions of transformers stored beside the weights."""
 FLOAT_TYPES = {"F64", "F32", "F16", "BF16"}
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -176,7 +178,8 @@ def open_safetensors(path: Path) -> tuple[Weights, dict[str, str]]:
     refuse_lfs_pointer(path, CheckpointError)
     try:
         handle: Any = safe_open(path, framework="pt", device="cpu")
-        slices = {name: handle.get_slice(name) for name in handle.keys()}
+        names = [name for name in handle.keys() if not name.endswith(_COUNTED)]
+        slices = {name: handle.get_slice(name) for name in names}
         shapes = {name: tuple(piece.get_shape()) for name, piece in slices.items()}
         kinds = {name: piece.get_dtype() for name, piece in slices.items()}
         metadata = handle.metadata() or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from motionrt.cli._reading import Reading, reading_options
 from motionrt.cli._standard_input import MotionFile, shown
+from motionrt.runtime.errors import one_line
 
 if TYPE_CHECKING:
     from motionrt.runtime.body.quality import Quality
@@ -37,12 +39,14 @@ def command(motions: tuple[Path, ...], as_json: bool, reading: Reading) -> None:
     for number, (path, motion) in enumerate(zip(motions, reading.read_all(motions), strict=True)):
         measures, quality = measure(motion), judge(motion)
         if as_json:
-            click.echo(json.dumps({"file": shown(path), **measures, "quality": quality.to_json()}))
+            made = {key: motion.info[key] for key in ("model", "licence") if key in motion.info}
+            document = {"file": shown(path), **measures, "quality": quality.to_json(), **made}
+            click.echo(json.dumps(document))
             continue
         if number:
             click.echo()
         click.echo(shown(path))
-        for label, text in [*_rows(measures), *_judged(quality)]:
+        for label, text in [*_rows(measures), *_judged(quality), *_made_by(motion.info)]:
             click.echo(f"  {label:<14}{text}")
 
 
@@ -70,6 +74,16 @@ def _judged(quality: Quality) -> list[tuple[str, str]]:
         ("worst second", told(jitter_mps3="jitter of {value:.1f} m/s³")),
         *(("doubtful", quality.told(figure)) for figure in quality.outside),
     ]
+
+
+def _made_by(info: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say what model made a motion, where its file keeps that, and under which licence that is."""
+    if "model" not in info:
+        return []
+    told = [("made by", one_line(info["model"]))]
+    if info.get("licence"):
+        told.append(("its licence", one_line(info["licence"])))
+    return told
 
 
 def _rows(values: dict[str, Any]) -> list[tuple[str, str]]:

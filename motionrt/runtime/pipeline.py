@@ -228,6 +228,8 @@ class Pipeline(ABC):
             motion.notes.extend(notes)
             quality = judge(motion)
             motion.info["quality"] = quality.to_json()
+            if licence := self.manifest.provenance.get("licence"):
+                motion.info["licence"] = str(licence)
             if told := quality.warning():
                 motion.warnings.append(told)
         return motions

@@ -36,6 +36,18 @@ def test_measures_are_lines_or_json(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert code == 1 and "no such file" in err
 
 
+def test_the_licence_of_the_model_goes_with_the_motion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walk = tmp_path / "walk.npz"
+    run(capsys, "gen", "a person walks", "--duration", "1", "--diffusion-steps", "4", "-o", walk)
+    _, out, _ = run(capsys, "info", walk)
+    assert "made by       motionrt-default" in out and "its licence   Apache-2.0" in out
+    _, out, _ = run(capsys, "info", "--json", walk)
+    made = json.loads(out)
+    assert made["model"] == "motionrt-default" and made["licence"].startswith("Apache-2.0")
+
+
 def test_what_comes_from_standard_input_is_named_so(tmp_path: Path) -> None:
     clip(5).save(tmp_path / "a.npz")
     result = CliRunner().invoke(cli, ["info", "-"], input=(tmp_path / "a.npz").read_bytes())

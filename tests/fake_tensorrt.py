@@ -155,6 +155,45 @@ class FakeContext:
             ctypes.memmove(self.addresses[name], array.ctypes.data, array.nbytes)
 
 
+class FakeCache:
+    """What was compiled for the GPU: here the shapes that were run."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def deserialize(self, content: bytes) -> None:
+        self.content = content
+
+    def serialize(self) -> bytes:
+        return self.content
+
+
+class FakeConfig:
+    """Settings of a context, as TensorRT for RTX has them."""
+
+    cache: FakeCache
+
+    def create_runtime_cache(self) -> FakeCache:
+        return FakeCache()
+
+    def set_runtime_cache(self, cache: FakeCache) -> None:
+        self.cache = cache
+
+
+class CompilingContext(FakeContext):
+    """A context that compiles for each new shape."""
+
+    def __init__(self, path: Path, config: FakeConfig) -> None:
+        super().__init__(path)
+        self.cache = config.cache
+
+    def execute_async_v3(self, stream: int) -> bool:
+        compiled = f"{sorted(self.shapes.items())};".encode()
+        if compiled not in self.cache.content:
+            self.cache.content += compiled
+        return super().execute_async_v3(stream)
+
+
 class FakeTensorRT:
     __version__ = "1.7.1.116"
 
@@ -176,6 +215,23 @@ class FakeTensorRT:
             class Engine:
                 def create_execution_context(self) -> FakeContext:
                     return FakeContext(path)
+
+            return Engine()
+
+
+class FakeTensorRTForRTX(FakeTensorRT):
+    """That which compiles kernels at first use."""
+
+    class Runtime(FakeTensorRT.Runtime):
+        def deserialize_cuda_engine(self, content: bytes) -> Any:
+            path = Path(content.decode().removeprefix("engine of "))
+
+            class Engine:
+                def create_runtime_config(self) -> FakeConfig:
+                    return FakeConfig()
+
+                def create_execution_context(self, config: FakeConfig) -> FakeContext:
+                    return CompilingContext(path, config)
 
             return Engine()
 
@@ -211,7 +267,10 @@ def add_engine(folder: Path, name: str = "decoder", **changes: Any) -> Bundle:
 
 
 def open_engine(
-    bundle: Bundle, cudart: FakeCudart | None = None, name: str = "decoder"
+    bundle: Bundle,
+    cudart: FakeCudart | None = None,
+    name: str = "decoder",
+    module: type[FakeTensorRT] = FakeTensorRT,
 ) -> TensorRTSession:
     cuda = CudaRuntime(cudart or FakeCudart())
-    return TensorRTSession(bundle, name, BACKEND, FakeTensorRT, cuda)
+    return TensorRTSession(bundle, name, BACKEND, module, cuda)

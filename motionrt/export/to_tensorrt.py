@@ -28,6 +28,8 @@ from motionrt.runtime.families import find_family
 from motionrt.runtime.files import atomic_file
 from motionrt.runtime.staging import staging
 
+_TYPICAL_TOKENS = 24
+"""Of a prompt: what the kernels of a text encoder's engine are chosen for."""
 _FEWEST = {"frames": 2}
 """A single frame has no differences between frames, so no engine of it can be built."""
 _OF_WEIGHTS = ("Cast", "Mul", "Reshape")
@@ -102,7 +104,7 @@ def build_engines(
             sources = (graph.files["onnx"], *graph.data)
             bundle.check_hashes(sources)
             progress(f"building {name} for {target.name}")
-            profile = _profile(graph, target)
+            profile = _profile(_with_token_range(graph, bundle.manifest), target)
             content = build_engine(
                 module, bundle.path(sources[0]), profile, target, graph.precision
             )
@@ -253,6 +255,15 @@ def _profile(graph: GraphInfo, target: EngineTarget) -> Shapes:
         smallest, best, largest = (tuple(sizes) for sizes in zip(*ranges, strict=True))
         profile[tensor.name] = (smallest, best, largest)
     return profile
+
+
+def _with_token_range(graph: GraphInfo, manifest: Manifest) -> GraphInfo:
+    """Limit the tokens of a text encoder, where its graph does not, as its tokenizer is limited."""
+    rules = manifest.text.get("rules", {})
+    if graph.axis("tokens").largest is not None or "max_tokens" not in rules:
+        return graph
+    tokens = AxisInfo(1, _TYPICAL_TOKENS, int(rules["max_tokens"]))
+    return replace(graph, axes={**graph.axes, "tokens": tokens})
 
 
 def _check_own_gpu(target: EngineTarget) -> None:

@@ -25,6 +25,7 @@ from motionrt.export.to_tensorrt import (
 from motionrt.runtime.backend.backends import Backend
 from motionrt.runtime.backend.cuda import CudaDevice
 from motionrt.runtime.backend.engines import has_engine, held_target, load_engines
+from motionrt.runtime.bundle.embedded import embedded_bundle
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, ExportError, InputError
 
@@ -99,6 +100,16 @@ def test_profiles_follow_the_axes(bundle: Path) -> None:
     assert profile["x"] == ((1, 2, 273), (1, 150, 273), (4, 300, 273))
     assert profile["branch_text"] == ((1,), (2,), (3,))
     assert profile["schedule"] == ((1, 3), (20, 3), (1000, 3))
+
+
+def test_text_encoders_take_as_many_tokens_as_their_tokenizer_gives(tmp_path: Path) -> None:
+    own_copy = Path(shutil.copytree(embedded_bundle(), tmp_path / "bundle"))
+    target = EngineTarget("tensorrt-rtx", "89")
+    build_engines(own_copy, target, ["text_encoder"])
+    engines = json.loads((own_copy / "engines" / target.name / "engine.json").read_text())
+    most = Bundle(own_copy).manifest.text["rules"]["max_tokens"]
+    profile = engines["graphs"]["text_encoder"]["profile"]
+    assert profile["input_ids"] == [[1, 1], [1, 24], [4, most]]
 
 
 def test_refuses_graphs_and_capabilities_that_there_are_not(bundle: Path) -> None:

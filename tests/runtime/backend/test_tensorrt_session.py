@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_tensorrt import TARGET, FakeCudart, add_engine, open_engine
+from fake_tensorrt import TARGET, FakeCudart, FakeTensorRTForRTX, add_engine, open_engine
 from msgspec import structs
 
 from motionrt.runtime.backend.backends import choose_backend
@@ -35,6 +35,21 @@ def test_runs_like_a_session_and_gives_its_memory_back(own_copy: Path) -> None:
     engine.close()
     assert not cudart.blocks
     assert cudart.streams == 0
+
+
+def test_what_was_compiled_is_kept_beside_the_engines(own_copy: Path) -> None:
+    bundle = add_engine(own_copy)
+    place = own_copy / "engines" / TARGET / "decoder.cache"
+    width = int(bundle.manifest.graphs["decoder"].inputs[0].axes[-1])
+    kept = []
+    for frames in (5, 5, 12):
+        engine = open_engine(bundle, module=FakeTensorRTForRTX)
+        engine.run({"features": np.zeros((1, frames, width), np.float32)})
+        engine.close()
+        kept.append(place.read_bytes())
+    assert kept[0]
+    assert kept[1] == kept[0]  # read again: nothing was compiled
+    assert kept[2].startswith(kept[0]) and len(kept[2]) > len(kept[0])
 
 
 def test_refuses_shapes_beyond_the_profile(own_copy: Path) -> None:

@@ -115,6 +115,7 @@ class PipelineInfo(ctypes.Structure):
         ("num_book_prompts", c_int32),
         ("takes_sequences", c_bool),
         ("num_bytes", c_int64),
+        ("max_text_tokens", c_int32),
     )
 
 
@@ -263,6 +264,8 @@ class GenerateOptions(ctypes.Structure):
         ("text_template", c_char_p),
         ("guided_from", c_double),
         ("guided_to", c_double),
+        ("num_embedding_tokens", c_int32),
+        ("embedding_mask", POINTER(ctypes.c_uint8)),
     )
 
 
@@ -291,6 +294,7 @@ _SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "mrt_pipeline_book_prompt": (_S, (_P, _I)),
     "mrt_backend_name": (_S, (_I,)),
     "mrt_embed": (_I, (_P, _S, POINTER(c_float), _I)),
+    "mrt_embed_tokens": (_I, (_P, _S, POINTER(c_float), _I, POINTER(_I))),
     "mrt_motion_free": (None, (_P,)),
     "mrt_motion_get_info": (_I, (_P, POINTER(MotionInfo))),
     "mrt_motion_skeleton": (_P, (_P,)),
@@ -729,7 +733,7 @@ class Pipeline:
         self.max_frames, self.advised_seconds = told.max_frames, told.advised_seconds
         self.num_features, self.text_width = told.num_features, told.text_width
         self.has_text_encoder, self.takes_sequences = told.has_text_encoder, told.takes_sequences
-        self.num_bytes = told.num_bytes
+        self.num_bytes, self.max_text_tokens = told.num_bytes, told.max_text_tokens
         self._num_book_prompts = told.num_book_prompts
         self.skeleton = Skeleton(library().mrt_pipeline_skeleton(self._handle), self)
 
@@ -744,11 +748,21 @@ class Pipeline:
         return [_text(prompt(self._handle, i)) for i in range(self._num_book_prompts)]
 
     def embed(self, prompt: str) -> View:
-        """Return a prompt's embedding (W,), which ``embedding`` takes."""
-        row = (c_float * max(self.text_width, 1))()
-        _check(library().mrt_embed(self._handle, _bytes(prompt), row, self.text_width))
-        view: View = memoryview(row).cast("B").cast("f")
-        return view
+        """Return a prompt's embedding, which ``embedding`` takes: (W,), of several tokens (L, W).
+
+        A blank prompt's is zeros.
+        """
+        most, count = self.max_text_tokens * self.text_width, c_int32()
+        row = (c_float * max(most, 1))()
+        _check(
+            library().mrt_embed_tokens(self._handle, _bytes(prompt), row, most, ctypes.byref(count))
+        )
+        flat: Any = memoryview(row).cast("B").cast("f")
+        if count.value < 2:
+            return flat[: self.text_width]  # type: ignore[no-any-return]
+        kept: Any = flat[: count.value * self.text_width].cast("B")
+        tokens: View = kept.cast("f", (count.value, self.text_width))
+        return tokens
 
     def generate(self, prompt: str, **options: Any) -> Motion:
         """Generate one motion; options are the fields of ``mrt_generate_options``."""
@@ -801,7 +815,8 @@ class Pipeline:
     ) -> list[Motion]:
         """Generate what a JSON request asks for; files in it are relative to folder.
 
-        Of the options progress, continue_from, embedding, first_headings_rad and noise are used.
+        Of the options progress, continue_from, embedding with num_embedding_tokens and
+        embedding_mask, first_headings_rad and noise are used.
         """
         made, given = ctypes.c_void_p(), _Options(options)
         given.check(
@@ -874,6 +889,9 @@ class _Options:
             value = _floats(value, self.kept)
             if name == "noise":
                 self.struct.num_noise = len(self.kept[-1])
+        elif name == "embedding_mask":
+            flags = [bool(flag) for flag in _flattened(value)]
+            value = (ctypes.c_uint8 * len(flags))(*flags)
         elif name == "progress":
             value = PROGRESS_FN(self._listener(value))
         elif name == "postprocess":

@@ -50,8 +50,6 @@ def command(
 
     A bundle exported with --prompt-book needs no language model for these prompts.
     """
-    import numpy as np
-
     from motionrt.cli._progress import step_progress
     from motionrt.runtime.errors import InputError
     from motionrt.runtime.files import check_writable
@@ -83,7 +81,7 @@ def command(
             rows[prompt] = encoder.encode([prompt])[0]
             if progress is not None:
                 progress("encoding", done + 1, len(missing))
-    book = PromptBook(list(rows), np.stack(list(rows.values())), encoder.description, str(output))
+    book = PromptBook.from_rows(rows, encoder.description, str(output))
     book.save(output)
     if not quiet:
         size = output.stat().st_size / 1e6

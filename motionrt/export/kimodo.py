@@ -192,7 +192,7 @@ def export_kimodo(
             writer.note_deviation(TEXT_GRAPH, figures)
             writer.judge("text encoder", [TEXT_GRAPH], text_recipe, "--text-precision")
     if prompt_book is not None:
-        text |= add_prompt_book(writer, prompt_book, config.text_width)
+        text |= add_prompt_book(writer, prompt_book, config.text_width, config.num_text_tokens)
     if precision != "fp32":
         figures = _motion_deviation(writer, checkpoint)
         for name in ("step", LOOP.name):

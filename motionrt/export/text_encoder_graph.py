@@ -120,12 +120,18 @@ def _manifest(writer: BundleWriter, source: TextEncoderSource) -> dict[str, Any]
     return told
 
 
-def add_prompt_book(writer: BundleWriter, book: PromptBook, width: int) -> dict[str, Any]:
-    """Put a prompt book into a bundle whose model takes embeddings of a width."""
+def add_prompt_book(
+    writer: BundleWriter, book: PromptBook, width: int, most_tokens: int = 1
+) -> dict[str, Any]:
+    """Put a prompt book into a bundle whose model takes so many tokens of a width."""
     if book.width != width:
         raise ExportError(
             f"{book.place}: embeddings of {book.width} numbers, the model takes {width}; "
             "make the book with the encoder of this model"
+        )
+    if book.num_tokens > most_tokens:
+        raise ExportError(
+            f"{book.place}: prompts of {book.num_tokens} tokens, the model takes {most_tokens}"
         )
     writer.add_file(BOOK_FILE, book.to_bytes())
     return {"prompt_book": BOOK_FILE, "num_prompts": len(book), "prompt_book_encoder": book.encoder}

@@ -20,6 +20,7 @@ from motionrt.runtime.body.skeleton import (
 from motionrt.runtime.bundle.manifest import Bundle, FileInfo, GraphInfo, sha256
 from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.files import atomic_folder
+from motionrt.runtime.text.prompt_book import PromptBook
 from motionrt.web.build import built
 
 FAMILIES = ("kimodo",)
@@ -110,6 +111,9 @@ def _graphs(bundle: Bundle) -> dict[str, GraphInfo]:
             f"{place}: holds neither text encoder nor prompt book, so a page has no texts; "
             "export with --text-encoder or --prompt-book"
         )
+    book = manifest.text.get("prompt_book")
+    if book and PromptBook.load(bundle.path(book)).num_tokens > 1:
+        raise BundleError(f"{place}: its prompt book has several tokens a prompt; a page takes one")
     size = sum(manifest.files[name].size for name in _files(bundle, graphs))
     if size > LARGEST_BYTES:
         raise BundleError(

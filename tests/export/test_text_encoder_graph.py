@@ -48,3 +48,7 @@ def test_a_book_of_another_width_is_refused(tmp_path: Path) -> None:
     assert PromptBook.load(tmp_path / BOOK_FILE).prompts == ("Walk.",)
     with pytest.raises(ExportError, match="embeddings of 8 numbers, the model takes 32"):
         add_prompt_book(_writer(tmp_path), book, 32)
+    book = PromptBook(["Walk."], np.ones((1, 3, 8), np.float32), place="book.safetensors")
+    add_prompt_book(_writer(tmp_path), book, 8, 3)
+    with pytest.raises(ExportError, match="prompts of 3 tokens, the model takes 2"):
+        add_prompt_book(_writer(tmp_path), book, 8, 2)

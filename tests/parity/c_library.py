@@ -2,8 +2,7 @@
 
 Whole runs go through the public functions. What passes the graphs on the way, and parts that no
 public function gives, come from a build of the library with functions of tests (parity.c). Not run:
-files of formats that it does not write (NPZ, CSV and AMASS hold the arrays that are compared), and
-embeddings of several tokens.
+files of formats that it does not write (NPZ, CSV and AMASS hold the arrays that are compared).
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from c_builds import build_library
 from numpy.typing import NDArray
 from parity import exported, kimodo, kimodo_controls, kimodo_motion, motiongpt3
@@ -100,13 +98,14 @@ def kimodo_pair(case: Path, content: dict[str, Any]) -> tuple[KimodoPipeline, ca
 
 def run_sample(case: Path) -> None:
     content, inputs, expected = kimodo.read(case)
-    if inputs["text_feat"].shape[1] != 1:
-        pytest.skip("several text tokens a prompt; the C library takes one")
     _, found = kimodo_pair(case, content)
     has_text = np.array([bool(text) for text in content["sanitized"]])
+    num_tokens = inputs["text_feat"].shape[1]
     given = {
         # What the encoder says of a blank prompt must not reach the result.
-        "embedding": inputs["text_feat"] * has_text[:, None, None],
+        "embedding": inputs["text_feat"],
+        "num_embedding_tokens": num_tokens,
+        "embedding_mask": np.repeat(has_text[:, None], num_tokens, axis=1),
         "noise": inputs["noise"],
         "first_headings_rad": inputs["first_heading_angle"],
     }
@@ -137,7 +136,8 @@ def run_sample(case: Path) -> None:
     first = {"prompt": "walks", "num_frames": inputs["noise"].shape[1], "num_steps": 1}
     told = {**first, **guidance("separated", content["cfg"]["separated"]), "postprocess": False}
     if lengths[0] == inputs["noise"].shape[1]:
-        given = {name: values[:1] for name, values in given.items()} | {"first_headings_rad": [0.0]}
+        given |= {name: given[name][:1] for name in ("embedding", "embedding_mask", "noise")}
+        given["first_headings_rad"] = [0.0]
         _, calls = generate(found, told, case, **given)
         kimodo.close(calls[0][1], expected["onestep_features"], **kimodo.SAMPLED)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import motionrt.web.node as nodes
 from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BackendError, BundleError, InputError
+from motionrt.runtime.text.prompt_book import PromptBook
 from motionrt.web import build, write_site
 
 FIRST_LOAD_BYTES = 14e6
@@ -105,6 +108,21 @@ def test_a_bundle_that_no_page_runs(
     with pytest.raises(BundleError, match=message):
         write_site(own_copy, tmp_path / "site")
     assert not (tmp_path / "site").exists()
+
+
+def test_a_page_takes_one_token_a_prompt(quick: Path, own_copy: Path, tmp_path: Path) -> None:
+    document = json.loads((own_copy / "manifest.json").read_text())
+    width = document["sampler"]["text_width"]
+    book = PromptBook(["Walk."], np.ones((1, 2, width), np.float32)).to_bytes()
+    (own_copy / "book.safetensors").write_bytes(book)
+    document["text"]["prompt_book"] = "book.safetensors"
+    document["files"]["book.safetensors"] = {
+        "sha256": hashlib.sha256(book).hexdigest(),
+        "size": len(book),
+    }
+    (own_copy / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match="several tokens a prompt; a page takes one"):
+        write_site(own_copy, tmp_path / "site")
 
 
 def test_a_damaged_bundle_is_refused(quick: Path, own_copy: Path, tmp_path: Path) -> None:

@@ -31,11 +31,10 @@
  * What is left to the Python package: families other than Kimodo and MotionGPT3; exporting and
  * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and
  * MotionGPT3's options that take a motion (continue_from, between); constraints of its own for each
- * prompt of a call; models of several text tokens a prompt; reading motion files, also those that a
- * request names; formats other than BVH and GLB, and in these names and rest poses of other rigs;
- * retargeting and poses of hands; judging motions (foot skate, jitter and the like), and
- * warning of constraints that no body meets and of prompts that the model does not
- * know. Bundles of schema 1 are to be exported again.
+ * prompt of a call; reading motion files, also those that a request names; formats other than BVH
+ * and GLB, and in these names and rest poses of other rigs; retargeting and poses of hands; judging
+ * motions (foot skate, jitter and the like), and warning of constraints that no body meets and of
+ * prompts that the model does not know. Bundles of schema 1 are to be exported again.
  */
 #ifndef MOTIONRT_H
 #define MOTIONRT_H
@@ -174,6 +173,7 @@ typedef struct mrt_pipeline_info {
   int32_t num_book_prompts; /* prompts whose embeddings it carries */
   bool takes_sequences;     /* several prompts as one motion */
   int64_t num_bytes;        /* of the files that it holds in memory when all graphs are loaded */
+  int32_t max_text_tokens;  /* the most tokens that an embedding may have; 0: the family takes none */
 } mrt_pipeline_info;
 
 static inline void mrt_pipeline_info_init(mrt_pipeline_info *info) {
@@ -195,6 +195,10 @@ MRT_API const char *mrt_backend_name(int32_t index);
  * game's files, it needs no text encoder later. capacity counts floats. */
 MRT_API mrt_status mrt_embed(mrt_pipeline *pipeline, const char *prompt, float *embedding,
                              int32_t capacity);
+/* The same of a bundle whose embeddings have several tokens: (num_tokens, W), at most
+ * max_text_tokens of them; none of a blank prompt. */
+MRT_API mrt_status mrt_embed_tokens(mrt_pipeline *pipeline, const char *prompt, float *embedding,
+                                    int32_t capacity, int32_t *num_tokens);
 
 /* ---- Constraints ---- */
 
@@ -329,7 +333,7 @@ typedef struct mrt_generate_options {
   int32_t num_transition_frames; /* between parts; 0: the default, 5 */
   const char *compat;         /* "2026-03" or "latest": upstream's revision; NULL: 2026-03 */
   const mrt_motion *continue_from; /* begin with this motion; Kimodo alone */
-  const float *embedding;     /* instead of the prompt: (W), or (number of prompts, W) */
+  const float *embedding;     /* instead of the prompts: (number of prompts, num_embedding_tokens, W) */
   mrt_progress_fn progress;
   void *progress_user;
   const float *first_headings_rad; /* of each motion, instead of first_heading_rad; or NULL */
@@ -344,6 +348,9 @@ typedef struct mrt_generate_options {
   double guided_from; /* the base steps that are guided, as shares of all (0 is the clean end, 1 is */
   double guided_to;   /* noise); others run one branch and are quicker. init: -1, the preset's or all;
                          Kimodo alone */
+  int32_t num_embedding_tokens; /* of each prompt in embedding; 0: 1 */
+  const uint8_t *embedding_mask; /* (number of prompts, num_embedding_tokens) 1: a token, 0: filling, of
+                                    zeros; none but filling: a blank prompt; NULL: zeros are filling */
 } mrt_generate_options;
 
 static inline void mrt_generate_options_init(mrt_generate_options *options) {
@@ -378,7 +385,8 @@ MRT_API mrt_status mrt_generate_sequence(mrt_pipeline *pipeline, const char *con
 
 /* Generate what a JSON request asks for: a line of `motionrt gen --batch`, or docs/request.md. Files
  * that it names are looked up in folder (NULL: the current one). Of options, which may be NULL, only
- * progress, continue_from, embedding, first_headings_rad and noise are used. Free *out with
+ * progress, continue_from, embedding with its tokens and mask, first_headings_rad and noise are used.
+ * Free *out with
  * mrt_motions_free(). */
 MRT_API mrt_status mrt_generate_json(mrt_pipeline *pipeline, const char *request,
                                      const char *folder, const mrt_generate_options *options,

@@ -136,7 +136,7 @@ class KimodoModel(Pipeline):
         found = (
             known.hint(row, prompt)
             for row, told, prompt in zip(features, mask, prompts, strict=True)
-            if told.any()
+            if told.any() and len(told) == 1
         )
         return [hint for hint in found if hint is not None]
 
@@ -151,10 +151,12 @@ class KimodoModel(Pipeline):
     def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Clean and encode prompts.
 
-        Returns text_features (B, 1, W) and text_mask (B, 1); a blank prompt is all zero and False.
-        InputError if a prompt is too long or the bundle holds no text encoder.
+        Returns text_features (B, L, W) and text_mask (B, L), L 1 unless the bundle's embeddings are
+        of several tokens; a blank prompt is all zero and False. InputError if a prompt is too long
+        or the bundle holds no text encoder.
         """
-        return self.text.encode_all(texts, self.defaults.text_width, clean_prompt)
+        sizes = self.defaults
+        return self.text.encode_all(texts, sizes.text_width, clean_prompt, sizes.num_text_tokens)
 
     def sample(
         self,

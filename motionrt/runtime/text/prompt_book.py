@@ -1,7 +1,8 @@
 """Prompt books: stored text embeddings, so that known prompts need no language model.
 
-A safetensors file with one tensor ``embeddings`` (N, W) float32; its metadata hold the prompts
-(cleaned, as JSON) and what made the embeddings.
+A safetensors file with one tensor ``embeddings`` float32, (N, W), or (N, L, W) for models that take
+several tokens of a text, where a token of zeros is none; its metadata hold the prompts (cleaned, as
+JSON) and what made the embeddings.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ class PromptBook:
         encoder: Mapping[str, Any] | None = None,
         place: str = "prompt book",
     ) -> None:
-        """Take cleaned prompts with their embeddings (N, W); encoder says what made them.
+        """Take cleaned prompts with their embeddings (N, W) or (N, L, W); encoder: what made them.
 
         InputError if they are not as many, a prompt is there twice or a value is not finite.
         """
-        if embeddings.ndim != 2 or len(embeddings) != len(prompts) or not embeddings.shape[1]:
+        shape = embeddings.shape
+        if len(shape) not in (2, 3) or shape[0] != len(prompts) or 0 in shape[1:]:
             raise InputError(
                 f"{place}: {len(prompts)} prompts, embeddings of shape {embeddings.shape}"
             )
@@ -60,8 +62,24 @@ class PromptBook:
 
     @property
     def width(self) -> int:
-        """Numbers in an embedding."""
-        return int(self.embeddings.shape[1])
+        """Numbers in an embedding, of a token if there are several."""
+        return int(self.embeddings.shape[-1])
+
+    @property
+    def num_tokens(self) -> int:
+        """The most tokens of a prompt; 1 where an embedding stands for all of it."""
+        return int(self.embeddings.shape[1]) if self.embeddings.ndim == 3 else 1
+
+    @staticmethod
+    def from_rows(
+        rows: Mapping[str, NDArray[np.float32]], encoder: Mapping[str, Any], place: str
+    ) -> PromptBook:
+        """Make a book of embeddings by prompt: all (W,), or (L, W) of any L, filled with zeros."""
+        found = list(rows.values())
+        if found and found[0].ndim == 2:
+            most = max(len(row) for row in found)
+            found = [np.pad(row, ((0, most - len(row)), (0, 0))) for row in found]
+        return PromptBook(list(rows), np.stack(found), encoder, place)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -72,7 +90,7 @@ class PromptBook:
         )
 
     def lookup(self, prompt: str) -> NDArray[np.float32]:
-        """Return a prompt's embedding (W,), cleaned or not.
+        """Return a prompt's embedding (W,) or (L, W), cleaned or not.
 
         InputError names the nearest if it is unknown.
         """

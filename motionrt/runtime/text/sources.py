@@ -47,7 +47,7 @@ class Encoder(Protocol):
         """What it is, as kept beside what it made."""
 
     def encode(self, prompts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the embeddings (B, W)."""
+        """Return the embeddings (B, W), or (B, L, W) of several tokens."""
 
 
 class BundleTextEncoder:
@@ -75,7 +75,10 @@ class BundleTextEncoder:
         return {**told, "precision": self._precision}
 
     def encode(self, prompts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the embeddings (B, W) of prompts as they are: clean them first."""
+        """Return the embeddings (B, W) of prompts as they are: clean them first.
+
+        (B, L, W) from a graph that gives those of its tokens.
+        """
         ids, attention_mask, pool_mask = self.tokenizer.encode(prompts)
         feed = {"input_ids": ids, "attention_mask": attention_mask, "pool_mask": pool_mask}
         (embedding,) = self._graph.run(feed).values()
@@ -112,7 +115,7 @@ class TextSources:
         return self._book
 
     def encode(self, prompt: str) -> NDArray[np.float32]:
-        """Return the embedding (W,) of one cleaned prompt; the last ones are remembered.
+        """Return the embedding, (W,) or (L, W), of one cleaned prompt; the last are remembered.
 
         One at a time: a batch would only be faster with a GPU, and alone is how models were
         trained.
@@ -125,16 +128,16 @@ class TextSources:
             return self._known[prompt]
 
     def encode_all(
-        self, texts: Sequence[str], width: int, clean: Callable[[str], str]
+        self, texts: Sequence[str], width: int, clean: Callable[[str], str], most_tokens: int = 1
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Clean and encode prompts.
 
-        Returns text features (B, 1, W) and a mask (B, 1); a blank prompt is all zero and False.
-        InputError if a prompt is too long or the bundle holds no text encoder, BundleError if
-        embeddings are not width numbers.
+        Returns text features (B, L, W) and a mask (B, L); a blank prompt is all zero and False. L
+        is 1 but where embeddings are of several tokens: then as many as the longest prompt has,
+        and a token of zeros is none. InputError if a prompt is too long or the bundle holds no
+        text encoder, BundleError if embeddings are not width numbers, or of more than most_tokens.
         """
-        features = np.zeros((len(texts), 1, width), np.float32)
-        mask = np.zeros((len(texts), 1), np.bool_)
+        found = [np.zeros((0, width), np.float32)] * len(texts)
         for row, text in enumerate(texts):
             words = len(text.split())
             if words > MAX_PROMPT_WORDS:
@@ -145,12 +148,20 @@ class TextSources:
             cleaned = clean(text)
             if cleaned:
                 embedding = self.encode(cleaned)
-                if embedding.shape != (width,):
+                tokens = embedding.reshape(-1, width) if embedding.shape == (width,) else embedding
+                if tokens.ndim != 2 or tokens.shape[1] != width or len(tokens) > most_tokens:
+                    several = f" or (1 to {most_tokens}, {width})" if most_tokens > 1 else ""
                     raise self.bundle.unfit(
-                        f"embeddings of texts have the shape {embedding.shape}, not ({width},)"
+                        f"embeddings of texts have the shape {embedding.shape}, not "
+                        f"({width},){several}"
                     )
-                features[row, 0] = embedding
-                mask[row, 0] = True
+                found[row] = tokens
+        features = np.zeros((len(texts), max([1, *map(len, found)]), width), np.float32)
+        mask = np.zeros(features.shape[:2], np.bool_)
+        for row, tokens in enumerate(found):
+            features[row, : len(tokens)] = tokens
+            # One that stands for the whole prompt is a token whatever it is.
+            mask[row, : len(tokens)] = len(tokens) == 1 or np.any(tokens != 0, -1)
         return features, mask
 
     def _encode(self, prompt: str) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@
 #include "pipeline.h"
 #include "prompt.h"
 #include "request.h"
+#include "text.h"
 #include "tokenizer.h"
 
 #define LARGEST_FILE ((size_t)4 << 20)
@@ -84,6 +85,32 @@ static void run_statistics(call *c, void *unused) {
   (void)unused;
   for (k = 0; k < found.rank && found.values; k++) count *= (size_t)found.dims[k];
   for (i = 0; i < count; i++) last = found.values[i];
+  (void)last;
+}
+
+static const void *hand_out_input(void *user, const char *name, size_t *num_bytes) {
+  (void)user, (void)name;
+  return *num_bytes = input.length, input.at;
+}
+
+static void run_book(call *c, void *unused) {
+  const char *manifest = arena_print(
+      c, &c->memory, "{\"text\":{\"prompt_book\":\"book\"},\"files\":{\"book\":{\"size\":%zu}}}",
+      input.length);
+  const json *document =
+      json_parse(c, &c->memory, manifest, strlen(manifest), MRT_BAD_BUNDLE, "manifest");
+  bundle b = {.place = "the bundle", .file = hand_out_input};
+  volatile float last = 0; /* each is read */
+  text_sources *t;
+  int32_t i, k, count;
+  (void)unused;
+  b.text = json_get(document, "text");
+  b.files = json_get(document, "files");
+  t = text_open(c, &c->memory, &b, NULL);
+  for (i = 0; i < text_num_book_prompts(t); i++) {
+    const float *found = text_tokens(c, t, text_book_prompt(t, i), 4, 3, &count);
+    for (k = 0; k < 4 * count; k++) last = found[k];
+  }
   (void)last;
 }
 
@@ -210,6 +237,7 @@ static const struct {
 } targets[] = {
     {"manifest", run_manifest, {"", NULL}, false},
     {"statistics", run_statistics, {"", NULL}, false},
+    {"book", run_book, {"", NULL}, false},
     {"tokenizer", run_tokenizer, {"", NULL}, false},
     {"request", run_request, {"kimodo", "motiongpt3"}, true},
     {"constraints", run_constraints, {"2026-03", "latest"}, false},

@@ -22,7 +22,10 @@ from c_builds import compile_c as compile_c  # noqa: E402
 
 from motionrt.runtime.bundle.embedded import embedded_bundle  # noqa: E402
 
-TARGETS = ("manifest", "statistics", "tokenizer", "request", "constraints", "prompt", "finish")
+TARGETS = (
+    *("manifest", "statistics", "book", "tokenizer"),
+    *("request", "constraints", "prompt", "finish"),
+)
 FLAGS = (
     *("-std=c11", "-g", "-O1", "-no-pie", "-fsanitize=address,undefined"),
     *("-fno-sanitize-recover=all", "-fsanitize-coverage=trace-pc"),

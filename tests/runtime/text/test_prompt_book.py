@@ -33,6 +33,17 @@ def test_prompts_are_found_however_they_are_written() -> None:
     assert "someone jumps over a box" in book
 
 
+def test_prompts_of_several_tokens(tmp_path: Path) -> None:
+    tokens = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    rows = {"A person walks.": tokens[:2], "A person runs.": tokens}
+    PromptBook.from_rows(rows, {}, "book").save(tmp_path / "book.safetensors")
+    again = PromptBook.load(tmp_path / "book.safetensors")
+    assert (again.width, again.num_tokens, _book().num_tokens) == (8, 3, 1)
+    np.testing.assert_array_equal(again.lookup("A person runs."), tokens)
+    np.testing.assert_array_equal(again.lookup("A person walks.")[:2], tokens[:2])
+    assert not again.lookup("A person walks.")[2].any()
+
+
 def test_an_unknown_prompt_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError) as caught:
         _book().lookup("someone leaps over a large box")
@@ -49,6 +60,8 @@ def test_an_unknown_prompt_is_refused_with_the_nearest() -> None:
         (["A."], np.full((1, 3), np.nan, np.float32), "not finite"),
         (["A."], np.zeros((1, 3), np.float64), "expected float32"),
         (["A."], np.zeros((1, 0), np.float32), "shape"),
+        (["A."], np.zeros((1, 0, 3), np.float32), "shape"),
+        (["A."], np.zeros((1, 2, 3, 4), np.float32), "shape"),
     ],
 )
 def test_books_that_do_not_fit_are_refused(

@@ -16,7 +16,7 @@
 #define MAX_ROWS (1 << 16)
 
 typedef struct kimodo {
-  int32_t num_base_steps, num_steps, text_width;
+  int32_t num_base_steps, num_steps, text_width, most_tokens;
   const char *solver;
   int32_t num_weights; /* 0: no guidance, 1: regular, 2: separated */
   float weights[2];
@@ -88,8 +88,10 @@ static void *kimodo_open(call *c, mrt_pipeline *p) {
   m->num_base_steps = need_count(c, b, b->sampler, "num_base_steps");
   m->num_steps = need_count(c, b, b->sampler, "num_steps");
   m->text_width = need_count(c, b, b->sampler, "text_width");
+  m->most_tokens = need_count(c, b, b->sampler, "num_text_tokens");
   m->solver = need_text(c, &p->keep, b, b->sampler, "solver");
-  if (m->num_base_steps > 100000 || m->num_steps > m->num_base_steps || m->text_width > 1 << 20)
+  if (m->num_base_steps > 100000 || m->num_steps > m->num_base_steps || m->text_width > 1 << 20 ||
+      m->most_tokens > 1 << 16)
     fail(c, MRT_BAD_BUNDLE, "%s: its sampler section makes no sense", b->place);
   read_guidance(c, b, m);
   if (s->hips.count != 2 || s->left_foot.count < 2 || s->right_foot.count < 2)
@@ -155,12 +157,18 @@ static void settle(generation *g) {
 
 /* ---- Sampling ---- */
 
+/* Tokens of prompts, or of the rows of a run: L of each. */
+typedef struct tokens {
+  int32_t count; /* L */
+  float *values; /* (B, L, W) */
+  bool *mask;    /* (B, L) */
+} tokens;
+
 /* What one run of the step graph takes, of B rows and T frames. */
 typedef struct sampling {
   int32_t batch, num_frames;
   float *x;               /* (B, T, D): noise first, normalised features at last */
-  float *text;            /* (B, W) */
-  bool *text_mask;        /* (B) */
+  tokens text;
   const int32_t *lengths; /* (B) */
   float *headings;        /* (B) */
   float *observed, *mask; /* (B, T, D), observed normalised; NULL: nothing is constrained */
@@ -196,15 +204,15 @@ static void denoise(generation *g, sampling *s) {
   bool *frame_mask = TEMP(c, bool, (size_t)s->batch * s->num_frames);
   bool has_text = false, constrained = false;
   ort_session *session;
+  for (i = 0; i < (size_t)s->batch * s->text.count; i++) has_text |= s->text.mask[i];
   for (b = 0; b < s->batch; b++) {
-    has_text |= s->text_mask[b];
     for (t = 0; t < s->lengths[b]; t++) frame_mask[(size_t)b * s->num_frames + t] = true;
   }
   for (i = 0; s->mask && i < cells && !constrained; i++) constrained = s->mask[i] != 0;
   if (!constrained) nothing = TEMP(c, float, cells);
   session = graph(c, g->pipeline, &g->model->step, "step");
   for (step = 0; step < plan.num_steps; step++) {
-    int64_t B = s->batch, T = s->num_frames, W = g->model->text_width;
+    int64_t B = s->batch, T = s->num_frames, L = s->text.count, W = g->model->text_width;
     int64_t num_branches = branches(g, plan.timesteps[step], has_text, constrained, branch_text,
                                     branch_held, branch_weight);
     arena *results = TEMP(c, arena, 1);
@@ -213,8 +221,8 @@ static void denoise(generation *g, sampling *s) {
         {"x0_previous", TENSOR_FLOAT, 3, {B, T, width}, x0},
         {"timestep", TENSOR_INT64, 1, {1}, plan.timesteps + step},
         {"coefficients", TENSOR_FLOAT, 1, {3}, plan.coefficients + 3 * step},
-        {"text_features", TENSOR_FLOAT, 3, {B, 1, W}, s->text},
-        {"text_mask", TENSOR_BOOL, 2, {B, 1}, s->text_mask},
+        {"text_features", TENSOR_FLOAT, 3, {B, L, W}, s->text.values},
+        {"text_mask", TENSOR_BOOL, 2, {B, L}, s->text.mask},
         {"frame_mask", TENSOR_BOOL, 2, {B, T}, frame_mask},
         {"first_heading_rad", TENSOR_FLOAT, 1, {B}, s->headings},
         {"motion_mask", TENSOR_FLOAT, 3, {B, T, width}, constrained ? s->mask : nothing},
@@ -241,27 +249,73 @@ static void denoise(generation *g, sampling *s) {
   report(c, g->request, "denoising", plan.num_steps, plan.num_steps);
 }
 
-/* The embeddings (count, W) of prompts, and which are not blank. */
-static void embed_prompts(generation *g, float **text, bool **mask) {
+static tokens take_tokens(const generation *g, int32_t rows, int32_t count) {
+  size_t all = (size_t)rows * count;
+  tokens taken = {count, TEMP(g->c, float, all * g->model->text_width), TEMP(g->c, bool, all)};
+  return taken;
+}
+
+static void copy_tokens(const generation *g, const tokens *from, int32_t source, tokens *to,
+                        int32_t row) {
+  size_t L = (size_t)from->count, W = (size_t)g->model->text_width;
+  memcpy(to->values + row * L * W, from->values + source * L * W, L * W * sizeof(float));
+  memcpy(to->mask + row * L, from->mask + source * L, L * sizeof(bool));
+}
+
+/* Embeddings that the caller gives. */
+static tokens given_tokens(generation *g) {
   const request *r = g->request;
-  int32_t width = g->model->text_width, i, k;
-  *text = TEMP(g->c, float, (size_t)r->num_prompts * width);
-  *mask = TEMP(g->c, bool, r->num_prompts);
+  int32_t width = g->model->text_width, L = r->num_tokens, i, k;
+  size_t numbers = (size_t)L * width, n;
+  tokens all;
+  if (L > g->model->most_tokens)
+    fail(g->c, MRT_BAD_INPUT, "embedding: %d tokens a prompt, this model takes 1 to %d", L,
+         g->model->most_tokens);
+  all = take_tokens(g, r->num_prompts, L);
+  for (i = 0; i < r->num_prompts; i++) {
+    float *row = all.values + i * numbers;
+    bool any = false;
+    memcpy(row, r->embeddings + i * numbers, numbers * sizeof(float));
+    for (n = 0; n < numbers; n++)
+      if (!isfinite(row[n])) fail(g->c, MRT_BAD_INPUT, "embedding: a number is not finite");
+    for (k = 0; k < L; k++) {
+      size_t at = (size_t)i * L + k;
+      /* Two, so that one of zeros is none here too. */
+      all.mask[at] = r->embedding_mask ? r->embedding_mask[at] != 0
+                                       : is_token(row + (size_t)k * width, width, 2);
+      any |= all.mask[at];
+    }
+    if (!any) memset(row, 0, numbers * sizeof(float)); /* it must not reach the result */
+  }
+  return all;
+}
+
+/* The embeddings of a request's prompts. */
+static tokens embed_prompts(generation *g) {
+  const request *r = g->request;
+  int32_t width = g->model->text_width, *counts, longest = 1, i, k;
+  const float **found;
+  tokens all;
   report(g->c, r, "encoding text", 0, 1);
   /* The largest graph is loaded first: the text encoder fits into memory that this leaves free. */
   graph(g->c, g->pipeline, &g->model->step, "step");
+  if (r->embeddings) return given_tokens(g);
+  counts = TEMP(g->c, int32_t, r->num_prompts);
+  found = TEMP(g->c, const float *, r->num_prompts);
   for (i = 0; i < r->num_prompts; i++) {
-    float *row = *text + (size_t)i * width;
-    if (!r->embeddings) {
-      (*mask)[i] = text_embed(g->c, g->model->text, r->prompts[i], row, width);
-      continue;
-    }
-    memcpy(row, r->embeddings + (size_t)i * width, (size_t)width * sizeof(float));
-    for (k = 0; k < width; k++) {
-      if (!isfinite(row[k])) fail(g->c, MRT_BAD_INPUT, "embedding: a number is not finite");
-      (*mask)[i] |= row[k] != 0;
-    }
+    found[i] = text_tokens(g->c, g->model->text, r->prompts[i], width, g->model->most_tokens,
+                           &counts[i]);
+    if (counts[i] > longest) longest = counts[i];
   }
+  all = take_tokens(g, r->num_prompts, longest);
+  for (i = 0; i < r->num_prompts; i++) {
+    size_t at = (size_t)i * longest;
+    if (found[i])
+      memcpy(all.values + at * width, found[i], (size_t)counts[i] * width * sizeof(float));
+    for (k = 0; k < counts[i]; k++)
+      all.mask[at + k] = is_token(found[i] + (size_t)k * width, width, counts[i]);
+  }
+  return all;
 }
 
 /* ---- From features to motions ---- */
@@ -448,10 +502,9 @@ static void tell_length(const generation *g, int32_t num_frames) {
 static mrt_motions *generate_batch(generation *g) {
   const request *r = g->request;
   call *c = g->c;
-  int32_t width = g->features->width, text_width = g->model->text_width, rows, row, i, most = 0;
+  int32_t width = g->features->width, rows, row, i, most = 0;
   constraints held = given_constraints(g);
-  float *text;
-  bool *mask;
+  tokens text;
   int32_t *lengths;
   sampling s = {0};
   decoded_batch d;
@@ -460,14 +513,13 @@ static mrt_motions *generate_batch(generation *g) {
   for (i = 0; i < r->num_prompts; i++)
     if (r->num_frames[i] > most) most = r->num_frames[i];
   tell_length(g, most);
-  embed_prompts(g, &text, &mask);
+  text = embed_prompts(g);
   lengths = TEMP(c, int32_t, rows);
   s.batch = rows;
   s.num_frames = most;
   s.lengths = lengths;
   s.x = TEMP(c, float, (size_t)rows * most * width);
-  s.text = TEMP(c, float, (size_t)rows * text_width);
-  s.text_mask = TEMP(c, bool, rows);
+  s.text = take_tokens(g, rows, text.count);
   s.headings = TEMP(c, float, rows);
   draw(c, r, &g->noise, s.x, (size_t)rows * most * width);
   if (held.count) {
@@ -478,9 +530,7 @@ static mrt_motions *generate_batch(generation *g) {
     size_t at = (size_t)row * most * width;
     i = row / r->num_samples;
     lengths[row] = r->num_frames[i];
-    memcpy(s.text + (size_t)row * text_width, text + (size_t)i * text_width,
-           (size_t)text_width * sizeof(float));
-    s.text_mask[row] = mask[i];
+    copy_tokens(g, &text, i, &s.text, row);
     s.headings[row] = r->headings ? r->headings[row] : (float)r->first_heading;
     if (!isfinite(s.headings[row])) fail(c, MRT_BAD_INPUT, "first heading: must be finite");
     if (!held.count) continue;
@@ -611,7 +661,7 @@ static float *track_row(const generation *g, const track *made, int32_t sample, 
 
 /* Sample one part and put it behind what there is, blended over its transition. */
 static void add_part(generation *g, track *made, int32_t own, int32_t extra, int32_t start,
-                     constraints all, float *text, bool mask, float *heading) {
+                     constraints all, const tokens *text, int32_t prompt, float *heading) {
   call *c = g->c;
   const motion_features *f = g->features;
   int32_t samples = g->request->num_samples, length = own + extra, width = f->width, b, t, k;
@@ -626,8 +676,7 @@ static void add_part(generation *g, track *made, int32_t own, int32_t extra, int
   s.x = TEMP(c, float, samples * cells);
   s.observed = TEMP(c, float, samples * cells);
   s.mask = TEMP(c, float, samples * cells);
-  s.text = TEMP(c, float, (size_t)samples * g->model->text_width);
-  s.text_mask = TEMP(c, bool, samples);
+  s.text = take_tokens(g, samples, text->count);
   s.headings = heading;
   for (b = 0; b < samples; b++) {
     constraints held = constraints_crop(c, all, start, start + own);
@@ -643,9 +692,7 @@ static void add_part(generation *g, track *made, int32_t own, int32_t extra, int
     }
     rows[b] = held;
     lengths[b] = length;
-    memcpy(s.text + (size_t)b * g->model->text_width, text,
-           (size_t)g->model->text_width * sizeof(float));
-    s.text_mask[b] = mask;
+    copy_tokens(g, text, prompt, &s.text, b);
     constraints_fill(c, held, f, length, g->compat, observed, held_mask);
     features_translate(f, observed, (size_t)length, -origin[2 * b], -origin[2 * b + 1]);
     for (k = 0; k < (int32_t)cells; k++) observed[k] *= held_mask[k];
@@ -679,9 +726,10 @@ static mrt_motions *generate_sequence(generation *g) {
   int32_t samples = r->num_samples, before = previous ? previous->num_frames : 0, total = before;
   int32_t *extra, longest = 0, i, b, num_previous = before, kept, start;
   constraints all = given_constraints(g), inside;
-  float *text, *heading = TEMP(c, float, samples), *part, *earlier = NULL, place[2] = {0, 0};
+  float *heading = TEMP(c, float, samples), *part, *earlier = NULL, place[2] = {0, 0};
+  tokens text;
   char *prompt;
-  bool *mask, each = g->correct && g->compat->correct_segments;
+  bool each = g->correct && g->compat->correct_segments;
   chain parts;
   track made = {0};
   decoded_batch d;
@@ -718,7 +766,7 @@ static mrt_motions *generate_sequence(generation *g) {
   all = constraints_join(c, all,
                          chain_waypoints(c, &parts, all, g->compat, before,
                                          before ? before - 1 : 0, place));
-  embed_prompts(g, &text, &mask);
+  text = embed_prompts(g);
   made.room = total;
   made.length = before;
   made.values = TEMP(c, float, (size_t)samples * total * f->width);
@@ -729,9 +777,8 @@ static mrt_motions *generate_sequence(generation *g) {
       memcpy(track_row(g, &made, b, 0), earlier, (size_t)before * f->width * sizeof(float));
   }
   for (i = 0, start = before; i < parts.num_parts; i++) {
-    int32_t of = parts.prompts[i];
-    add_part(g, &made, parts.num_frames[i], extra[i], start, all,
-             text + (size_t)of * g->model->text_width, mask[of], heading);
+    add_part(g, &made, parts.num_frames[i], extra[i], start, all, &text, parts.prompts[i],
+             heading);
     start += parts.num_frames[i];
   }
   /* A motion that is continued stays as it is up to where the new part is blended in. */
@@ -783,7 +830,10 @@ static mrt_motions *generate_one_by_one(generation *g) {
     mrt_motions *made;
     alone.prompts = all->prompts + i;
     alone.num_frames = all->num_frames + i;
-    if (all->embeddings) alone.embeddings = all->embeddings + (size_t)i * g->model->text_width;
+    if (all->embeddings)
+      alone.embeddings = all->embeddings + (size_t)i * all->num_tokens * g->model->text_width;
+    if (all->embedding_mask)
+      alone.embedding_mask = all->embedding_mask + (size_t)i * all->num_tokens;
     if (all->headings) alone.headings = all->headings + (size_t)i * samples;
     made = generate_sequence(g);
     for (b = 0; b < samples; b++) {
@@ -833,9 +883,12 @@ static int32_t num_book_prompts(const mrt_pipeline *p) {
 static const char *book_prompt(const mrt_pipeline *p, int32_t index) {
   return text_book_prompt(((const kimodo *)p->model)->text, index);
 }
-static void embed(call *c, mrt_pipeline *p, const char *prompt, float *embedding) {
+static int32_t max_text_tokens(const mrt_pipeline *p) {
+  return ((const kimodo *)p->model)->most_tokens;
+}
+static const float *embed(call *c, mrt_pipeline *p, const char *prompt, int32_t *num_tokens) {
   kimodo *m = p->model;
-  text_embed(c, m->text, prompt, embedding, m->text_width);
+  return text_tokens(c, m->text, prompt, m->text_width, m->most_tokens, num_tokens);
 }
 
 static const char *const graphs[] = {"step", "decoder", "text_encoder", NULL};
@@ -843,4 +896,5 @@ static const char *const graphs[] = {"step", "decoder", "text_encoder", NULL};
 const family kimodo_family = {"kimodo",         true,         true,       graphs,
                               kimodo_open,      max_frames,   kimodo_generate,
                               num_features,     text_width,   has_text_encoder,
-                              num_book_prompts, book_prompt,  embed};
+                              num_book_prompts, book_prompt,  embed,
+                              max_text_tokens};

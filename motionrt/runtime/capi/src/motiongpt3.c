@@ -581,8 +581,8 @@ static const char *book_prompt(const mrt_pipeline *p, int32_t index) {
   (void)p, (void)index;
   return NULL;
 }
-static void embed(call *c, mrt_pipeline *p, const char *prompt, float *embedding) {
-  (void)p, (void)prompt, (void)embedding;
+static const float *embed(call *c, mrt_pipeline *p, const char *prompt, int32_t *num_tokens) {
+  (void)p, (void)prompt, (void)num_tokens;
   fail(c, MRT_BAD_INPUT, "motiongpt3 takes no embeddings");
 }
 
@@ -591,4 +591,4 @@ static const char *const graphs[] = {"backbone", "conditions", "sampler", "decod
 const family motiongpt3_family = {
     "motiongpt3",        false,        false,     graphs,           motiongpt3_open, max_frames,
     motiongpt3_generate, num_features, no_number, has_text_encoder, no_number,       book_prompt,
-    embed};
+    embed,               no_number};

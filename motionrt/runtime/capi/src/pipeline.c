@@ -116,6 +116,7 @@ static void get_info(call *c, void *arguments) {
   info.has_text_encoder = p->family->has_text_encoder(p);
   info.num_book_prompts = p->family->num_book_prompts(p);
   info.takes_sequences = p->family->takes_sequences;
+  info.max_text_tokens = p->family->max_text_tokens(p);
   for (i = 0; p->family->graphs[i]; i++)
     info.num_bytes += bundle_graph_bytes(&p->bundle, p->family->graphs[i]);
   memcpy(out, &info, size < sizeof info ? size : sizeof info);
@@ -331,25 +332,41 @@ typedef struct embed_arguments {
   mrt_pipeline *pipeline;
   const char *prompt;
   float *embedding;
-  int32_t capacity;
+  int32_t capacity, *num_tokens; /* NULL: it must be one, and a blank prompt is zeros */
 } embed_arguments;
 
 static void embed(call *c, void *arguments) {
   embed_arguments *a = arguments;
-  int32_t width;
+  int32_t width, count;
+  const float *found;
   if (!a->pipeline || !a->prompt || !a->embedding)
     fail(c, MRT_BAD_ARGUMENT, "pipeline, prompt or embedding is NULL");
   width = a->pipeline->family->text_width(a->pipeline);
   if (!width) fail(c, MRT_BAD_INPUT, "%s takes no embeddings", a->pipeline->family->name);
-  if (a->capacity < width)
-    fail(c, MRT_BAD_ARGUMENT, "embedding has room for %d floats, %d are needed", a->capacity, width);
   hold(c, a->pipeline);
-  a->pipeline->family->embed(c, a->pipeline, a->prompt, a->embedding);
+  found = a->pipeline->family->embed(c, a->pipeline, a->prompt, &count);
+  if (count > 1 && !a->num_tokens)
+    fail(c, MRT_BAD_INPUT, "the embedding has %d tokens; mrt_embed_tokens gives them", count);
+  if (!count && !a->num_tokens) found = TEMP(c, float, width), count = 1;
+  if (a->capacity / width < count)
+    fail(c, MRT_BAD_ARGUMENT, "embedding has room for %d floats, %lld are needed", a->capacity,
+         (long long)count * width);
+  if (count) memcpy(a->embedding, found, (size_t)count * width * sizeof(float));
+  if (a->num_tokens) *a->num_tokens = count;
 }
 
 mrt_status mrt_embed(mrt_pipeline *pipeline, const char *prompt, float *embedding,
                      int32_t capacity) {
-  embed_arguments arguments = {pipeline, prompt, embedding, capacity};
+  embed_arguments arguments = {pipeline, prompt, embedding, capacity, NULL};
+  return call_run(embed, &arguments);
+}
+
+mrt_status mrt_embed_tokens(mrt_pipeline *pipeline, const char *prompt, float *embedding,
+                            int32_t capacity, int32_t *num_tokens) {
+  int32_t count = 0; /* what is written if the caller does not ask */
+  embed_arguments arguments = {pipeline, prompt, embedding, capacity,
+                               num_tokens ? num_tokens : &count};
+  *arguments.num_tokens = 0;
   return call_run(embed, &arguments);
 }
 

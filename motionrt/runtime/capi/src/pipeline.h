@@ -23,7 +23,9 @@ typedef struct family {
   bool (*has_text_encoder)(const mrt_pipeline *p);
   int32_t (*num_book_prompts)(const mrt_pipeline *p);
   const char *(*book_prompt)(const mrt_pipeline *p, int32_t index);
-  void (*embed)(call *c, mrt_pipeline *p, const char *prompt, float *embedding);
+  /* The tokens of a prompt, as text_tokens gives them. */
+  const float *(*embed)(call *c, mrt_pipeline *p, const char *prompt, int32_t *num_tokens);
+  int32_t (*max_text_tokens)(const mrt_pipeline *p); /* of an embedding; 0: takes none */
 } family;
 
 extern const family kimodo_family;

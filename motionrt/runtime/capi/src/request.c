@@ -127,6 +127,10 @@ request request_make(call *c, const mrt_generate_options *given) {
   r.text_template = o.text_template;
   r.continue_from = o.continue_from;
   r.embeddings = o.embedding;
+  r.num_tokens = o.num_embedding_tokens ? o.num_embedding_tokens : 1;
+  r.embedding_mask = o.embedding_mask;
+  if (r.num_tokens < 1 || (!r.embeddings && (r.embedding_mask || o.num_embedding_tokens)))
+    fail(c, MRT_BAD_INPUT, "num_embedding_tokens and embedding_mask go with an embedding");
   r.progress = o.progress;
   r.progress_user = o.progress_user;
   r.headings = o.first_headings_rad;
@@ -297,6 +301,8 @@ request request_parse(call *c, const char *document, const char *folder,
   r.progress_user = given.progress_user;
   r.continue_from = given.continue_from;
   r.embeddings = given.embeddings;
+  r.num_tokens = given.num_tokens;
+  r.embedding_mask = given.embedding_mask;
   r.headings = given.headings;
   r.noise = given.noise;
   r.num_noise = given.num_noise;

@@ -35,7 +35,9 @@ typedef struct request {
   bool no_chain; /* a long prompt is made in one piece */
   const compat *compat;
   const mrt_motion *continue_from;
-  const float *embeddings; /* (num_prompts, W), or NULL */
+  const float *embeddings;       /* (num_prompts, num_tokens, W), or NULL */
+  const uint8_t *embedding_mask; /* (num_prompts, num_tokens), or NULL */
+  int32_t num_tokens;
   const float *headings;   /* (number of motions), or NULL */
   const float *noise;      /* or NULL */
   int64_t num_noise;

@@ -88,7 +88,7 @@ static void read_book(call *c, text_sources *t, const char *name) {
   uint64_t header = 0;
   int i;
   t->book = safetensors_find(c, t->keep, file, "embeddings");
-  if (!t->book.values || t->book.rank != 2)
+  if (!t->book.values || (t->book.rank != 2 && t->book.rank != 3))
     fail(c, MRT_BAD_BUNDLE, "%s: %s is no prompt book", b->place, name);
   for (i = 7; i >= 0; i--) header = header << 8 | ((const unsigned char *)file.bytes)[i];
   metadata = json_get(json_parse(c, &c->memory, (const char *)file.bytes + 8, (size_t)header,
@@ -185,12 +185,14 @@ static token_ids make_row(call *c, const text_sources *t, const char *text, size
   return ids;
 }
 
-static void encode(call *c, text_sources *t, const char *prompt, float *embedding, int32_t width) {
+/* What the encoder gives for a prompt: (1, W), or (1, L, W). */
+static const float *encode(call *c, text_sources *t, const char *prompt, int32_t width,
+                           int32_t *count) {
   const bundle *b = t->bundle;
   size_t start, length, i;
   int64_t *ids, *attention, *pool;
   token_ids row;
-  tensor outputs[1] = {{0}};
+  tensor *outputs = TEMP(c, tensor, 1);
   if (!t->tokenizer) {
     named_bytes file = bundle_read(c, &c->memory, b, t->tokenizer_file);
     t->tokenizer = tokenizer_parse(c, t->keep, file.bytes, file.num_bytes, t->tokenizer_file);
@@ -215,10 +217,12 @@ static void encode(call *c, text_sources *t, const char *prompt, float *embeddin
     outputs[0].name = "text_features";
     session_run(c, &c->memory, t->encoder, inputs, 3, outputs, 1);
   }
-  if (outputs[0].type != TENSOR_FLOAT || tensor_count(&outputs[0]) != (size_t)width)
+  if (outputs[0].type != TENSOR_FLOAT || outputs[0].rank < 2 || outputs[0].rank > 3 ||
+      outputs[0].dims[0] != 1 || outputs[0].dims[outputs[0].rank - 1] != width)
     fail(c, MRT_BAD_BUNDLE, "%s: its text encoder gives %zu numbers, the model takes %d", b->place,
          tensor_count(&outputs[0]), width);
-  memcpy(embedding, outputs[0].data, (size_t)width * sizeof(float));
+  *count = outputs[0].rank == 3 ? (int32_t)outputs[0].dims[1] : 1;
+  return outputs[0].data;
 }
 
 static int32_t find_in_book(const text_sources *t, const char *prompt) {
@@ -228,25 +232,35 @@ static int32_t find_in_book(const text_sources *t, const char *prompt) {
   return -1;
 }
 
-bool text_embed(call *c, text_sources *t, const char *prompt, float *embedding, int32_t width) {
+bool is_token(const float *token, int32_t width, int32_t count) {
+  int32_t k;
+  for (k = 0; k < width && count > 1 && token[k] == 0; k++) continue;
+  return count == 1 || k < width;
+}
+
+const float *text_tokens(call *c, text_sources *t, const char *prompt, int32_t width, int32_t most,
+                         int32_t *count) {
   size_t words = count_words(prompt);
+  const float *found;
   const char *cleaned;
   int32_t row;
   if (words > MAX_PROMPT_WORDS)
     fail(c, MRT_BAD_INPUT, "prompt of %zu words: at most %d; describe one short motion", words,
          MAX_PROMPT_WORDS);
   cleaned = clean_prompt(c, &c->memory, prompt);
-  memset(embedding, 0, (size_t)width * sizeof(float));
-  if (!*cleaned) return false;
+  *count = 0;
+  if (!*cleaned) return NULL;
   row = find_in_book(t, cleaned);
   if (row >= 0) {
-    if (t->book.dims[1] != width)
+    int64_t numbers = t->book.dims[t->book.rank - 1];
+    if (numbers != width)
       fail(c, MRT_BAD_BUNDLE, "%s: its prompt book's embeddings have %lld numbers, not %d",
-           t->bundle->place, (long long)t->book.dims[1], width);
-    memcpy(embedding, t->book.values + (size_t)row * width, (size_t)width * sizeof(float));
-    return true;
-  }
-  if (!t->tokenizer_file) {
+           t->bundle->place, (long long)numbers, width);
+    *count = t->book.rank == 3 ? (int32_t)t->book.dims[1] : 1;
+    found = t->book.values + (size_t)row * *count * width;
+  } else if (t->tokenizer_file) {
+    found = encode(c, t, cleaned, width, count);
+  } else {
     if (t->num_book)
       fail(c, MRT_BAD_INPUT,
            "\"%s\" is not in the bundle's prompt book, and it has no text encoder; "
@@ -256,6 +270,16 @@ bool text_embed(call *c, text_sources *t, const char *prompt, float *embedding, 
          "%s: holds neither text encoder nor prompt book; give mrt_generate_options.embedding",
          t->bundle->place);
   }
-  encode(c, t, cleaned, embedding, width);
-  return true;
+  if (*count < 1 || *count > most)
+    fail(c, MRT_BAD_BUNDLE, "%s: \"%s\" has %d tokens, the model takes 1 to %d", t->bundle->place,
+         cleaned, *count, most);
+  return found;
+}
+
+bool text_embed(call *c, text_sources *t, const char *prompt, float *embedding, int32_t width) {
+  int32_t count;
+  const float *found = text_tokens(c, t, prompt, width, 1, &count);
+  if (found) memcpy(embedding, found, (size_t)width * sizeof(float));
+  if (!found) memset(embedding, 0, (size_t)width * sizeof(float));
+  return found != NULL;
 }

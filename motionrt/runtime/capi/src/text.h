@@ -14,8 +14,15 @@ text_sources *text_open(call *c, arena *from, const bundle *b, const session_opt
 bool text_has_encoder(const text_sources *t);
 int32_t text_num_book_prompts(const text_sources *t);
 const char *text_book_prompt(const text_sources *t, int32_t index);
-/* Write the embedding (W) of a prompt, cleaned first; returns false, and writes zeros, for a blank
- * one. width is what the model takes. */
+/* The embedding of a prompt, cleaned first: count tokens of width numbers, which is what the model
+ * takes, and most of them at most. One that stands for the whole prompt is one token; a blank prompt
+ * has none. It stays until the call ends. */
+const float *text_tokens(call *c, text_sources *t, const char *prompt, int32_t width, int32_t most,
+                         int32_t *count);
+/* Whether one of `count` tokens is one: where there are several, one of zeros is none. */
+bool is_token(const float *token, int32_t width, int32_t count);
+/* Write the embedding (W) of a prompt for a model that takes one token; returns false, and writes
+ * zeros, for a blank prompt. */
 bool text_embed(call *c, text_sources *t, const char *prompt, float *embedding, int32_t width);
 
 #endif

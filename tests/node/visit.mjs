@@ -58,6 +58,7 @@ for (const format of formats) {
 }
 let offline = null;
 let again = null;
+let isolated = null;
 const online = [...problems]; // of being offline a browser complains
 if (!token) {
   const wasm = "motionrt-web/ort-wasm-simd-threaded.wasm";
@@ -66,7 +67,8 @@ if (!token) {
   await page.reload();
   await ready();
   offline = await page.evaluate(() => fetch("bundle/manifest.json", { cache: "no-store" }).then(() => false, () => true));
+  isolated = await page.evaluate(() => crossOriginIsolated);
   again = await generate("a person walks forward");
 }
 await browser.close();
-process.stdout.write(JSON.stringify({ sees, formats, typed, offline, again, problems: online }));
+process.stdout.write(JSON.stringify({ sees, formats, typed, offline, isolated, again, problems: online }));

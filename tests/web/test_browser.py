@@ -61,3 +61,4 @@ def test_a_typed_sentence_becomes_pythons_motion(
 
     assert seen["offline"]
     assert seen["again"][0]["frames"] > 1
+    assert seen["isolated"]  # by the page's own worker: a plain server sends no headers

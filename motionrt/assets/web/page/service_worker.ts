@@ -1,6 +1,10 @@
 /**
  * Keeps the page itself, so that it opens offline after the first load.
  *
+ * From the second visit on it also sends the headers that isolate a page (COOP, COEP), which a plain
+ * server does not: without them browsers share no memory between threads. The first visit is not made
+ * to load twice for them.
+ *
  * Small files are kept when it is installed, the runtime when it is first fetched. The bundle's
  * files are the module's matter, which keeps them by their hashes.
  */
@@ -49,12 +53,21 @@ self.addEventListener("message", (event) => {
 async function kept(url: string): Promise<Response> {
   const cache = await caches.open(CACHE);
   const found = await cache.match(url);
-  if (found) return found;
+  if (found) return isolating(found);
   const response = await fetch(url, { cache: "no-cache" });
   try {
     if (response.ok) await cache.put(url, response.clone());
   } catch {
     // No room is left: it is fetched again next time.
   }
-  return response;
+  return isolating(response);
+}
+
+/** The same answer, of a page that shares nothing with pages of others. */
+function isolating(response: Response): Response {
+  if (response.status !== 200) return response;
+  const headers = new Headers(response.headers);
+  headers.set("Cross-Origin-Opener-Policy", "same-origin");
+  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
+  return new Response(response.body, { headers });
 }

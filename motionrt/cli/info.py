@@ -39,8 +39,10 @@ def command(motions: tuple[Path, ...], as_json: bool, reading: Reading) -> None:
     for number, (path, motion) in enumerate(zip(motions, reading.read_all(motions), strict=True)):
         measures, quality = measure(motion), judge(motion)
         if as_json:
-            made = {key: motion.info[key] for key in ("model", "licence") if key in motion.info}
-            document = {"file": shown(path), **measures, "quality": quality.to_json(), **made}
+            keys = [key for key in ("model", "licence") if key in motion.info]
+            made: dict[str, Any] = {key: motion.info[key] for key in keys}
+            document: dict[str, Any] = {"file": shown(path), **measures, **made}
+            document["quality"] = quality.to_json()
             click.echo(json.dumps(document))
             continue
         if number:

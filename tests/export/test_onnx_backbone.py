@@ -244,4 +244,5 @@ def test_fewer_bits_go_by_the_layers_of_a_graph_in_fp32(tmp_path: Path) -> None:
     writer = _writer(tmp_path / "bundle")
     added = add_text_encoder(writer, source, recipe("int4-mixed", language_model=True))
     weights = added.manifest["quantised"]["weights"]
-    assert weights == {"int8, blocks of 32": 7, "int4, blocks of 32": 8}
+    # Keys and values of a model so small stay in fp32.
+    assert weights == {"int8, blocks of 32": 5, "int4, blocks of 32": 6}

@@ -40,7 +40,7 @@ Guidance decides where the noise is: left out or taken from the step before, it 
 Near the clean end it may be left out for 2 cm and a tenth to a fifth of the branches: the fast
 preset guides above 0.1. To all 1000 steps its motions are as near as before (21.67 and 21.73 cm, 12
 motions). Under constraints they are as exact once cleaned up (4.2 cm both); as sampled, hands and
-feet miss theirs by 9 to 10 cm where it was 8, paths by 4 where it was 4.4.
+feet miss theirs by 8 to 12 cm where it was 6 to 10, paths by 3.5 to 4.4 where it was 3.8 to 4.9.
 """
 """Of the embedded default, 2026-11-27."""
 Floats = NDArray[np.float32]

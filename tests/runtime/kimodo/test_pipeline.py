@@ -119,7 +119,7 @@ def test_a_preset_is_solver_and_steps_unless_these_are_given(pipeline: KimodoPip
     fast = pipeline.generate("walk", 0.5, seed=3, preset="fast")
     steps = PRESETS["fast"]["num_steps"]
     given = {"solver": "dpmpp-2m", "num_steps": steps, "guidance_interval": [0.1]}
-    same = pipeline.generate("walk", 0.5, seed=3, **given)  # type: ignore[arg-type]
+    same = pipeline.generate("walk", 0.5, seed=3, **given)
     np.testing.assert_array_equal(fast.posed_joints, same.posed_joints)
     assert fast.info["guidance_interval"] == [0.1, 1.0]
     whole = pipeline.generate("walk", 0.5, seed=3, preset="fast", guidance_interval=[0])

@@ -8,7 +8,8 @@ import click
 
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import flag, prompt_text
-from motionrt.cli._streams import tell
+from motionrt.cli._serving import address_options, report, serve
+from motionrt.cli._text_encoder import ask_text_encoder, text_encoder_options
 from motionrt.cli._windows import window_options
 
 
@@ -17,23 +18,8 @@ from motionrt.cli._windows import window_options
 @bundle_options
 @flag("seed", type=int, help="0 to 4294967295; the same seed and wishes give the same motion.")
 @window_options
-@flag("host", default="127.0.0.1", show_default=True, help="Address to serve on.")
-@flag(
-    "port",
-    default=8760,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="Port to serve on; 0 takes a free one.",
-)
-@click.option(
-    "--allow-host",
-    "hosts",
-    multiple=True,
-    metavar="NAME",
-    help="Name by which browsers may ask, besides localhost and addresses; may be repeated.",
-)
-@flag("text-encoder-url", help="Text-encoder server to ask; also TEXT_ENCODER_URL.")
-@flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
+@address_options(8760)
+@text_encoder_options
 @backend_options
 def command(
     prompt: str,
@@ -61,15 +47,11 @@ def command(
     with needing("serve", "live"):
         from motionrt.serving.live import LiveServer
 
-    from motionrt.runtime.errors import one_line
     from motionrt.runtime.pipeline import load
-    from motionrt.runtime.text.client import client_from_environment
     from motionrt.viewer.html import live_page
 
     pipeline = load(find_bundle(bundle, model), backend, threads)
-    server = client_from_environment(text_encoder_url, token=text_encoder_token)
-    if server is not None and (text_encoder_url or pipeline.family.takes_text_embeddings):
-        pipeline.use_text_encoder(server.url, server.token)
+    ask_text_encoder(pipeline, text_encoder_url, text_encoder_token)
     session = pipeline.stream(
         prompt,
         seed=seed,
@@ -79,12 +61,6 @@ def command(
     )
     page = live_page(pipeline.skeleton, pipeline.fps, pipeline.manifest.name)
 
-    def report(line: str) -> None:
-        tell(f"Error: {one_line(line)}")
-
-    with LiveServer(session, page, host, port, report=report, hosts=hosts) as live:
-        click.echo(f"{pipeline.manifest.name} plays on {live.url} (seed {session.seed})")
-        if not live.loopback:
-            tell("Whoever reaches this address may steer it.")
-        live.serve_forever()
-    tell("Stopped.")
+    server = LiveServer(session, page, host, port, report=report, hosts=hosts)
+    name = pipeline.manifest.name
+    serve(server, lambda url: f"{name} plays on {url} (seed {session.seed})", "steer it")

@@ -10,7 +10,9 @@ import click
 
 from motionrt.cli._bundles import backend_options
 from motionrt.cli._flags import flag
+from motionrt.cli._serving import address_options, report, serve, token_option
 from motionrt.cli._streams import tell
+from motionrt.cli._text_encoder import ask_text_encoder, text_encoder_options
 from motionrt.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,33 +21,8 @@ if TYPE_CHECKING:
 
 @click.command("serve")
 @click.argument("bundles", nargs=-1, metavar="[BUNDLE]...", type=click.Path(path_type=Path))
-@flag(
-    "host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to serve on; 0.0.0.0 lets other machines in.",
-)
-@flag(
-    "port",
-    default=8780,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="Port to serve on; 0 takes a free one.",
-)
-@click.option(
-    "--token",
-    envvar="MOTIONRT_TOKEN",
-    show_envvar=True,
-    help="Ask clients for this token (Authorization: Bearer). The variable is not seen by others, "
-    "the flag is.",
-)
-@click.option(
-    "--allow-host",
-    "hosts",
-    multiple=True,
-    metavar="NAME",
-    help="Name by which clients may ask, besides localhost and addresses; may be repeated.",
-)
+@address_options(8780)
+@token_option("MOTIONRT_TOKEN")
 @flag(
     "max-seconds",
     type=click.FloatRange(0.1, 3600),
@@ -95,8 +72,7 @@ if TYPE_CHECKING:
     help="Serve the studio's page too: of a folder that motionrt web wrote, or without one built "
     "as motionrt web builds it, which takes Node.js.",
 )
-@flag("text-encoder-url", help="Text-encoder server to ask; also TEXT_ENCODER_URL.")
-@flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
+@text_encoder_options
 @backend_options
 def command(
     bundles: Sequence[Path],
@@ -128,21 +104,14 @@ def command(
         from motionrt.serving.jobs import JobLimits
         from motionrt.serving.motions import MotionServer
 
-    from motionrt.runtime.errors import one_line
     from motionrt.runtime.pipeline import load
-    from motionrt.runtime.text.client import client_from_environment
 
     places: Sequence[Path | None] = bundles or [None]
     pipelines = _named([load(place, backend, threads) for place in places])
-    encoder = client_from_environment(text_encoder_url, token=text_encoder_token)
     for pipeline in pipelines.values():
-        if encoder is not None and (text_encoder_url or pipeline.family.takes_text_embeddings):
-            pipeline.use_text_encoder(encoder.url, encoder.token)
+        ask_text_encoder(pipeline, text_encoder_url, text_encoder_token)
         for graph in pipeline.family.motion_graphs:
             pipeline.graph(graph)  # loaded now, or refused now
-
-    def report(line: str) -> None:
-        tell(f"Error: {one_line(line)}")
 
     limits = JobLimits(
         seconds=max_seconds,
@@ -152,7 +121,7 @@ def command(
         together=together,
         memory_bytes=None if memory_gb is None else int(memory_gb * 1e9),
     )
-    with MotionServer(
+    server = MotionServer(
         pipelines,
         host,
         port,
@@ -161,12 +130,10 @@ def command(
         hosts=hosts,
         token=token or None,
         limits=limits,
-    ) as server:
-        click.echo(f"serving {', '.join(pipelines)} on {server.url}")
-        if not (token or server.loopback):
-            tell("Whoever reaches this address may use it; --token asks for one.")
-        server.serve_forever()
-    tell("Stopped.")
+    )
+    names = ", ".join(pipelines)
+    anyone = None if token else "use it; --token asks for one"
+    serve(server, lambda url: f"serving {names} on {url}", anyone)
 
 
 def _page(given: str | None) -> Path | None:

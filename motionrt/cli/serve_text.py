@@ -6,26 +6,12 @@ from pathlib import Path
 
 import click
 
-from motionrt.cli._streams import tell
+from motionrt.cli._serving import address_options, report, serve, token_option
 
 
 @click.command("serve-text")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--host",
-    envvar="GRADIO_SERVER_NAME",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to serve on; 0.0.0.0 lets other machines in.",
-)
-@click.option(
-    "--port",
-    envvar="GRADIO_SERVER_PORT",
-    default=9550,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="Port to serve on; 0 takes a free one.",
-)
+@address_options(9550, "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT")
 @click.option(
     "--backend",
     envvar="TEXT_ENCODER_DEVICE",
@@ -33,20 +19,7 @@ from motionrt.cli._streams import tell
     show_default=True,
     help="Where the encoder runs.",
 )
-@click.option(
-    "--token",
-    envvar="TEXT_ENCODER_TOKEN",
-    show_envvar=True,
-    help="Ask clients for this token (Authorization: Bearer). The variable is not seen by others, "
-    "the flag is.",
-)
-@click.option(
-    "--allow-host",
-    "hosts",
-    multiple=True,
-    metavar="NAME",
-    help="Name by which clients may ask, besides localhost and addresses; may be repeated.",
-)
+@token_option("TEXT_ENCODER_TOKEN")
 @click.option("--quiet", is_flag=True, help="Do not print the prompts.")
 def command(
     bundle: Path | None,
@@ -74,7 +47,6 @@ def command(
     from motionrt.runtime.backend.backends import choose_backend
     from motionrt.runtime.bundle.embedded import bundle_folder
     from motionrt.runtime.bundle.manifest import Bundle
-    from motionrt.runtime.errors import one_line
     from motionrt.runtime.text.sources import BundleTextEncoder
 
     encoder = BundleTextEncoder(Bundle(bundle_folder(bundle)), choose_backend(backend))
@@ -86,14 +58,9 @@ def command(
         if not quiet:
             click.echo(f"encoded {prompt!r}")
 
-    def report(line: str) -> None:
-        tell(f"Error: {one_line(line)}")
-
-    with TextEncoderServer(
+    server = TextEncoderServer(
         encode, host, port, log, report=report, hosts=hosts, token=token or None
-    ) as server:
-        click.echo(f"serving {encoder.description.get('name', 'the text encoder')} on {server.url}")
-        if not (token or server.loopback):
-            tell("Whoever reaches this address may use it; --token asks for one.")
-        server.serve_forever()
-    tell("Stopped.")
+    )
+    name = encoder.description.get("name", "the text encoder")
+    anyone = None if token else "use it; --token asks for one"
+    serve(server, lambda url: f"serving {name} on {url}", anyone)

@@ -15,6 +15,7 @@ import click
 from motionrt.cli._bundles import backend_options, bundle_options, find_bundle
 from motionrt.cli._flags import flag, prompt_text
 from motionrt.cli._streams import tell
+from motionrt.cli._text_encoder import ask_text_encoder, text_encoder_options
 from motionrt.cli._windows import window_options
 from motionrt.runtime.errors import InputError, MotionrtError, one_line
 from motionrt.runtime.formats.orders import HINGE_ANGLES, QUATERNION_ORDERS
@@ -66,8 +67,7 @@ Lines = Callable[["Motion"], Iterator[str]]
 )
 @click.option("--no-wait", is_flag=True, help="Print frames as soon as they are made.")
 @window_options
-@flag("text-encoder-url", help="Text-encoder server to ask; also TEXT_ENCODER_URL.")
-@flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
+@text_encoder_options
 @backend_options
 def command(
     prompt: str,
@@ -96,12 +96,9 @@ def command(
     {"clear": true}. Only bundles that stream (ARDY) can. Ctrl-C or SIGTERM ends it.
     """
     from motionrt.runtime.pipeline import load
-    from motionrt.runtime.text.client import client_from_environment
 
     pipeline = load(find_bundle(bundle, model), backend, threads)
-    server = client_from_environment(text_encoder_url, token=text_encoder_token)
-    if server is not None and (text_encoder_url or pipeline.family.takes_text_embeddings):
-        pipeline.use_text_encoder(server.url, server.token)
+    ask_text_encoder(pipeline, text_encoder_url, text_encoder_token)
     session = pipeline.stream(
         prompt,
         seed=seed,

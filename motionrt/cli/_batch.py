@@ -37,6 +37,44 @@ class BatchItem:
     request: Request
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A list, where its motions go, and how it is told of."""
+
+    pipeline: Pipeline
+    items: Sequence[BatchItem]
+    folder: Path
+    outputs: Outputs
+    reading: Reading
+    strict: bool = False
+    """Leave out what there is a warning of."""
+    quiet: bool = False
+    as_json: bool = False
+
+    def tell(self, result: Mapping[str, Any], line: str) -> None:
+        """Print what was made, as it is wanted."""
+        if self.as_json:
+            click.echo(json.dumps(result))
+        elif not self.quiet:
+            click.echo(line)
+
+    def tell_kept(self, made: int, kept: int) -> None:
+        """Print how many were done already, if some were."""
+        if not kept:
+            return
+        which = "all" if kept == len(self.items) else f"{kept} of"
+        self.tell(
+            {"made": made, "kept": kept, "folder": str(self.folder)},
+            f"{self.folder}: {which} {len(self.items)} were done already",
+        )
+
+    def left_out(self, refused: int) -> MotionError:
+        """Return the error that says how many were left out for strict."""
+        return MotionError(
+            f"{self.folder}: {refused} of {len(self.items)} are not written, for --strict"
+        )
+
+
 def read_items(path: Path, family: Family, defaults: Mapping[str, Any]) -> list[BatchItem]:
     """Read a list: a prompt a line, or JSONL, whose lines are prompts or objects.
 
@@ -110,53 +148,39 @@ class Prepared:
         return sorted(range(len(self.frames)), key=lambda index: sum(self.frames[index]))
 
 
-def prepare(
-    pipeline: Pipeline,
-    items: Sequence[BatchItem],
-    folder: Path,
-    outputs: Outputs,
-    reading: Reading,
-    shards: str | None = None,
-) -> Prepared:
+def prepare(batch: Batch, shards: str | None = None) -> Prepared:
     """Check a list, and that its results can be written; InputError says what is wrong.
 
     shards is the kind of file that holds many of them, if they are not to be files of their own.
     """
+    pipeline, items, outputs = batch.pipeline, batch.items, batch.outputs
     family = pipeline.family
-    reading.check([file for item in items for file in item.request.motion_files(family)])
+    batch.reading.check([file for item in items for file in item.request.motion_files(family)])
     frames = [_frames(pipeline, item) for item in items]
     outputs.check_rate([sum(each) for each in frames], pipeline.fps)
-    keys = {item.name: _key(pipeline, item, outputs, reading, shards) for item in items}
-    check_writable(folder / RESULTS)
+    keys = {item.name: _key(batch, item, shards) for item in items}
+    check_writable(batch.folder / RESULTS)
     for item in items if shards is None else ():
-        outputs.of(item.request).check(str(folder / item.name))
+        outputs.of(item.request).check(str(batch.folder / item.name))
     return Prepared(frames, keys)
 
 
-def run_batch(
-    pipeline: Pipeline,
-    items: Sequence[BatchItem],
-    folder: Path,
-    outputs: Outputs,
-    reading: Reading,
-    strict: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+def run_batch(batch: Batch) -> None:
     """Run every request that is not done yet, the shortest first, and say so line by line.
 
     Each is a run of its own, so its motion is that of ``gen`` with its prompt and seed. Done is
     what the results file lists with the same content (of the request, the files that it names, the
-    bundle and what is written of it) and whose files are there. Strict leaves out what there is a
-    warning of, and goes on: MotionError at the end.
+    bundle and what is written of it) and whose files are there. MotionError at the end if some
+    were left out for strict.
     """
+    pipeline, items, folder = batch.pipeline, batch.items, batch.folder
     family = pipeline.family
-    prepared = prepare(pipeline, items, folder, outputs, reading)
+    prepared = prepare(batch)
     keys = prepared.keys
     made = refused = 0
     with ResultsFile(folder / RESULTS) as results:
         done = results.read()
-        for count, index in enumerate(prepared.order):
+        for count, index in enumerate(prepared.order, 1):
             item = items[index]
             known = done.get(item.name, {})
             if known.get("request") == keys[item.name] and all(
@@ -164,17 +188,17 @@ def run_batch(
             ):
                 continue
             start = time.perf_counter()
-            motions = pipeline.run(item.request.with_motions(family, reading.read_known))
+            motions = pipeline.run(item.request.with_motions(family, batch.reading.read_known))
             notes = [f"note: {note}" for note in motions[0].notes]
             for line in notes + pipeline.hints(item.request.prompts):
                 tell(f"{item.name}: {line}")
             try:
-                warn(motions, strict, item.name)
+                warn(motions, batch.strict, item.name)
             except MotionError as error:
                 tell(f"Error: {error}")
                 refused += 1
                 continue
-            files = outputs.of(item.request).write(motions, str(folder / item.name))
+            files = batch.outputs.of(item.request).write(motions, str(folder / item.name))
             result = {
                 "name": item.name,
                 "request": keys[item.name],
@@ -187,21 +211,14 @@ def run_batch(
             }
             results.add(result, files)
             made += 1
-            if as_json:
-                click.echo(json.dumps(result))
-            elif not quiet:
-                click.echo(
-                    f"{count + 1}/{len(items)} {item.name}: {motions[0].num_frames} frames in "
-                    f"{result['seconds']:.2f} s, seed {item.request.seed}, {files[0]}"
-                )
-    kept = len(items) - made - refused
-    if as_json and kept:
-        click.echo(json.dumps({"made": made, "kept": kept, "folder": str(folder)}))
-    elif kept and not quiet:
-        which = "all" if kept == len(items) else f"{kept} of"
-        click.echo(f"{folder}: {which} {len(items)} were done already")
+            batch.tell(
+                result,
+                f"{count}/{len(items)} {item.name}: {motions[0].num_frames} frames in "
+                f"{result['seconds']:.2f} s, seed {item.request.seed}, {files[0]}",
+            )
+    batch.tell_kept(made, len(items) - made - refused)
     if refused:
-        raise MotionError(f"{folder}: {refused} of {len(items)} are not written, for --strict")
+        raise batch.left_out(refused)
 
 
 def _frames(pipeline: Pipeline, item: BatchItem) -> list[int]:
@@ -211,16 +228,14 @@ def _frames(pipeline: Pipeline, item: BatchItem) -> list[int]:
         raise InputError(f"{item.name}: {error}") from None
 
 
-def _key(
-    pipeline: Pipeline, item: BatchItem, outputs: Outputs, reading: Reading, shards: str | None
-) -> str:
+def _key(batch: Batch, item: BatchItem, shards: str | None) -> str:
     """Hash all that a result depends on."""
-    manifest = pipeline.bundle.manifest_bytes()
+    manifest = batch.pipeline.bundle.manifest_bytes()
     asked: tuple[str, ...] = (
-        item.request.digest(pipeline.family),
+        item.request.digest(batch.pipeline.family),
         item.name,
-        repr(outputs),
-        repr(reading),
+        repr(batch.outputs),
+        repr(batch.reading),
     )
     if shards is not None:
         asked += (shards,)

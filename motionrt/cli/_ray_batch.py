@@ -19,13 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from motionrt.cli._batch import RESULTS, BatchItem, Prepared, ResultsFile, prepare
+from motionrt.cli._batch import RESULTS, Batch, BatchItem, Prepared, ResultsFile, prepare
 from motionrt.cli._report import judged, warning_lines
 from motionrt.cli._shards import sample_keys, shard_path, void_shards, write_shard
 from motionrt.cli._streams import tell
-from motionrt.runtime.errors import BackendError, InputError, MotionError, MotionrtError, one_line
+from motionrt.runtime.errors import BackendError, InputError, MotionrtError, one_line
 from motionrt.runtime.memory import room
 from motionrt.runtime.pipeline import MOST_ROWS
 
@@ -147,23 +145,14 @@ class Maker:
             result |= {"files": [place], "shard": place, "of": len(made)}
 
 
-def run_on_ray(
-    run: RayRun,
-    pipeline: Pipeline,
-    items: Sequence[BatchItem],
-    folder: Path,
-    outputs: Outputs,
-    reading: Reading,
-    strict: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+def run_on_ray(run: RayRun, batch: Batch) -> None:
     """Run every request that is not done yet on a cluster, and say so line by line.
 
     What is done is told as `run_batch` tells it. InputError in the end if some could not be made,
     MotionError if some were left out for strict; the others are there.
     """
-    prepared = prepare(pipeline, items, folder, outputs, reading, run.shards)
+    items, folder = batch.items, batch.folder
+    prepared = prepare(batch, run.shards)
     with ResultsFile(folder / RESULTS) as ledger:
         done = ledger.read()
         lost = void_shards(folder, done, lambda name: _is_done(prepared, done, name, folder))
@@ -174,8 +163,8 @@ def run_on_ray(
         ]
         failed = refused = made = 0
         if waiting:
-            batches = batched(pipeline, items, prepared, waiting)
-            work = Work(run, folder.absolute(), outputs, reading, strict)
+            batches = batched(batch.pipeline, items, prepared, waiting)
+            work = Work(run, folder.absolute(), batch.outputs, batch.reading, batch.strict)
             for results in _on_cluster(work, batches):
                 told, shards = [], []
                 for result in results:
@@ -192,23 +181,16 @@ def run_on_ray(
                 ledger.add_all(told, shards)
                 for result in told:
                     made += 1
-                    if as_json:
-                        click.echo(json.dumps(result))
-                    elif not quiet:
-                        click.echo(
-                            f"{made}/{len(waiting)} {result['name']}: {result['frames'][0]} "
-                            f"frames, seed {result['seed']}, {folder / result['files'][0]}"
-                        )
-    kept = len(items) - len(waiting)
-    if as_json and kept:
-        click.echo(json.dumps({"made": made, "kept": kept, "folder": str(folder)}))
-    elif kept and not quiet:
-        which = "all" if kept == len(items) else f"{kept} of"
-        click.echo(f"{folder}: {which} {len(items)} were done already")
+                    batch.tell(
+                        result,
+                        f"{made}/{len(waiting)} {result['name']}: {result['frames'][0]} "
+                        f"frames, seed {result['seed']}, {folder / result['files'][0]}",
+                    )
+    batch.tell_kept(made, len(items) - len(waiting))
     if failed:
         raise InputError(f"{folder}: {failed} of {len(items)} could not be made, as told above")
     if refused:
-        raise MotionError(f"{folder}: {refused} of {len(items)} are not written, for --strict")
+        raise batch.left_out(refused)
 
 
 def batched(

@@ -26,6 +26,7 @@ from motionrt.cli._flags import (
 from motionrt.cli._language import language_server_options, use_language_server
 from motionrt.cli._reading import Reading, reading_options_beside
 from motionrt.cli._streams import tell
+from motionrt.cli._text_encoder import ask_text_encoder, text_encoder_options
 
 if TYPE_CHECKING:
     from motionrt.cli._output import Outputs
@@ -96,12 +97,7 @@ if TYPE_CHECKING:
 @flag("quaternion", **QUATERNION)
 @flag("csv-angles", **CSV_ANGLES)
 @finishing_options
-@flag(
-    "text-encoder-url",
-    help="Text-encoder server to ask for embeddings (motionrt serve-text, or Kimodo's own), "
-    "instead of the bundle's encoder; also TEXT_ENCODER_URL.",
-)
-@flag("text-encoder-token", help="Token that it asks for; also TEXT_ENCODER_TOKEN.")
+@text_encoder_options
 @language_server_options
 @flag("show-thinking", is_flag=True, help="Print the thoughts of a language model.")
 @flag(
@@ -184,7 +180,7 @@ def command(
     if shards and formats:
         raise click.UsageError(f"--shards holds motions in its own form: leave out --{formats[0]}")
     finishing.check()
-    from motionrt.cli._batch import read_items, run_batch
+    from motionrt.cli._batch import Batch, read_items, run_batch
     from motionrt.cli._gen_request import request_of_folder, request_of_prompt
     from motionrt.cli._progress import step_progress
     from motionrt.cli._report import report, warn
@@ -210,16 +206,16 @@ def command(
     outputs = replace(outputs, finishing=finishing)
     if batch is not None:
         items = read_items(batch, family, {**options, **common, "seconds": duration})
-        folder = Path(output)
+        listed = Batch(pipeline, items, Path(output), outputs, reading, strict, quiet, as_json)
         if ray is None:
-            run_batch(pipeline, items, folder, outputs, reading, strict, quiet, as_json)
+            run_batch(listed)
             return
         if lm_url:
             raise click.UsageError("--ray goes without --lm-url")
         from motionrt.cli._ray_batch import RayRun, run_on_ray
 
         run = RayRun(ray, pipeline.bundle.folder.absolute(), backend, threads, shards, encoder)
-        run_on_ray(run, pipeline, items, folder, outputs, reading, strict, quiet, as_json)
+        run_on_ray(run, listed)
         return
     if input_folder is not None:
         request = request_of_folder(input_folder, family, options, common)
@@ -255,16 +251,9 @@ def command(
 def _use_text_encoder(
     pipeline: Pipeline, url: str | None, token: str | None
 ) -> tuple[str, str | None] | None:
-    """Ask a server for embeddings, if one is named; the variable is for families that take any.
-
-    Returns its address and token.
-    """
-    from motionrt.runtime.text.client import client_from_environment
-
-    server = client_from_environment(url, token=token)
-    if server is not None and (url or pipeline.family.takes_text_embeddings):
-        pipeline.use_text_encoder(server.url, server.token)
-        return server.url, server.token
+    """Ask a server for embeddings (`ask_text_encoder`), or run the encoder where it is told to."""
+    if server := ask_text_encoder(pipeline, url, token):
+        return server
     tell_of_variables(pipeline.manifest.text)
     device = text_backend()
     if device and device != pipeline.backend.name:

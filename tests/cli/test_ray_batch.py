@@ -15,7 +15,7 @@ from command_line import run
 
 import motionrt
 from motionrt.cli import _ray_batch
-from motionrt.cli._batch import BatchItem, ResultsFile, prepare
+from motionrt.cli._batch import Batch, BatchItem, ResultsFile, prepare
 from motionrt.cli._output import Outputs
 from motionrt.cli._ray_batch import Maker, RayRun, Work, batched
 from motionrt.cli._reading import Reading
@@ -68,7 +68,7 @@ def test_requests_of_like_length_are_a_batch(pipeline: Pipeline, tmp_path: Path)
 
     items = [item("a", 30), item("b", 10), item("c", 15), item("d", 16)]
     items += [item(f"e{n}", 100, num_samples=8) for n in range(5)]
-    prepared = prepare(pipeline, items, tmp_path, Outputs(("npz",)), Reading())
+    prepared = prepare(Batch(pipeline, items, tmp_path, Outputs(("npz",)), Reading()))
     batches = batched(pipeline, items, prepared, prepared.order)
     names = [[item.name for item, _ in batch] for batch in batches]
     assert names == [["b", "c"], ["d"], ["a"], ["e0", "e1", "e2", "e3"], ["e4"]]

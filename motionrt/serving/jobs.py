@@ -261,7 +261,8 @@ class Jobs:
         longest = sum(frames) if request.multi_prompt else max(frames)
         if longest > limits.seconds * pipeline.fps:
             raise InputError(
-                f"{longest / pipeline.fps:.1f} s: this server makes {limits.seconds:g} s"
+                f"{round(longest / pipeline.fps, 2):g} s: this server makes {limits.seconds:g} s "
+                "at most"
             )
         needed = pipeline.memory_of(request, frames)
         if needed > self._most_run:

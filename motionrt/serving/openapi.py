@@ -13,7 +13,7 @@ from motionrt.runtime.options import MOTION_KINDS, Kind
 from motionrt.runtime.pipeline import Pipeline
 from motionrt.runtime.request import request_schema
 from motionrt.runtime.sampling.schedule import SOLVERS
-from motionrt.serving.jobs import JobLimits, State
+from motionrt.serving.jobs import ENDS, JobLimits, State
 from motionrt.serving.motion_answers import (
     JOINT_NAMES,
     JSON,
@@ -144,13 +144,17 @@ def openapi_document(families: Iterable[Family], limits: JobLimits) -> Document:
         },
     }
     events = "Server-sent events: progress, and in the end done, failed or cancelled."
+    job_schema = {"$ref": "#/components/schemas/Job"}
+    told = {"type": "string", "contentMediaType": JSON_TYPE, "contentSchema": job_schema}
+    names = ["progress", *(state.value for state in ENDS)]
+    event = _object({"event": {"enum": names}, "data": told})  # of each of them
     paths["/v1/jobs/{id}/events"] = {
         "get": {
             "operationId": "watchJob",
             "summary": "Be told of a job's progress until it has ended.",
             "parameters": [job],
             "responses": {
-                "200": _content({"text/event-stream": {"type": "string"}}, events),
+                "200": _content({"text/event-stream": event}, events),
                 **_errors("404", "503"),
             },
         }

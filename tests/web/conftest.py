@@ -6,7 +6,10 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,22 @@ def site(built: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
+class Plain(SimpleHTTPRequestHandler):
+    """What `python -m http.server` does, without a word."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address(site: Path) -> Iterator[str]:
+    """Where the site is served, by a server that knows nothing of it."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Plain, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 @pytest.fixture(scope="session")
 def by_node(built: Path) -> Callable[[str, Any], Any]:
     """Call a function of port.mjs with JSON, in Node.js, on the module's parts."""
@@ -74,10 +93,10 @@ def browser() -> str:
 
 @pytest.fixture(scope="session")
 def visit(browser: str) -> Callable[..., Any]:
-    """Be a visitor of an address: what tests/node/visit.mjs saw, and where it downloads to."""
+    """Be a visitor of an address, as a script of tests/node is: give back what it saw."""
 
-    def see(url: str, folder: Path, *token: str) -> Any:
-        command = ["node", str(NODE / "visit.mjs"), url, str(folder), browser, *token]
+    def see(url: str, folder: Path, *token: str, script: str = "visit.mjs") -> Any:
+        command = ["node", str(NODE / script), url, str(folder), browser, *token]
         done = subprocess.run(
             command, capture_output=True, text=True, encoding="utf-8", timeout=240
         )

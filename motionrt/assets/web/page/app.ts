@@ -5,6 +5,7 @@ import {
   toGlb,
   toNpz,
   toVrma,
+  toZip,
   type Constraint,
   type Generator,
   type ModelInfo,
@@ -14,8 +15,11 @@ import {
   type Progress,
 } from "motionrt-web";
 import type { Character, Wardrobe } from "./character";
+import { TakeHistory } from "./history";
 import { FASTEST_MPS, firstHeading, lengthOf, pathConstraint, smoothed, type Point } from "./path";
 import { Stage } from "./stage";
+import { frameOf, type NewTake, type Take } from "./takes";
+import { thumbnail } from "./thumbnail";
 import { Timeline } from "./timeline";
 
 const EXAMPLES = [
@@ -26,7 +30,8 @@ const EXAMPLES = [
   "a person kicks with the right leg",
 ];
 const MOST_SAMPLES = 4;
-const FORMATS: [string, string, (motion: Motion) => BlobPart][] = [
+const TAKES_MB = 100;
+const FORMATS: [string, string, (motion: Motion) => string | Uint8Array<ArrayBuffer>][] = [
   ["BVH", "text/plain", toBvh],
   ["GLB", "model/gltf-binary", toGlb],
   ["VRMA", "model/gltf-binary", toVrma],
@@ -62,12 +67,26 @@ class Page {
   private readonly timeline = new Timeline(element("timeline"), {
     seek: (time) => this.seek(time),
     move: (id, frame) => this.movePose(id, frame),
+    remove: (id) => this.removePose(id),
   });
   private readonly prompt = element<HTMLTextAreaElement>("prompt");
   private readonly seconds = element<HTMLInputElement>("seconds");
   private readonly seed = element<HTMLInputElement>("seed");
   private model: ModelInfo | null = null;
+  private readonly takes = new TakeHistory(FORMATS.map(([name]) => name), {
+    show: (take, motions) => this.showTake(take, motions),
+    compared: () => this.stand(true),
+    reuse: (take) => this.reuse(take),
+    download: (motions, format, name) => this.save(motions, format, name),
+    notice: (text, action) => this.notice(text, action),
+    opened: () => {
+      this.layOut();
+      this.stage.frame();
+    },
+  });
   private motions: Motion[] = [];
+  /** These, and those of takes that stand beside them. */
+  private figures: Motion[] = [];
   private path: Point[] | null = null;
   private poses: HeldPose[] = [];
   private wardrobe: Wardrobe | null = null;
@@ -92,8 +111,11 @@ class Page {
     this.tellSettings();
     this.layOut();
     requestAnimationFrame((now) => this.loop(now, now));
+    const kept = this.takes.start(1e6 * Number(document.body.dataset.takesMb ?? TAKES_MB)).then(() => this.findShared());
     await this.options.ready;
     await this.load();
+    await kept;
+    if (this.sharedPrompt && this.model) void this.generate();
   }
 
   // The model
@@ -112,8 +134,8 @@ class Page {
     }
     const { model } = this;
     show("loading", false);
-    show("empty", true);
-    this.stage.rest(model.skeleton);
+    show("empty", !this.motions.length);
+    if (!this.motions.length) this.stage.rest(model.skeleton);
     element("model").textContent = model.name;
     element("model").title = `${model.name}: ${model.licence}`;
     element("runs-on").textContent = `Made on this device · ${model.runs_on}`;
@@ -126,7 +148,6 @@ class Page {
     if (!matchMedia("(max-width: 820px)").matches) this.prompt.focus();
     this.layOut();
     this.options.loaded?.();
-    if (this.sharedPrompt) void this.generate();
   }
 
   private sharedPrompt = false;
@@ -175,6 +196,7 @@ class Page {
     if (!this.model || this.abort) return;
     this.setDrawing(false);
     const request = this.request();
+    const take = this.takeOf(request);
     this.abort = new AbortController();
     this.busy(true);
     const made: Motion[] = [];
@@ -188,13 +210,13 @@ class Page {
         },
       });
       if (made.length !== motions.length) this.showMotions(motions, made.length > 0);
-      const hint = motions[0]?.info.hint;
-      element("hint").textContent = typeof hint === "string" ? capital(hint) : "";
-      show("hint", typeof hint === "string");
-      this.address(request);
+      await this.keep(take, motions);
     } catch (error) {
       if ((error as Error).name === "AbortError") this.notice("Cancelled");
       else this.problem(messageOf(error));
+      // What was made before is the same as with fewer samples.
+      const whole = made.slice(0, made.findIndex((motion) => !motion) >>> 0);
+      if (whole.length) await this.keep({ ...take, request: { ...request, num_samples: whole.length } }, whole);
     } finally {
       this.abort = null;
       this.busy(false);
@@ -202,13 +224,24 @@ class Page {
   }
 
   private showMotions(motions: Motion[], more: boolean): void {
-    show("empty", false);
     this.motions = motions;
+    if (!more) this.takes.forget();
+    this.stand(more);
+    Object.assign(globalThis, { motions });
+  }
+
+  /** Put the figures on the stage; with more as they go on, else from the beginning. */
+  private stand(more: boolean): void {
+    if (!this.motions.length) return;
+    show("empty", false);
+    const beside = this.takes.beside().map(({ motion }) => motion);
+    this.figures = [...this.motions, ...beside];
+    const { figures } = this;
     this.characters.forEach((character) => character?.dispose());
     this.characters = [];
     const apart = element("apart").ariaPressed === "true";
-    this.stage.show(motions, apart);
-    this.stage.chosen = Math.min(this.stage.chosen, motions.length - 1);
+    this.stage.show(figures, apart);
+    this.stage.chosen = Math.min(this.stage.chosen, figures.length - 1);
     if (!more) {
       this.time = 0;
       this.play(true);
@@ -217,16 +250,88 @@ class Page {
     this.stage.pose(this.time);
     this.label();
     this.refreshHeld();
-    show("transport", true);
-    show("take", true);
-    show("tools", true);
-    show("apart", motions.length > 1);
+    for (const id of ["transport", "take", "follow", "frame"]) show(id, true);
+    show("apart", figures.length > 1);
     element<HTMLButtonElement>("hold").disabled = false;
     this.layOut();
     this.stage.draw(1, this.time);
     this.stage.frame();
     if (this.wardrobe) void this.dress();
+  }
+
+  // Takes
+
+  private takeOf(request: MotionRequest): NewTake {
+    return {
+      made: Date.now(),
+      name: request.prompts![0] || "no prompt",
+      model: this.model!.name,
+      request,
+      quality: chosenOf("quality"),
+      path: this.path,
+      held: this.poses.map(({ frame, motion, source }) => ({ frame, pose: frameOf(motion, source) })),
+      picture: "",
+    };
+  }
+
+  private async keep(take: NewTake, motions: Motion[]): Promise<void> {
+    await this.takes.add({ ...take, made: Date.now(), picture: thumbnail(motions[0]!) }, motions);
+    this.tellShown(take.request);
+  }
+
+  private showTake(take: Take, motions: Motion[]): void {
+    this.motions = motions;
+    this.stand(false);
     Object.assign(globalThis, { motions });
+    this.tellShown(take.request);
+  }
+
+  private tellShown(request: MotionRequest): void {
+    const hint = this.motions[0]?.info.hint;
+    element("hint").textContent = typeof hint === "string" ? capital(hint) : "";
+    show("hint", typeof hint === "string");
+    this.address(request);
+    this.label(); // its name is known now
+  }
+
+  /** Put what a take was made with into the form. */
+  private reuse({ request, quality, path, held, model }: Take): void {
+    this.prompt.value = request.prompts![0]!;
+    this.seconds.value = String(request.seconds);
+    this.seed.value = String(request.seed);
+    choose("samples", String(request.num_samples));
+    choose("quality", quality);
+    ["text-weight", "hold-weight"].forEach((id, i) => {
+      const weight = request.guidance_weights?.[i];
+      if (weight !== undefined) element<HTMLInputElement>(id).value = String(weight);
+    });
+    element<HTMLInputElement>("clean").checked = request.postprocess ?? true;
+    this.path = path;
+    // A pose of another model's skeleton cannot be held here.
+    const same = model === this.model?.name;
+    this.poses = same ? held.map(({ frame, pose }) => ({ id: this.next++, frame, motion: pose, source: 0 })) : [];
+    this.tellSettings();
+    this.refreshHeld();
+    if (element("panel").offsetParent === null) this.takes.close();
+    this.prompt.focus();
+    this.notice(same || !held.length ? "The form has its settings" : "The form has its settings, without the poses of another model");
+  }
+
+  /** Show the take that this page showed, or that the address asks for, if it was kept. */
+  private async findShared(): Promise<void> {
+    const shown = (history.state as { take?: number } | null)?.take;
+    const found = shown !== undefined && (await this.takes.find(({ id }) => id === shown));
+    // What was deleted is not made again because the page is loaded again.
+    if (found || (shown ?? 0) > 0) this.sharedPrompt = false;
+    else if (this.sharedPrompt) {
+      const { prompt, seconds, seed } = this;
+      const asked = [prompt.value.trim(), Number(seconds.value), seed.value, this.sharedSamples].join("\n");
+      const found = await this.takes.find(({ request, quality }) => {
+        const plain = !request.constraints && request.postprocess !== false && quality === "usual";
+        return plain && asked === [request.prompts![0], request.seconds, request.seed, request.num_samples].join("\n");
+      });
+      if (found) this.sharedPrompt = false;
+    }
   }
 
   private tellProgress({ stage, done, total }: Progress): void {
@@ -259,8 +364,12 @@ class Page {
   }
 
   private holdPose(): void {
-    const motion = this.motions[this.stage.chosen];
+    const motion = this.figures[this.stage.chosen];
     if (!motion) return;
+    if (motion.skeleton.name !== this.model?.skeleton.name) {
+      this.notice("This pose is another model's: it cannot be held here");
+      return;
+    }
     const frame = Math.min(Math.round(this.time * motion.fps), motion.num_frames - 1);
     this.poses = this.poses.filter((pose) => pose.frame !== frame);
     this.poses.push({ id: this.next++, frame, motion, source: frame });
@@ -276,10 +385,16 @@ class Page {
     this.refreshHeld();
   }
 
+  private removePose(id: number): void {
+    this.poses = this.poses.filter((held) => held.id !== id);
+    this.refreshHeld();
+  }
+
   private refreshHeld(): void {
     this.stage.hold(this.path, this.poses.map(({ motion, source }) => ({ motion, frame: source })));
-    const shown = this.motions[this.stage.chosen];
-    if (shown) this.timeline.show(shown, this.poses);
+    const shown = this.figures[this.stage.chosen];
+    const asked = Math.trunc(Number(this.seconds.value) * (this.model?.fps ?? shown?.fps ?? 1));
+    if (shown) this.timeline.show(shown, { keys: this.poses, path: this.path !== null, numFrames: asked });
     const list = element("constraints");
     list.replaceChildren();
     const item = (kind: string, text: string, small: string, remove: () => void): HTMLLIElement => {
@@ -305,10 +420,8 @@ class Page {
     }
     const fps = this.model?.fps ?? 1;
     for (const pose of [...this.poses].sort((a, b) => a.frame - b.frame)) {
-      const late = pose.frame >= Math.trunc(Number(this.seconds.value) * fps);
-      const row = item("pose", "Pose", `at ${(pose.frame / fps).toFixed(1)} s${late ? ", after the end" : ""}`, () => {
-        this.poses = this.poses.filter((held) => held !== pose);
-      });
+      const late = pose.frame >= asked;
+      const row = item("pose", "Pose", `at ${(pose.frame / fps).toFixed(1)} s${late ? ", after the end" : ""}`, () => this.removePose(pose.id));
       row.classList.toggle("doubtful", late);
     }
   }
@@ -350,8 +463,12 @@ class Page {
   private label(): void {
     const labels = element("labels");
     labels.replaceChildren();
-    if (this.motions.length > 1) this.motions.forEach((motion, i) => {
-      const label = Object.assign(document.createElement("button"), { type: "button", textContent: `${i + 1} · seed ${Number(motion.info.seed)}` });
+    const beside = this.takes.beside();
+    if (this.figures.length > 1) this.figures.forEach((motion, i) => {
+      const seed = `seed ${Number(motion.info.seed)}`;
+      const name = beside[i - this.motions.length]?.name ?? this.takes.current?.name ?? String(motion.info.prompt);
+      const text = beside.length ? `${shortened(name, 16)} · ${seed}` : `${i + 1} · ${seed}`;
+      const label = Object.assign(document.createElement("button"), { type: "button", textContent: text });
       label.onclick = () => {
         this.stage.chosen = i;
         this.choose();
@@ -363,7 +480,9 @@ class Page {
 
   private choose(): void {
     [...element("labels").children].forEach((label, i) => (label.ariaPressed = String(i === this.stage.chosen)));
-    element("chosen").textContent = this.motions.length > 1 ? `sample ${this.stage.chosen + 1}` : "";
+    const { chosen } = this.stage;
+    const beside = this.takes.beside()[chosen - this.motions.length];
+    element("chosen").textContent = beside ? shortened(beside.name, 22) : this.motions.length > 1 ? `sample ${chosen + 1}` : "";
     this.refreshHeld();
   }
 
@@ -382,18 +501,30 @@ class Page {
 
   // Taking it away
 
-  private download(name: string, kind: string, write: (motion: Motion) => BlobPart): void {
-    const motion = this.motions[this.stage.chosen];
-    if (!motion) return;
+  /** Save motions as a file, several in a .zip. */
+  private save(motions: Motion[], format: string, name: string): void {
+    const [, kind, write] = FORMATS.find(([label]) => label === format)!;
+    const words = name.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.slice(0, 8).join("-") || "motion";
+    const suffix = format.toLowerCase();
     try {
-      const url = URL.createObjectURL(new Blob([write(motion)], { type: kind }));
-      const words = String(motion.info.prompt).toLowerCase().match(/[a-z0-9]+/g)?.slice(0, 8).join("-");
-      const link = Object.assign(document.createElement("a"), { href: url, download: `${words || "motion"}.${name.toLowerCase()}` });
-      link.click();
+      const files = motions.map(write);
+      const members = files.map((file, i): [string, Uint8Array] => [
+        `${words}-${i + 1}.${suffix}`,
+        typeof file === "string" ? new TextEncoder().encode(file) : file,
+      ]);
+      const [data, type, ending] = files.length === 1 ? [files[0]!, kind, suffix] : [toZip(members), "application/zip", "zip"];
+      const url = URL.createObjectURL(new Blob([data], { type }));
+      Object.assign(document.createElement("a"), { href: url, download: `${words}.${ending}` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10_000);
     } catch (error) {
       this.problem(messageOf(error));
     }
+  }
+
+  private saveChosen(format: string): void {
+    const motion = this.figures[this.stage.chosen];
+    const beside = this.takes.beside()[this.stage.chosen - this.motions.length];
+    if (motion) this.save([motion], format, beside?.name ?? this.takes.current?.name ?? String(motion.info.prompt));
   }
 
   private async wear(file: File): Promise<void> {
@@ -410,10 +541,10 @@ class Page {
   }
 
   private async dress(): Promise<void> {
-    const { wardrobe, motions } = this;
+    const { wardrobe, figures } = this;
     if (!wardrobe) return;
-    const characters = await Promise.all(motions.map((motion) => wardrobe.put(motion)));
-    if (motions !== this.motions) {
+    const characters = await Promise.all(figures.map((motion) => wardrobe.put(motion)));
+    if (figures !== this.figures) {
       characters.forEach((character) => character.dispose());
       return;
     }
@@ -440,7 +571,8 @@ class Page {
       seed: String(request.seed),
       samples: String(request.num_samples),
     });
-    history.replaceState(null, "", `${location.pathname}${location.search}#${parts}`);
+    const take = this.takes.current?.id;
+    history.replaceState({ take }, "", `${location.pathname}${location.search}#${parts}`);
   }
 
   private fromAddress(): void {
@@ -482,9 +614,9 @@ class Page {
       };
       element("examples").append(button);
     }
-    for (const [name, kind, write] of FORMATS) {
+    for (const [name] of FORMATS) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
-      button.onclick = () => this.download(name, kind, write);
+      button.onclick = () => this.saveChosen(name);
       element("downloads").append(button);
     }
   }
@@ -611,16 +743,31 @@ class Page {
 
   private layOut(): void {
     const small = matchMedia("(max-width: 820px)").matches;
-    this.stage.shift = small ? 0 : 374;
+    const beside = matchMedia("(min-width: 1200px)").matches && !element("takes").hidden;
+    this.stage.shift = small ? 0 : beside ? 56 : 374;
+    this.stage.taken = small ? 0 : beside ? 692 : 374;
     const empty = element("empty");
     this.stage.covered = empty.hidden ? 0 : empty.offsetHeight * (small ? 1.1 : 0.6);
   }
 
-  private notice(text: string): void {
+  private notice(text: string, action?: [string, () => void]): void {
     clearTimeout(this.noticed);
-    element("notice").textContent = text;
+    const notice = element("notice");
+    notice.replaceChildren(text);
+    const hide = (): void => {
+      show("notice", false);
+      notice.replaceChildren();
+    };
+    if (action) {
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: action[0] });
+      button.onclick = () => {
+        hide();
+        action[1]();
+      };
+      notice.append(button);
+    }
     show("notice", text !== "" && !this.drawing);
-    this.noticed = setTimeout(() => show("notice", false), 4500);
+    this.noticed = setTimeout(hide, action ? 9000 : 4500);
   }
 
   private problem(text: string): void {
@@ -659,6 +806,7 @@ function matrixOf(quaternion: Float32Array): number[][] {
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 const capital = (text: string): string => (/^[\w./]+:/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1));
+const shortened = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1).trimEnd()}…` : text);
 const show = (id: string, is: boolean): void => void (element(id).hidden = !is);
 
 function messageOf(error: unknown): string {
@@ -678,6 +826,11 @@ function segments(id: string, choices: [string, string][], chosen: string): void
     label.append(Object.assign(document.createElement("input"), { type: "radio", name: id, value, checked: value === chosen }), text);
     element(id).append(label);
   }
+}
+
+function choose(id: string, value: string): void {
+  const input = document.querySelector<HTMLInputElement>(`#${id} input[value="${CSS.escape(value)}"]`);
+  if (input) input.checked = true;
 }
 
 const chosenOf = (id: string): string => document.querySelector<HTMLInputElement>(`#${id} input:checked`)?.value ?? "1";

@@ -196,7 +196,8 @@ export class Stage {
     }
     const sphere = box.getBoundingSphere(new THREE.Sphere());
     const angle = (this.camera.fov * Math.PI) / 360;
-    const narrow = Math.min(1, this.camera.aspect * 0.92);
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const narrow = Math.min(1, ((width - this.taken) / Math.max(1, height)) * 0.92);
     const away = Math.max(2.4, (sphere.radius * 1.04) / Math.sin(Math.atan(Math.tan(angle) * narrow)));
     const direction = this.camera.position.clone().sub(this.controls.target).normalize();
     const target = this.follows && this.actors.length ? this.centre : sphere.center.setY(0.85);
@@ -236,6 +237,8 @@ export class Stage {
 
   /** Keep what is looked at in the middle of what a panel of so many pixels leaves free. */
   shift = 0;
+  /** So many pixels are taken by panels at the sides. */
+  taken = 0;
   /** So many pixels at the bottom are covered. */
   covered = 0;
 

@@ -5,5 +5,6 @@ export { toBvh } from "./formats/bvh";
 export { toGlb } from "./formats/glb";
 export { toNpz } from "./formats/npz";
 export { toVrma } from "./formats/vrma";
+export { toZip } from "./formats/zip";
 export { vrmBones } from "./body/vrm_bones";
 export * from "./generator";

@@ -70,8 +70,14 @@ class TorchGenerator:
 
 
 def _box_muller(uniform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn uniform values, whole blocks of 16, into normal ones, block by block."""
+    """Turn uniform values, whole blocks of 16, into normal ones, block by block.
+
+    Functions are those of doubles, rounded: the nearest float32 on every machine, as in C and in
+    the browser. NumPy's own for float32 differ in the last place between processors.
+    """
     blocks = uniform.reshape(-1, 2, _BLOCK // 2)
-    radius = np.sqrt(np.float32(-2.0) * np.log(np.float32(1.0) - blocks[:, 0]))
-    angle = np.float32(2.0 * np.pi) * blocks[:, 1]
-    return np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=1).reshape(-1)
+    logarithm = np.log(1.0 - blocks[:, 0].astype(np.float64)).astype(np.float32)
+    radius = np.sqrt(np.float32(-2.0) * logarithm)
+    angle = (np.float32(2.0 * np.pi) * blocks[:, 1]).astype(np.float64)
+    sides = [radius * function(angle).astype(np.float32) for function in (np.cos, np.sin)]
+    return np.stack(sides, axis=1).reshape(-1)

@@ -214,6 +214,8 @@ def test_noise_is_that_of_python(seed: int) -> None:
     generator = TorchGenerator(seed)
     expected = np.concatenate([generator.randn((count,)) for count in counts])
     np.testing.assert_allclose(values, expected, atol=2e-6)
+    of_blocks = np.repeat([count >= 16 for count in counts], counts)
+    np.testing.assert_array_equal(values[of_blocks], expected[of_blocks])
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

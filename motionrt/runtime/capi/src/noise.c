@@ -55,14 +55,15 @@ static double single(noise *n) {
   return radius * cos(TWO_PI * u1);
 }
 
-/* Turn a block of uniform values into normal ones, in place (Box and Muller 1958). */
+/* Turn a block of uniform values into normal ones, in place (Box and Muller 1958). Functions are those
+ * of doubles, rounded: so they are the nearest floats on every machine, as in Python. */
 static void box_muller(float *values) {
   int i;
   for (i = 0; i < BLOCK / 2; i++) {
-    float radius = sqrtf(-2.0f * logf(1.0f - values[i]));
+    float radius = sqrtf(-2.0f * (float)log(1.0f - values[i]));
     float angle = (float)TWO_PI * values[i + BLOCK / 2];
-    values[i] = radius * cosf(angle);
-    values[i + BLOCK / 2] = radius * sinf(angle);
+    values[i] = radius * (float)cos(angle);
+    values[i + BLOCK / 2] = radius * (float)sin(angle);
   }
 }
 

@@ -82,5 +82,5 @@ PRESETS: dict[str, dict[str, Any]] = {
     "exact": {"solver": "ddim", "num_steps": 100},
 }
 """fast: nearer to a run of all base steps than ddim's 50 are (``benchmarks/solvers.py``), its last
-steps unguided for a ninth of the time (``benchmarks/fewer_branches.py``). exact: what upstream
-does."""
+steps unguided, which saves a ninth of the time (``benchmarks/fewer_branches.py``). exact: what
+upstream does."""

@@ -1,5 +1,6 @@
 """Models that take several tokens of a text: the C library and Python on one bundle."""
 
+import ctypes
 import hashlib
 import json
 import shutil
@@ -142,7 +143,7 @@ def test_stored_embeddings_stand_for_prompts(with_book: Path) -> None:
     np.testing.assert_array_equal(rows, tokens())
     blank = np.asarray(c_pipeline.embed(""))
     assert blank.shape == (WIDTH,) and not blank.any()
-    stored = {"embedding": rows, "num_embedding_tokens": 4}
+    stored: dict[str, Any] = {"embedding": rows, "num_embedding_tokens": 4}
     expected = c_pipeline.generate_many(list(BOOK), **SHORT)
     found = c_pipeline.generate_many(["", "", ""], **SHORT, **stored)
     for ours, theirs in zip(found, expected, strict=True):
@@ -162,7 +163,8 @@ def test_stored_embeddings_stand_for_prompts(with_book: Path) -> None:
 
 
 def test_a_mask_says_which_tokens_there_are(with_book: Path) -> None:
-    c_pipeline, pipeline = capi.Pipeline(with_book), motionrt.load(with_book)
+    c_pipeline = capi.Pipeline(with_book)
+    pipeline: Any = motionrt.load(with_book)
     rows, frames = tokens(), SHORT["num_frames"]
     mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
     noise = TorchGenerator(1).randn((3, frames, c_pipeline.num_features))
@@ -184,7 +186,7 @@ def test_too_many_tokens_are_refused(with_book: Path, with_encoder: Path) -> Non
     with pytest.raises(InputError, match="go with an embedding"):
         c_pipeline.generate("", **SHORT, num_embedding_tokens=2)
     with pytest.raises(InputError, match="the embedding has 4 tokens; mrt_embed_tokens"):
-        row = (capi.c_float * WIDTH)()
+        row = (ctypes.c_float * WIDTH)()
         capi._check(capi.library().mrt_embed(c_pipeline._handle, BOOK[0].encode(), row, WIDTH))
     long = " ".join(["a person walks"] * 9)
     with pytest.raises(BundleError, match="tokens, the model takes 1 to 8"):

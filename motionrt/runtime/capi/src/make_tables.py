@@ -15,10 +15,12 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tokenizers import Regex, normalizers, pre_tokenizers
 
 HERE = Path(__file__).parent
+Value = TypeVar("Value")
 SKELETONS = HERE.parents[2] / "assets" / "skeletons"
 EXPANDED = (("soma77", "soma30"),)
 LAST, PLANE = 0x110000, 0x10000
@@ -98,9 +100,9 @@ def combining_class(code: int) -> int:
     return own
 
 
-def runs(values: Iterable[object]) -> list[tuple[int, object]]:
+def runs(values: Iterable[Value]) -> list[tuple[int, Value]]:
     """(first index, value) of each run of equal values."""
-    found: list[tuple[int, object]] = []
+    found: list[tuple[int, Value]] = []
     for index, value in enumerate(values):
         if not found or found[-1][1] != value:
             found.append((index, value))

@@ -172,7 +172,7 @@ class Page {
     const constraints: Constraint[] = [];
     if (this.path) constraints.push(pathConstraint(this.path, numFrames));
     constraints.push(...this.poses.filter(({ frame }) => frame < numFrames).map(poseConstraint));
-    const { num_steps, solver } = this.quality();
+    const { num_steps, solver, preset } = this.quality();
     const weights = ["text-weight", "hold-weight"].map((id) => Number(element<HTMLInputElement>(id).value));
     const most = 2 ** 32;
     const given = this.seed.value === "" ? NaN : Math.min(most - MOST_SAMPLES, Math.max(0, Math.trunc(Number(this.seed.value))));
@@ -185,6 +185,7 @@ class Page {
       sample_seeds: true,
       num_steps,
       solver,
+      ...(preset && { preset }),
       ...(weights.length === model.defaults.guidance_weights.length ? { guidance_weights: weights } : {}),
       ...(this.path ? { first_heading_rad: Math.round(firstHeading(this.path) * 1e4) / 1e4 } : {}),
       ...(constraints.length ? { constraints } : {}),
@@ -590,10 +591,11 @@ class Page {
 
   // The form
 
-  private quality(): { num_steps: number; solver: string } {
+  private quality(): { num_steps: number; solver: string; preset?: "fast" } {
     const { num_steps, solver } = this.model!.defaults;
+    const fast = chosenOf("quality") === "fast"; // which also guides fewer steps
     const [steps, by] = { fast: [12, "dpmpp-2m"] as const, exact: [100, "ddim"] as const }[chosenOf("quality")] ?? [num_steps, solver];
-    return { num_steps: Math.min(steps, this.model!.max_steps), solver: by };
+    return { num_steps: Math.min(steps, this.model!.max_steps), solver: by, ...(fast && { preset: "fast" as const }) };
   }
 
   private fillSettings(model: ModelInfo): void {

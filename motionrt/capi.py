@@ -31,7 +31,7 @@ from motionrt.runtime.errors import (
 )
 
 ABI_VERSION = 1
-FAMILIES = ("kimodo", "motiongpt3")
+FAMILIES = ("kimodo", "motiongpt3", "ardy")
 """Whose bundles the library runs."""
 LIBRARY_NAMES = {"win32": "motionrt.dll", "darwin": "libmotionrt.dylib"}
 OK, BAD_ARGUMENT, BAD_INPUT, BAD_BUNDLE, NO_BACKEND, NO_MEMORY, FILE_ERROR, CANCELLED, BUSY = range(
@@ -116,6 +116,7 @@ class PipelineInfo(ctypes.Structure):
         ("takes_sequences", c_bool),
         ("num_bytes", c_int64),
         ("max_text_tokens", c_int32),
+        ("streams", c_bool),
     )
 
 
@@ -266,6 +267,48 @@ class GenerateOptions(ctypes.Structure):
         ("guided_to", c_double),
         ("num_embedding_tokens", c_int32),
         ("embedding_mask", POINTER(ctypes.c_uint8)),
+        ("history_frames", c_int32),
+    )
+
+
+class StreamOptions(ctypes.Structure):
+    """``mrt_stream_options``."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("seed", c_int64),
+        ("prompt", c_char_p),
+        ("start_x", c_double),
+        ("start_z", c_double),
+        ("first_heading_rad", c_double),
+        ("start", ctypes.c_void_p),
+        ("num_steps", c_int32),
+        ("guidance_weights", POINTER(c_float)),
+        ("num_guidance_weights", c_int32),
+        ("no_guidance", c_bool),
+        ("history_frames", c_int32),
+        ("reaction_frames", c_int32),
+        ("postprocess", c_bool),
+        ("root_margin", c_double),
+        ("progress", PROGRESS_FN),
+        ("progress_user", ctypes.c_void_p),
+    )
+
+
+class StreamInfo(ctypes.Structure):
+    """``mrt_stream_info``."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("fps", c_double),
+        ("horizon", c_int32),
+        ("seed", ctypes.c_uint32),
+        ("position", c_int64),
+        ("planned", c_int64),
+        ("next_change", c_int64),
+        ("position_seconds", c_double),
+        ("planned_seconds", c_double),
+        ("held_frames", c_int32),
     )
 
 
@@ -317,6 +360,20 @@ _SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
         (_P, POINTER(_S), POINTER(c_double), _I, POINTER(GenerateOptions), POINTER(_P)),
     ),
     "mrt_generate_json": (_I, (_P, _S, _S, POINTER(GenerateOptions), POINTER(_P))),
+    "mrt_stream_open": (_I, (_P, POINTER(StreamOptions), POINTER(_P))),
+    "mrt_stream_free": (None, (_P,)),
+    "mrt_stream_prompt": (_I, (_P, _S)),
+    "mrt_stream_goal": (_I, (_P, c_float, c_float, c_double, POINTER(c_float))),
+    "mrt_stream_constraints": (_I, (_P, _S)),
+    "mrt_stream_velocity": (_I, (_P, POINTER(c_float))),
+    "mrt_stream_clear": (_I, (_P,)),
+    "mrt_stream_replan": (_I, (_P, c_int64)),
+    "mrt_stream_take": (_I, (_P, _I, POINTER(_P))),
+    "mrt_stream_advance": (_I, (_P, c_double, POINTER(_P))),
+    "mrt_stream_make": (_I, (_P, _I)),
+    "mrt_stream_get_info": (_I, (_P, POINTER(StreamInfo))),
+    "mrt_stream_snapshot": (_I, (_P, WRITE_FN, _P)),
+    "mrt_stream_restore": (_I, (_P, _P, c_size_t)),
     "mrt_motion_finish": (_I, (_P, POINTER(FinishOptions), POINTER(LoopInfo), POINTER(_P))),
     "mrt_motion_blend": (_I, (_P, _P, c_double, POINTER(_P))),
     "mrt_motion_root_path": (_I, (_P, c_double, POINTER(c_float), POINTER(c_float))),
@@ -734,6 +791,7 @@ class Pipeline:
         self.num_features, self.text_width = told.num_features, told.text_width
         self.has_text_encoder, self.takes_sequences = told.has_text_encoder, told.takes_sequences
         self.num_bytes, self.max_text_tokens = told.num_bytes, told.max_text_tokens
+        self.num_bytes, self.streams = told.num_bytes, told.streams
         self._num_book_prompts = told.num_book_prompts
         self.skeleton = Skeleton(library().mrt_pipeline_skeleton(self._handle), self)
 
@@ -830,6 +888,10 @@ class Pipeline:
         )
         return _listed(made)
 
+    def stream(self, prompt: str = "", **options: Any) -> Stream:
+        """Begin a stream; options are the fields of ``mrt_stream_options``."""
+        return Stream(self, prompt, options)
+
     def _hand_out(self, _: object, name: bytes, num_bytes: Any) -> int | None:
         found = self._files.get(_text(name))
         if found is None:
@@ -838,12 +900,125 @@ class Pipeline:
         return ctypes.addressof(found[0])
 
 
+class Stream:
+    """``mrt_stream``: a motion without an end, steered while it plays; it keeps its pipeline."""
+
+    def __init__(self, pipeline: Pipeline, prompt: str, options: Mapping[str, Any]) -> None:
+        """Begin one."""
+        self._handle, self._pipeline, self._kept = None, pipeline, list[Any]()
+        self._error: BaseException | None = None
+        given = StreamOptions(
+            struct_size=ctypes.sizeof(StreamOptions), seed=-1, reaction_frames=1, root_margin=-1
+        )
+        given.prompt = _bytes(prompt)
+        known = {name for name, *_ in StreamOptions._fields_}
+        known -= {"struct_size", "prompt", "num_guidance_weights", "progress_user"}
+        for name, value in options.items():
+            if name not in known:
+                raise InputError(
+                    f"option {name!r} is unknown; there are {', '.join(sorted(known))}"
+                )
+            if value is None:
+                continue
+            if name == "guidance_weights":
+                weights = [value] if isinstance(value, (int, float)) else list(value)
+                given.num_guidance_weights = len(weights)
+                value = (c_float * len(weights))(*weights)
+            elif name == "start":
+                self._kept.append(value)
+                value = value._handle
+            elif name == "progress":
+                value = PROGRESS_FN(_listener(self, value))
+            self._kept.append(value)
+            setattr(given, name, value)
+        handle = ctypes.c_void_p()
+        _check(
+            library().mrt_stream_open(pipeline._handle, ctypes.byref(given), ctypes.byref(handle))
+        )
+        self._handle = handle.value
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None and library is not None:
+            library().mrt_stream_free(self._handle)
+
+    @property
+    def info(self) -> StreamInfo:
+        """Where the playhead is, and how far is planned."""
+        told = StreamInfo(struct_size=ctypes.sizeof(StreamInfo))
+        _check(library().mrt_stream_get_info(self._handle, ctypes.byref(told)))
+        return told
+
+    def prompt(self, text: str) -> None:
+        """Follow another prompt as soon as can be."""
+        _check(library().mrt_stream_prompt(self._handle, _bytes(text)))
+
+    def goal(self, x: float, z: float, seconds: float, heading_rad: float | None = None) -> None:
+        """Be at a place on the ground in so many seconds from now."""
+        heading = None if heading_rad is None else ctypes.byref(c_float(heading_rad))
+        _check(library().mrt_stream_goal(self._handle, x, z, seconds, heading))
+
+    def constraints(self, constraints_json: str) -> None:
+        """Add constraints; their frames count from the next one that is fetched."""
+        _check(library().mrt_stream_constraints(self._handle, _bytes(constraints_json)))
+
+    def velocity(self, wanted: Sequence[float] | None) -> None:
+        """Go with a velocity (x, z); None lets go of it."""
+        pair = None if wanted is None else (c_float * 2)(*wanted)
+        _check(library().mrt_stream_velocity(self._handle, pair))
+
+    def clear(self) -> None:
+        """Let go of all goals, constraints and the velocity."""
+        _check(library().mrt_stream_clear(self._handle))
+
+    def replan(self, at: int = -1) -> None:
+        """Make what follows anew from a frame on."""
+        _check(library().mrt_stream_replan(self._handle, at))
+
+    def take(self, num_frames: int) -> Motion:
+        """Fetch the next frames."""
+        made = ctypes.c_void_p()
+        self._checked(library().mrt_stream_take(self._handle, num_frames, ctypes.byref(made)))
+        assert made.value is not None
+        return Motion(made.value)
+
+    def advance(self, seconds: float) -> Motion | None:
+        """Let time go by and return the frames that fall due in it."""
+        made = ctypes.c_void_p()
+        self._checked(library().mrt_stream_advance(self._handle, seconds, ctypes.byref(made)))
+        return None if made.value is None else Motion(made.value)
+
+    def make(self, num_frames: int) -> None:
+        """Make frames ahead until so many are ready."""
+        self._checked(library().mrt_stream_make(self._handle, num_frames))
+
+    def snapshot(self) -> bytes:
+        """Return the state as a file's bytes."""
+        parts: list[bytes] = []
+
+        def take(_: object, address: int, count: int) -> bool:
+            parts.append(ctypes.string_at(address, count))
+            return True
+
+        _check(library().mrt_stream_snapshot(self._handle, WRITE_FN(take), None))
+        return b"".join(parts)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go back to a state."""
+        _check(library().mrt_stream_restore(self._handle, snapshot, len(snapshot)))
+
+    def _checked(self, status: int) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        _check(status)
+
+
 class _Options:
     """``mrt_generate_options`` of keywords, with what its pointers point to."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.kept: list[Any] = []
-        self.error: BaseException | None = None
+        self._error: BaseException | None = None
         self.struct = GenerateOptions(
             struct_size=ctypes.sizeof(GenerateOptions),
             seed=-1,
@@ -867,8 +1042,8 @@ class _Options:
 
     def check(self, status: int) -> None:
         """Raise what the call's status says, or what the progress callback raised."""
-        if self.error is not None:
-            raise self.error
+        if self._error is not None:
+            raise self._error
         _check(status)
 
     def _set(self, name: str, value: Any) -> None:
@@ -893,21 +1068,22 @@ class _Options:
             flags = [bool(flag) for flag in _flattened(value)]
             value = (ctypes.c_uint8 * len(flags))(*flags)
         elif name == "progress":
-            value = PROGRESS_FN(self._listener(value))
+            value = PROGRESS_FN(_listener(self, value))
         elif name == "postprocess":
             value = int(value)
         self.kept.append(value)
         setattr(self.struct, name, value)
 
-    def _listener(self, progress: Progress) -> Callable[..., bool]:
-        def listen(_: object, stage: bytes, done: int, total: int) -> bool:
-            try:
-                return progress(_text(stage), done, total) is not False
-            except BaseException as error:  # C cannot carry it: it is raised after the call
-                self.error = error
-                return False
 
-        return listen
+def _listener(owner: Stream | _Options, progress: Progress) -> Callable[..., bool]:
+    def listen(_: object, stage: bytes, done: int, total: int) -> bool:
+        try:
+            return progress(_text(stage), done, total) is not False
+        except BaseException as error:  # C cannot carry it: it is raised after the call
+            owner._error = error
+            return False
+
+    return listen
 
 
 def _set_fields(struct: Any, given: Mapping[str, Any]) -> None:

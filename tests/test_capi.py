@@ -120,6 +120,8 @@ def test_every_function_of_the_header_is_mirrored() -> None:
         ("mrt_loop_info", capi.LoopInfo),
         ("mrt_save_options", capi.SaveOptions),
         ("mrt_generate_options", capi.GenerateOptions),
+        ("mrt_stream_options", capi.StreamOptions),
+        ("mrt_stream_info", capi.StreamInfo),
     ],
 )
 def test_fields_are_those_of_the_header(name: str, mirror: Any) -> None:

@@ -52,6 +52,8 @@ SIGNATURES = {
     "test_word": [_P],
     "test_conditioning": [_P, _S, _I, _P, _P],
     "test_correct": [_S, _S, _I, _D, _P, _P, _P],
+    "test_correct_ardy": [_S, _S, _I, _D, _P, _P, _P],
+    "test_stream_step": [_P],
     "test_motion": [_S, _I, _D, _P, _P, _P],
     "test_generate": [_P, _S, _S, _P, _D, _P],
     "test_schedule": [_S, _I, _I, _P, _P],

@@ -115,15 +115,22 @@ def groups_of(constraint: Constraint) -> tuple[str, ...] | None:
     return (*groups, ROOT_GROUP)
 
 
+def check_groups(constraints: Sequence[Constraint]) -> None:
+    """Raise InputError for an end effector that is held without the hips."""
+    for constraint in constraints:
+        groups = groups_of(constraint)
+        if groups is not None and ROOT_GROUP not in groups:
+            raise InputError(
+                f"{constraint.type} constraint: joint_names must have {ROOT_GROUP} among them; "
+                "ARDY places hands and feet by where the hips are"
+            )
+
+
 def _observe(constraint: Constraint, skeleton: Skeleton) -> Observation:
     if isinstance(constraint, Root2D):
         return constraint.observe(skeleton)
+    check_groups([constraint])
     groups = groups_of(constraint)
-    if groups is not None and ROOT_GROUP not in groups:
-        raise InputError(
-            f"{constraint.type} constraint: joint_names must have {ROOT_GROUP} among them; ARDY "
-            "places hands and feet by where the hips are"
-        )
     positions, rotations = skeleton.forward_kinematics(
         constraint.local_rot_mats(skeleton), constraint.root_positions
     )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionrt.runtime.ardy.clock import Elapsed, check_seconds, in_time
+from motionrt.runtime.ardy.constraints import check_groups
 from motionrt.runtime.ardy.control_rate import ControlRate
 from motionrt.runtime.ardy.controls import Controls, Timeline
 from motionrt.runtime.ardy.network import ArdySizes
@@ -158,6 +159,7 @@ class Session:
     def constraints(self, given: Sequence[Constraint | dict[str, Any]]) -> None:
         """Add constraints; their frames count from the next one that is fetched."""
         made = constraints_from(given, self._model.skeleton)
+        check_groups(made)  # here: a stream that holds one could make nothing any more
         self._add(delay_constraints(made, self._position))
 
     def velocity(self, wanted: Sequence[float] | None) -> None:
@@ -325,6 +327,7 @@ class Session:
         entries = []
         for asked in state.asked:
             made = constraints_from(asked.constraints, model.skeleton)
+            check_groups(made)
             text = model.embed([asked.prompt])
             controls = Controls(
                 asked.prompt, text, tuple(made), asked.velocity, next(self._serials)

@@ -28,7 +28,8 @@
  *   by several threads at once. What is freed must not be in use.
  * - Same bundle, same seed, same machine: same motion, equal to that of the Python package.
  *
- * What is left to the Python package: families other than Kimodo and MotionGPT3; exporting and
+ * What is left to the Python package: families other than Kimodo, MotionGPT3 and ARDY; a stream's frames
+ * at the rate of a robot's controller; exporting and
  * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and
  * MotionGPT3's options that take a motion (continue_from, between); constraints of its own for each
  * prompt of a call; reading motion files, also those that a request names; formats other than BVH
@@ -161,7 +162,7 @@ MRT_API void mrt_pipeline_free(mrt_pipeline *pipeline);
 
 typedef struct mrt_pipeline_info {
   size_t struct_size;
-  const char *family;  /* "kimodo" or "motiongpt3" */
+  const char *family;  /* "kimodo", "motiongpt3" or "ardy" */
   const char *name;    /* the model's */
   const char *backend; /* what runs it */
   double fps;
@@ -174,6 +175,7 @@ typedef struct mrt_pipeline_info {
   bool takes_sequences;     /* several prompts as one motion */
   int64_t num_bytes;        /* of the files that it holds in memory when all graphs are loaded */
   int32_t max_text_tokens;  /* the most tokens that an embedding may have; 0: the family takes none */
+  bool streams;             /* makes streams: mrt_stream_open() */
 } mrt_pipeline_info;
 
 static inline void mrt_pipeline_info_init(mrt_pipeline_info *info) {
@@ -332,7 +334,7 @@ typedef struct mrt_generate_options {
   double root_margin;         /* metres that postprocessing may leave at the root; negative: the default, 0.04 */
   int32_t num_transition_frames; /* between parts; 0: the default, 5 */
   const char *compat;         /* "2026-03" or "latest": upstream's revision; NULL: 2026-03 */
-  const mrt_motion *continue_from; /* begin with this motion; Kimodo alone */
+  const mrt_motion *continue_from; /* begin with this motion; Kimodo and ARDY */
   const float *embedding;     /* instead of the prompts: (number of prompts, num_embedding_tokens, W) */
   mrt_progress_fn progress;
   void *progress_user;
@@ -351,6 +353,8 @@ typedef struct mrt_generate_options {
   int32_t num_embedding_tokens; /* of each prompt in embedding; 0: 1 */
   const uint8_t *embedding_mask; /* (number of prompts, num_embedding_tokens) 1: a token, 0: filling, of
                                     zeros; none but filling: a blank prompt; NULL: zeros are filling */
+  int32_t history_frames; /* that a window looks back, whole tokens; more is steadier and takes longer;
+                             0: as many as the model was trained with; ARDY alone */
 } mrt_generate_options;
 
 static inline void mrt_generate_options_init(mrt_generate_options *options) {
@@ -391,6 +395,121 @@ MRT_API mrt_status mrt_generate_sequence(mrt_pipeline *pipeline, const char *con
 MRT_API mrt_status mrt_generate_json(mrt_pipeline *pipeline, const char *request,
                                      const char *folder, const mrt_generate_options *options,
                                      mrt_motions **out);
+
+/* ---- Streams ---- */
+
+/* A motion without an end that is steered while it plays; of ARDY's bundles (mrt_pipeline_info.streams).
+ * Frames follow from the seed and from what was asked for at which frame, not from how many are
+ * fetched at once nor from how far ahead they are made: they are those of the Python package's
+ * session. Memory stays the same however long it goes on (at most 1,073,741,824 frames).
+ *
+ * Threads: all functions of a stream may be called from any thread at any time, but for
+ * mrt_stream_free, which must be the last. One thread fetches frames; another that fetches at the same
+ * time gets MRT_BUSY at once. Others may make frames ahead and steer meanwhile: what only steers waits
+ * for nothing but another such call. A stream does not hold up its pipeline, which must live longer.
+ * A function that fails leaves the stream as it was. */
+typedef struct mrt_stream mrt_stream;
+
+typedef struct mrt_stream_options {
+  size_t struct_size;
+  int64_t seed;            /* 0 to 2^32 - 1; negative: one is drawn; init: -1 */
+  const char *prompt;      /* what it begins with; NULL or empty: none */
+  double start_x;          /* where the root is at first, metres */
+  double start_z;
+  double first_heading_rad; /* where the body faces at first: 0 is +z, pi/2 is +x */
+  const mrt_motion *start; /* a motion that is gone on from, instead of a place; or NULL */
+  int32_t num_steps;       /* of denoising, a window; half as many take half as long; 0: the model's */
+  const float *guidance_weights; /* as in mrt_generate_options */
+  int32_t num_guidance_weights;
+  bool no_guidance;
+  int32_t history_frames;  /* that a window looks back, whole tokens; more is steadier and takes longer;
+                              0: one token's */
+  int32_t reaction_frames; /* that still play as they are after something else was asked for; the new
+                              window must be made while they play; init: 1 */
+  bool postprocess;        /* meet constraints exactly, in the windows that have any */
+  double root_margin;      /* metres that this may leave at the root; negative: the default, 0.04 */
+  mrt_progress_fn progress; /* called between denoising steps by the thread that makes frames */
+  void *progress_user;
+} mrt_stream_options;
+
+static inline void mrt_stream_options_init(mrt_stream_options *options) {
+  mrt_stream_options fresh = MRT_ZERO;
+  fresh.struct_size = sizeof(mrt_stream_options);
+  fresh.seed = -1;
+  fresh.reaction_frames = 1;
+  fresh.root_margin = -1;
+  *options = fresh;
+}
+
+/* Begin a stream and load what it takes. options may be NULL. MRT_BUSY while the pipeline is used.
+ * Free *out with mrt_stream_free(), before the pipeline. */
+MRT_API mrt_status mrt_stream_open(mrt_pipeline *pipeline, const mrt_stream_options *options,
+                                   mrt_stream **out);
+/* Free it; NULL does nothing. Chunks that it gave stay. No other thread may be using it. */
+MRT_API void mrt_stream_free(mrt_stream *stream);
+
+/* Follow another prompt as soon as can be; empty for none. Any thread; MRT_BUSY while another thread
+ * uses the pipeline itself (to generate, embed, or for a prompt of another stream), not while frames
+ * are made. */
+MRT_API mrt_status mrt_stream_prompt(mrt_stream *stream, const char *prompt);
+/* Be at a place on the ground in so many seconds from now, facing heading_rad unless that is NULL. Any
+ * thread. */
+MRT_API mrt_status mrt_stream_goal(mrt_stream *stream, float x, float z, double seconds,
+                                   const float *heading_rad);
+/* Add constraints: a constraint file's content, whose frames count from the next one that is
+ * fetched. Any thread. */
+MRT_API mrt_status mrt_stream_constraints(mrt_stream *stream, const char *constraints_json);
+/* Go with a velocity (x, z) in metres a second; NULL lets go of it. It may be said each frame, as a
+ * stick says it: what has not changed changes nothing. Any thread. */
+MRT_API mrt_status mrt_stream_velocity(mrt_stream *stream, const float *velocity_xz);
+/* Let go of all goals, constraints and the velocity. Any thread. */
+MRT_API mrt_status mrt_stream_clear(mrt_stream *stream);
+/* Make what follows anew from a frame on; negative: as soon as can be. Any thread. */
+MRT_API mrt_status mrt_stream_replan(mrt_stream *stream, int64_t at);
+
+/* Fetch the next frames, at least one, as a motion of so many; waits until they are made, in this
+ * thread or in that of mrt_stream_make. Its seed is the stream's, its prompt that of its last frame.
+ * One thread at a time. Free *out with mrt_motion_free(). */
+MRT_API mrt_status mrt_stream_take(mrt_stream *stream, int32_t num_frames, mrt_motion **out);
+/* Let time go by and fetch the frames that fall due in it; *out is NULL if there is none. What is left
+ * of a frame is remembered: 60 calls with 1/60 s are one with a second. One thread at a time, as for
+ * mrt_stream_take. Free *out with mrt_motion_free(). */
+MRT_API mrt_status mrt_stream_advance(mrt_stream *stream, double seconds, mrt_motion **out);
+/* Make frames ahead until so many are ready, so that fetching them waits for nothing: what a thread of
+ * its own does. Any thread, the one that fetches or another. */
+MRT_API mrt_status mrt_stream_make(mrt_stream *stream, int32_t num_frames);
+
+typedef struct mrt_stream_info {
+  size_t struct_size;
+  double fps;
+  int32_t horizon;         /* frames that a window makes */
+  uint32_t seed;
+  int64_t position;        /* number of the next frame that is fetched */
+  int64_t planned;         /* number of the frame behind the last that is made */
+  int64_t next_change;     /* the first frame that what is asked for now can change */
+  double position_seconds; /* the playhead */
+  double planned_seconds;
+  int32_t held_frames;     /* that are in memory */
+} mrt_stream_info;
+
+static inline void mrt_stream_info_init(mrt_stream_info *info) {
+  mrt_stream_info fresh = MRT_ZERO;
+  fresh.struct_size = sizeof(mrt_stream_info);
+  *info = fresh;
+}
+
+/* Fill info. Any thread. */
+MRT_API mrt_status mrt_stream_get_info(mrt_stream *stream, mrt_stream_info *info);
+
+/* Receives a file's bytes, in order; returns false to stop (MRT_FILE_ERROR). */
+typedef bool (*mrt_write_fn)(void *user, const void *bytes, size_t num_bytes);
+/* Write the state, to go back to or for a game's save file; the Python package reads it too. Any
+ * thread. The callback must not call functions of this stream. */
+MRT_API mrt_status mrt_stream_snapshot(mrt_stream *stream, mrt_write_fn write, void *user);
+/* Go back to a state that mrt_stream_snapshot or the Python package wrote; MRT_BAD_INPUT if it is of
+ * another model, or damaged. Its prompts are embedded again. Any thread, and MRT_BUSY as for
+ * mrt_stream_prompt. */
+MRT_API mrt_status mrt_stream_restore(mrt_stream *stream, const void *bytes, size_t num_bytes);
 
 /* ---- Finishing ---- */
 
@@ -520,8 +639,6 @@ MRT_API mrt_status mrt_motion_save(const mrt_motion *motion, const char *path);
 /* The same with a root bone, or on other axes. options may be NULL. */
 MRT_API mrt_status mrt_motion_save_as(const mrt_motion *motion, const char *path,
                                       const mrt_save_options *options);
-/* Receives a file's bytes, in order; returns false to stop (MRT_FILE_ERROR). */
-typedef bool (*mrt_write_fn)(void *user, const void *bytes, size_t num_bytes);
 /* The same into memory or a pak file; format is "bvh" or "glb". */
 MRT_API mrt_status mrt_motion_encode(const mrt_motion *motion, const char *format,
                                      mrt_write_fn write, void *user);

@@ -13,7 +13,7 @@ from motionrt.runtime.ardy.rollout import extend
 from motionrt.runtime.ardy.session import Session, window_seed
 from motionrt.runtime.ardy.snapshot import Snapshot
 from motionrt.runtime.body.motion import Motion
-from motionrt.runtime.constraints.kinds import Root2D
+from motionrt.runtime.constraints.kinds import EndEffector, Root2D
 from motionrt.runtime.errors import InputError
 from motionrt.runtime.sampling.guidance import Guidance
 from motionrt.runtime.sampling.noise import TorchGenerator
@@ -342,3 +342,12 @@ def test_wishes_that_do_not_fit_are_told_and_change_nothing(pipeline: ArdyPipeli
             wish()
     want = played(pipeline.stream("walk", seed=1), 20, {})[5:]
     np.testing.assert_array_equal(joints(session.take(15)), want)
+
+
+def test_a_constraint_that_no_window_can_meet_is_refused_at_once(pipeline: ArdyPipeline) -> None:
+    session = pipeline.stream("walk", seed=1)
+    turns = np.zeros((1, pipeline.skeleton.num_joints, 3))
+    foot = EndEffector([5], turns, [[0, 1, 0]], joint_names=["LeftFoot"])
+    with pytest.raises(InputError, match="Hips among them"):
+        session.constraints([foot])
+    assert session.take(9).num_frames == 9

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ardy_session.h"
 #include "constraints.h"
 #include "pipeline.h"
 #include "prompt.h"
@@ -52,18 +53,19 @@ static const void *hand_out(void *user, const char *name, size_t *num_bytes) {
 }
 
 static void open_bundle(call *c, mrt_pipeline *p, bytes *from) {
-  const family *families[] = {&kimodo_family, &motiongpt3_family};
+  const family *families[] = {&kimodo_family, &motiongpt3_family, &ardy_family};
   int i;
   p->bundle.file = hand_out;
   p->bundle.user = from;
   bundle_open(c, &p->keep, &p->bundle);
-  for (i = 0; i < 2; i++)
+  for (i = 0; i < 3; i++)
     if (!strcmp(families[i]->name, p->bundle.family)) p->family = families[i];
   if (!p->family) fail(c, MRT_BAD_BUNDLE, "unknown family");
   p->session.backend = "cpu";
   p->model = p->family->open(c, p);
 }
 
+static void end_state(void *what) { state_end(what); }
 static void release(void *what) { arena_free(what); }
 
 static void run_manifest(call *c, void *unused) {
@@ -106,7 +108,7 @@ static void run_book(call *c, void *unused) {
   (void)unused;
   b.text = json_get(document, "text");
   b.files = json_get(document, "files");
-  t = text_open(c, &c->memory, &b, NULL);
+  t = text_open(c, &c->memory, &b, NULL, clean_prompt);
   for (i = 0; i < text_num_book_prompts(t); i++) {
     const float *found = text_tokens(c, t, text_book_prompt(t, i), 4, 3, &count);
     for (k = 0; k < 4 * count; k++) last = found[k];
@@ -132,7 +134,7 @@ static void run_request(call *c, void *family) {
 
 static void run_constraints(call *c, void *revision) {
   const mrt_skeleton *s = known.bundle.skeleton;
-  motion_features f = features_make(s, 30);
+  motion_features f = features_make(s, 30, 0);
   const compat *compat = find_compat(revision);
   constraints held = constraints_parse(c, input.at, input.length, "constraints", s);
   constraints_check(c, held, FRAMES);
@@ -223,6 +225,36 @@ static void run_finish(call *c, void *unused) {
   mrt_motion_free(motion);
 }
 
+/* A snapshot for a model without graphs: its prompts are blank or refused, its frames of few features. */
+static void run_snapshot(call *c, void *unused) {
+  static const float ones[5] = {1, 1, 1, 1, 1};
+  enum { TEXT = 4 };
+  ardy *m = TEMP(c, ardy, 1);
+  mrt_pipeline *p = TEMP(c, mrt_pipeline, 1);
+  mrt_stream *s = TEMP(c, mrt_stream, 1);
+  stream_state *state = TEMP(c, stream_state, 1);
+  buffer out = {&c->memory, NULL, 0, 0};
+  json *none = TEMP(c, json, 1);
+  (void)unused;
+  none->kind = JSON_OBJECT;
+  p->bundle = known.bundle;
+  p->bundle.name = "toy";
+  p->bundle.text = p->bundle.graphs = none;
+  m->size = 4, m->horizon = 8, m->num_base_steps = 10;
+  m->num_text_tokens = 1, m->hidden_width = TEXT / 2, m->text_width = TEXT;
+  m->window_frames = 40, m->longest_history = 32, m->takes_constraints = true;
+  m->features = features_make(known.bundle.skeleton, 20, 1);
+  m->features.width = 5;
+  m->features.mean = m->features.scale = ones;
+  m->text = text_open(c, &c->memory, &p->bundle, &p->session, clean_prompt);
+  s->pipeline = p;
+  s->model = m;
+  arena_defer(c, &c->memory, end_state, state);
+  snapshot_read(c, s, input.at, input.length, state);
+  s->state = *state;
+  snapshot_write(c, s, &out);
+}
+
 /* A fault on purpose, for the test that faults are found. */
 static void run_planted(call *c, void *unused) {
   (void)c, (void)unused;
@@ -232,17 +264,18 @@ static void run_planted(call *c, void *unused) {
 static const struct {
   const char *name;
   void (*run)(call *, void *);
-  const char *arguments[2]; /* run with each */
+  const char *arguments[3]; /* run with each */
   bool string;              /* takes no length, but a zero at the end */
 } targets[] = {
     {"manifest", run_manifest, {"", NULL}, false},
     {"statistics", run_statistics, {"", NULL}, false},
     {"book", run_book, {"", NULL}, false},
     {"tokenizer", run_tokenizer, {"", NULL}, false},
-    {"request", run_request, {"kimodo", "motiongpt3"}, true},
+    {"request", run_request, {"kimodo", "motiongpt3", "ardy"}, true},
     {"constraints", run_constraints, {"2026-03", "latest"}, false},
     {"prompt", run_prompt, {"", NULL}, true},
     {"finish", run_finish, {"", NULL}, false},
+    {"snapshot", run_snapshot, {"", NULL}, false},
     {"planted", run_planted, {"", NULL}, false},
 };
 static size_t target;
@@ -254,7 +287,7 @@ void run_input(const char *at, size_t length) {
   memcpy(input.at, at, length);
   if (string) input.at[length] = 0;
   input.length = string ? strlen(input.at) : length;
-  for (i = 0; i < 2 && targets[target].arguments[i]; i++)
+  for (i = 0; i < 3 && targets[target].arguments[i]; i++)
     call_run(targets[target].run, (void *)targets[target].arguments[i]);
   free(input.at);
 }

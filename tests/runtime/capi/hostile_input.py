@@ -25,6 +25,7 @@ from motionrt.runtime.bundle.embedded import embedded_bundle  # noqa: E402
 TARGETS = (
     *("manifest", "statistics", "book", "tokenizer"),
     *("request", "constraints", "prompt", "finish"),
+    "snapshot",
 )
 FLAGS = (
     *("-std=c11", "-g", "-O1", "-no-pie", "-fsanitize=address,undefined"),

@@ -1,5 +1,6 @@
 /* What the parity tests reach below the public functions. Linked with --wrap, so that they see what
  * goes through each graph, and word prompts themselves. */
+#include "ardy_stream.h"
 #include "correction.h"
 #include "ort.h"
 #include "pipeline.h"
@@ -81,11 +82,13 @@ static const mrt_skeleton *skeleton_of(call *c, const char *text) {
 static void fill(call *c, void *p) {
   arguments *a = p;
   const bundle *b = &a->pipeline->bundle;
-  motion_features f = features_make(b->skeleton, b->fps);
+  bool is_ardy = a->pipeline->family == &ardy_family;
+  motion_features f = features_make(b->skeleton, b->fps, is_ardy);
   constraints held = constraints_parse(c, a->constraints, strlen(a->constraints), "constraints",
                                        b->skeleton);
   constraints_check(c, held, a->num_frames);
-  constraints_fill(c, held, &f, a->num_frames, find_compat("2026-03"), a->first, a->second);
+  constraints_fill(c, held, &f, a->num_frames, is_ardy ? &ardy_conditions : find_compat("2026-03"), a->first,
+                   a->second);
 }
 
 /* Observed motion, not normalised, and its mask: (T, D) each, of zeros at first. */
@@ -110,7 +113,8 @@ static void correct(call *c, void *p) {
   constraints held =
       constraints_parse(c, a->constraints, strlen(a->constraints), "constraints", s);
   correction_targets targets =
-      constraints_targets(c, held, s, a->num_frames, find_compat("2026-03"));
+      constraints_targets(c, held, s, a->num_frames,
+                          a->folder ? &ardy_targets : find_compat("2026-03"));
   mat3 *local;
   vec3 *root;
   size_t i;
@@ -125,6 +129,16 @@ EXPORT int test_correct(const char *skeleton, const char *constraints, int32_t n
                         double root_margin, float *local, float *root, const bool *contacts) {
   arguments a = {.skeleton = skeleton, .constraints = constraints, .num_frames = num_frames,
                  .number = root_margin, .first = local, .second = root, .contacts = contacts};
+  return call_run(correct, &a);
+}
+
+/* The same as ARDY has it. */
+EXPORT int test_correct_ardy(const char *skeleton, const char *constraints, int32_t num_frames,
+                             double root_margin, float *local, float *root,
+                             const bool *contacts) {
+  arguments a = {.skeleton = skeleton, .constraints = constraints, .num_frames = num_frames,
+                 .number = root_margin, .first = local, .second = root, .contacts = contacts,
+                 .folder = ""};
   return call_run(correct, &a);
 }
 
@@ -168,3 +182,69 @@ EXPORT int test_generate(mrt_pipeline *pipeline, const char *request, const char
                  .number = replayed_part, .motions = out};
   return call_run(generate, &a);
 }
+
+/* ---- ARDY ---- */
+
+/* A window of a stream, its parts as c_library.py's mirror has them. */
+typedef struct step {
+  mrt_pipeline *pipeline;
+  const float *frames; /* (num_frames, D) normalised that are there */
+  int32_t num_frames, playhead;
+  const char *constraints; /* or NULL */
+  const float *embedding, *noise;
+  float place[2], heading; /* of a first frame, and then of the window */
+  int32_t num_steps, replan_frames, history_frames, future_frames, num_weights;
+  float weights[2];
+  bool postprocess;
+  double root_margin;
+  int32_t span[4];
+  float *made, *observed, *mask; /* (horizon, D), (window frames, D) */
+} step;
+
+static void make_step(call *c, void *p) {
+  step *a = p;
+  mrt_pipeline *pipeline = a->pipeline;
+  ardy *m = pipeline->model;
+  request r = request_make(c, NULL);
+  ardy_run u = {c, &c->memory, &pipeline->bundle, m, &r};
+  stream_settings how = {{a->num_weights, {a->weights[0], a->weights[1]}},
+                         a->num_steps,
+                         a->replan_frames,
+                         a->history_frames,
+                         a->future_frames,
+                         a->postprocess,
+                         a->root_margin};
+  stream_buffer all = {(float *)a->frames, 0, a->num_frames};
+  constraints held = {NULL, 0};
+  size_t width = (size_t)m->features.width;
+  stream_window w = {0};
+  float *text = TEMP(c, float, m->num_text_tokens * 2 * m->hidden_width);
+  bool *mask = TEMP(c, bool, m->num_text_tokens);
+  ardy_load_graphs(c, pipeline, m);
+  ardy_embed(&u, "", a->embedding, text, mask);
+  if (a->constraints)
+    held = constraints_parse(c, a->constraints, strlen(a->constraints), "constraints",
+                             m->features.skeleton);
+  w.span = stream_plan(m, &all, a->playhead, held, &how);
+  w.inside = constraints_crop(c, held, w.span.last_kept + 1, w.span.start + w.span.num_frames);
+  w.history = a->frames + (size_t)w.span.start * width;
+  w.text = text;
+  w.text_mask = mask;
+  w.noise = a->noise;
+  memcpy(w.place, a->place, sizeof w.place);
+  w.heading = a->heading;
+  w.how = &how;
+  w.of = 1;
+  memcpy(a->made, stream_make(&u, &w), (size_t)m->horizon * width * sizeof(float));
+  memcpy(a->place, w.place, sizeof w.place);
+  a->heading = w.heading;
+  a->span[0] = w.span.start;
+  a->span[1] = w.span.last_kept;
+  a->span[2] = w.span.history;
+  a->span[3] = w.span.num_frames;
+  if (!w.mask) return;
+  memcpy(a->observed, w.observed, (size_t)w.span.num_frames * width * sizeof(float));
+  memcpy(a->mask, w.mask, (size_t)w.span.num_frames * width * sizeof(float));
+}
+
+EXPORT int test_stream_step(step *a) { return call_run(make_step, a); }

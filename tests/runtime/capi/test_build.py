@@ -14,6 +14,7 @@ from motionrt import capi
 
 MAX_BYTES = 400_000
 FINISHING = "test_capi_finishing.py"
+STREAMS = "test_capi_streams.py"
 
 
 def test_the_header_is_c99_and_includes_three_headers(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_sanitizers_find_nothing(flags: tuple[str, ...], runtime: str) -> None:
         # Addresses must lie where the sanitizer expects them.
         command = ["setarch", "-R", *command]
     else:
-        tests = [Path(__file__).parents[2] / name for name in ("test_capi.py", FINISHING)]
+        tests = [Path(__file__).parents[2] / name for name in ("test_capi.py", FINISHING, STREAMS)]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
         command += map(str, tests)
         environment = {

@@ -264,39 +264,58 @@ int64_t bundle_axis(const bundle *b, const char *graph, const char *tensor, int 
   return -1;
 }
 
-array safetensors_find(call *c, arena *from, named_bytes file, const char *name) {
+const json *safetensors_header(call *c, named_bytes file, mrt_status status, size_t *length) {
+  const unsigned char *bytes = file.bytes;
+  uint64_t header = 0;
+  int i;
+  for (i = 7; i >= 0 && file.num_bytes >= 8; i--) header = header << 8 | bytes[i];
+  if (file.num_bytes < 8 || header > file.num_bytes - 8)
+    fail(c, status, "%s: no safetensors file", file.name);
+  *length = (size_t)header;
+  return json_parse(c, &c->memory, (const char *)bytes + 8, *length, status, file.name);
+}
+
+array safetensors_array(call *c, arena *from, named_bytes file, const char *name,
+                        mrt_status status) {
   const unsigned char *bytes = file.bytes;
   array found = {0};
-  uint64_t header = 0, begin, end, count = 1;
-  const json *document, *entry, *shape, *offsets, *item;
-  int i;
-  if (file.num_bytes < 8) fail(c, MRT_BAD_BUNDLE, "%s: no safetensors file", file.name);
-  for (i = 7; i >= 0; i--) header = header << 8 | bytes[i];
-  if (header > file.num_bytes - 8) fail(c, MRT_BAD_BUNDLE, "%s: no safetensors file", file.name);
-  document = json_parse(c, &c->memory, (const char *)bytes + 8, (size_t)header, MRT_BAD_BUNDLE,
-                        file.name);
-  entry = json_get(document, name);
+  size_t header;
+  uint64_t begin, end, count = 1, i;
+  const json *entry = json_get(safetensors_header(c, file, status, &header), name);
+  const json *shape, *offsets, *item;
+  bool whole = json_is(json_get(entry, "dtype"), "I64");
+  size_t width = whole ? 8 : 4;
+  float *values;
   if (!entry) return found;
   shape = json_get(entry, "shape");
   offsets = json_get(entry, "data_offsets");
-  if (!json_is(json_get(entry, "dtype"), "F32") || !shape || shape->kind != JSON_ARRAY ||
-      shape->num_items > MAX_RANK || !offsets || offsets->kind != JSON_ARRAY ||
-      offsets->num_items != 2 || !offsets->first->whole || !offsets->first->next->whole)
-    fail(c, MRT_BAD_BUNDLE, "%s: %s is no array of float32", file.name, name);
+  if ((!whole && !json_is(json_get(entry, "dtype"), "F32")) || !shape ||
+      shape->kind != JSON_ARRAY || shape->num_items > MAX_RANK || !offsets ||
+      offsets->kind != JSON_ARRAY || offsets->num_items != 2 || !offsets->first->whole ||
+      !offsets->first->next->whole)
+    fail(c, status, "%s: %s is no array of numbers that are read here", file.name, name);
   begin = (uint64_t)offsets->first->integer;
   end = (uint64_t)offsets->first->next->integer;
   for (item = shape->first; item; item = item->next) {
     if (!item->whole || item->integer < 0 || item->integer > 1 << 30 ||
         (count *= (uint64_t)item->integer) > (uint64_t)1 << 40)
-      fail(c, MRT_BAD_BUNDLE, "%s: %s has no sound shape", file.name, name);
+      fail(c, status, "%s: %s has no sound shape", file.name, name);
     found.dims[found.rank++] = item->integer;
   }
-  if (begin > end || end > file.num_bytes - 8 - header || end - begin != count * 4)
-    fail(c, MRT_BAD_BUNDLE, "%s: %s is not where its header says", file.name, name);
-  {
-    float *values = TAKE(c, from, float, count ? count : 1);
-    memcpy(values, bytes + 8 + header + begin, (size_t)count * 4);
-    found.values = values;
+  if (begin > end || end > file.num_bytes - 8 - header || end - begin != count * width)
+    fail(c, status, "%s: %s is not where its header says", file.name, name);
+  bytes += 8 + header + begin;
+  values = TAKE(c, from, float, count ? count : 1);
+  if (!whole && count) memcpy(values, bytes, (size_t)count * 4);
+  for (i = 0; i < count && whole; i++) {
+    int64_t number;
+    memcpy(&number, bytes + 8 * i, 8);
+    values[i] = (float)number;
   }
+  found.values = values;
   return found;
+}
+
+array safetensors_find(call *c, arena *from, named_bytes file, const char *name) {
+  return safetensors_array(c, from, file, name, MRT_BAD_BUNDLE);
 }

@@ -49,7 +49,12 @@ typedef struct array {
   const float *values;
 } array;
 
-/* Find a float32 array of a file that was read, by its name; NULL values if there is none. */
+/* Find an array of a file that was read, by its name; NULL values if there is none. It is float32, or
+ * int64 with numbers that float32 holds. */
 array safetensors_find(call *c, arena *from, named_bytes file, const char *name);
+/* The file's header, which is JSON; a damaged file fails with a status. */
+const json *safetensors_header(call *c, named_bytes file, mrt_status status, size_t *length);
+array safetensors_array(call *c, arena *from, named_bytes file, const char *name,
+                        mrt_status status);
 
 #endif

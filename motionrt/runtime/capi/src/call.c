@@ -119,6 +119,8 @@ void arena_free(arena *arena) {
   arena->cleanups = NULL;
 }
 
+void arena_release(void *what) { arena_free(what); }
+
 char *arena_copy(call *c, arena *from, const char *text, size_t length) {
   char *copy = arena_take(c, from, length + 1, 1);
   if (length) memcpy(copy, text, length);

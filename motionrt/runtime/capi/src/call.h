@@ -51,6 +51,8 @@ void *arena_take(call *c, arena *from, size_t count, size_t size);
 struct arena_cleanup *arena_defer(call *c, arena *from, void (*release)(void *), void *what);
 void cleanup_disarm(struct arena_cleanup *cleanup);
 void arena_free(arena *arena);
+/* The same, for arena_defer. */
+void arena_release(void *what);
 char *arena_copy(call *c, arena *from, const char *text, size_t length);
 /* A formatted string, of any length. */
 char *arena_print(call *c, arena *from, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -6,11 +6,14 @@
 #include "expansion.h"
 
 #define MAX_CONSTRAINTS (1 << 20)
+#define HIPS 4 /* of group_names */
 
 static const compat revisions[] = {
-    {"2026-03", 0.10, false, false, false, true, false},
-    {"latest", 0.0, true, true, true, false, true},
+    {"2026-03", 0.10, false, false, false, true, false, false},
+    {"latest", 0.0, true, true, true, false, true, false},
 };
+const compat ardy_conditions = {"", 0.0, false, false, true, true, false, true};
+const compat ardy_targets = {"", 0.0, false, false, true, false, false, true};
 
 const compat *find_compat(const char *name) {
   size_t i;
@@ -19,9 +22,9 @@ const compat *find_compat(const char *name) {
   return NULL;
 }
 
-static const char *const kind_names[] = {"root2d",    "fullbody",   "left-hand",   "right-hand",
+const char *const kind_names[NUM_KINDS] = {"root2d",    "fullbody",   "left-hand",   "right-hand",
                                          "left-foot", "right-foot", "end-effector"};
-#define NUM_KINDS ((int)(sizeof kind_names / sizeof *kind_names))
+
 
 /* The group of a kind that holds one; -1 for the others. */
 static int32_t group_of_kind(mrt_constraint_kind kind) {
@@ -155,6 +158,7 @@ static constraint read_one(context *at, const json *item, const mrt_skeleton *sk
     made.frames[i] = (int32_t)number->number;
   }
   field = json_get(item, "smooth_root_2d");
+  if (!field) field = json_get(item, "root_2d"); /* as ARDY's files call it */
   if (field) {
     made.smooth_root = read_rows(at, "smooth_root_2d", field, made.num_frames, &rank, dims);
     if (rank != 2 || (dims[1] != 2 && dims[1] != 3))
@@ -164,7 +168,19 @@ static constraint read_one(context *at, const json *item, const mrt_skeleton *sk
     wrong(at, "smooth_root_2d is missing");
   }
   if (kind == MRT_ROOT_PATH) {
-    if ((field = json_get(item, "global_root_heading"))) {
+    field = json_get(item, "global_root_heading");
+    if (field && field->kind == JSON_ARRAY && field->first && field->first->kind == JSON_NUMBER) {
+      /* ARDY's are angles, one a frame. */
+      float *angles = TEMP(c, float, field->num_items);
+      if (field->num_items != made.num_frames) wrong(at, "global_root_heading must be (K, 2)");
+      dims[0] = made.num_frames;
+      list_numbers(at, "global_root_heading", field, 1, dims, angles);
+      made.heading = TEMP(c, float, 2 * made.num_frames);
+      for (i = 0; i < made.num_frames; i++) {
+        made.heading[2 * i] = (float)cos((double)angles[i]);
+        made.heading[2 * i + 1] = (float)sin((double)angles[i]);
+      }
+    } else if (field) {
       made.heading = read_rows(at, "global_root_heading", field, made.num_frames, &rank, dims);
       if (rank != 2 || dims[1] != 2) wrong(at, "global_root_heading must be (K, 2)");
     }
@@ -388,19 +404,38 @@ void constraint_ground(const constraint *item, int32_t k, const compat *compat, 
                             (item->columns == 2 || compat->root_takes_height ? 1 : 2)];
 }
 
+void constraints_need_hips(call *c, constraints given) {
+  size_t n;
+  int32_t g;
+  for (n = 0; n < given.count; n++) {
+    const constraint *item = &given.items[n];
+    if (item->kind != MRT_END_EFFECTORS) continue;
+    for (g = 0; g < item->num_groups && item->groups[g] != HIPS; g++) continue;
+    if (g == item->num_groups)
+      fail(c, MRT_BAD_INPUT,
+           "end-effector constraint: joint_names must have Hips among them; hands and feet are "
+           "placed by where the hips are");
+  }
+}
+
 void constraints_fill(call *c, constraints given, const motion_features *f, int32_t num_frames,
                       const compat *compat, float *observed, float *mask) {
   int32_t joints = f->num_joints, k, j, g, i;
+  float *under = TEMP(c, float, 2 * (size_t)num_frames); /* what positions are relative to */
   vec3 *positions = TEMP(c, vec3, joints);
   mat3 *rotations = TEMP(c, mat3, joints);
   size_t n;
   int pass;
   constraints_check(c, given, num_frames);
-  /* Smoothed roots first, then what hangs on them: a later constraint's root counts for all. */
+  if (f->first_joint) constraints_need_hips(c, given);
+  /* Smoothed roots first, then what hangs on them: a later constraint's root counts for all. Where
+   * the root joint has no position of its own, what hangs hangs on that. */
   for (pass = 0; pass < 2; pass++)
     for (n = 0; n < given.count; n++) {
-      const constraint *item = &given.items[n];
+      constraint held = given.items[n], *item = &held;
+      if (f->first_joint && group_of_kind(item->kind) >= 0) item->groups[item->num_groups++] = HIPS;
       for (k = 0; k < item->num_frames; k++) {
+        float *base = under + 2 * (size_t)item->frames[k];
         size_t row = (size_t)item->frames[k] * f->width;
         float *o = observed + row, *m = mask + row;
         if (pass == 0) {
@@ -408,6 +443,9 @@ void constraints_fill(call *c, constraints given, const motion_features *f, int3
           constraint_ground(item, k, compat, xz);
           o[0] = xz[0], o[2] = xz[1];
           m[0] = m[2] = 1;
+          if (!f->first_joint) base[0] = xz[0], base[1] = xz[1];
+          if (f->first_joint && item->root)
+            base[0] = (float)item->root[k].x, base[1] = (float)item->root[k].z;
           continue;
         }
         if (item->kind == MRT_ROOT_PATH) {
@@ -437,17 +475,17 @@ void constraints_fill(call *c, constraints given, const motion_features *f, int3
           mat_to_rot6d(rotations[group->joints[0]], o + first);
           for (i = 0; i < 6; i++) m[first + i] = 1;
         }
-        for (j = 0; j < joints; j++) {
-          bool held = !item->num_groups;
-          int32_t at = POSITION_FEATURES + 3 * j;
-          for (g = 0; g < item->num_groups && !held; g++) {
+        for (j = f->first_joint; j < joints; j++) {
+          bool is_held = !item->num_groups;
+          int32_t at = POSITION_FEATURES + 3 * (j - f->first_joint);
+          for (g = 0; g < item->num_groups && !is_held; g++) {
             const joint_group *group = &f->skeleton->groups[item->groups[g]];
-            for (i = 0; i < group->count; i++) held |= group->joints[i] == j;
+            for (i = 0; i < group->count; i++) is_held |= group->joints[i] == j;
           }
-          if (!held) continue;
-          o[at] = (float)positions[j].x - o[0];
+          if (!is_held) continue;
+          o[at] = (float)positions[j].x - base[0];
           o[at + 1] = (float)positions[j].y;
-          o[at + 2] = (float)positions[j].z - o[2];
+          o[at + 2] = (float)positions[j].z - base[1];
           m[at] = m[at + 1] = m[at + 2] = 1;
         }
       }
@@ -485,7 +523,8 @@ correction_targets constraints_targets(call *c, constraints given, const mrt_ske
           for (i = 0; i < joints; i++)
             targets.local[(size_t)t * joints + i] = item->local[(size_t)k * joints + i];
         }
-        if (item->kind == MRT_ROOT_PATH || !(compat->exact_full_bodies && full)) {
+        if (item->kind == MRT_ROOT_PATH ||
+            !(compat->poses_keep_roots || (compat->exact_full_bodies && full))) {
           targets.root[3 * t] = xz[0];
           targets.root[3 * t + 2] = xz[1];
         }

@@ -5,6 +5,10 @@
 #include "compat.h"
 #include "motion_features.h"
 
+#define NUM_KINDS 7
+/* Kinds as constraint files name them. */
+extern const char *const kind_names[NUM_KINDS];
+
 typedef struct constraint {
   mrt_constraint_kind kind;
   int32_t num_frames;  /* K */
@@ -15,7 +19,7 @@ typedef struct constraint {
   int32_t num_joints;  /* J */
   mat3 *local;         /* (K, J), or NULL for a path */
   vec3 *root;          /* (K), or NULL for a path */
-  int32_t num_groups, groups[NUM_GROUPS]; /* indices of group_names; 0: all joints */
+  int32_t num_groups, groups[NUM_GROUPS + 1]; /* indices of group_names; 0: all joints */
 } constraint;
 
 typedef struct constraints {
@@ -41,6 +45,9 @@ void constraint_ground(const constraint *item, int32_t k, const compat *compat, 
 void constraints_shift(constraints given, int32_t by);
 /* MRT_BAD_INPUT for the first frame that lies beyond a clip. */
 void constraints_check(call *c, constraints given, int32_t num_frames);
+
+/* MRT_BAD_INPUT for hands or feet that are held without the hips, which ARDY does not take. */
+void constraints_need_hips(call *c, constraints given);
 
 /* Write the observed motion, not normalised, and its mask (1 where a feature is given), both (T, D)
  * of zeros. Where constraints overlap, the last one counts. */

@@ -201,8 +201,7 @@ static void add_mesh(glb *g, const mesh *m, buffer *out) {
                position, normal, colour, joints, weights, indices);
 }
 
-/* A text with JSON's quotes and escapes. */
-static void add_text(call *c, buffer *out, const char *text) {
+void add_text(call *c, buffer *out, const char *text) {
   buffer_add(c, out, "\"", 1);
   for (; *text; text++) {
     if (*text == '"' || *text == '\\')

@@ -5,21 +5,20 @@
 #include "chaining.h"
 #include "correction.h"
 #include "expansion.h"
+#include "guidance.h"
 #include "noise.h"
 #include "pipeline.h"
+#include "prompt.h"
 #include "schedule.h"
 #include "text.h"
 
-#define STD_EPSILON 1e-5f
-#define DEFAULT_WEIGHT 2.0f
 #define DEFAULT_TRANSITION_FRAMES 5
 #define MAX_ROWS (1 << 16)
 
 typedef struct kimodo {
   int32_t num_base_steps, num_steps, text_width, most_tokens;
   const char *solver;
-  int32_t num_weights; /* 0: no guidance, 1: regular, 2: separated */
-  float weights[2];
+  guidance guidance;
   motion_features features;
   text_sources *text;
   ort_session *step, *decoder; /* loaded at first use */
@@ -34,11 +33,11 @@ typedef struct generation {
   const request *request;
   uint32_t seed;
   noise noise;
-  int32_t num_steps, num_weights;
+  int32_t num_steps;
+  guidance guidance;
   double guided_from, guided_to; /* of the base steps, 0 to 1 */
   transitions transitions;
   const char *solver;
-  const float *weights;
   const compat *compat;
   bool correct;
   double root_margin;
@@ -46,45 +45,11 @@ typedef struct generation {
 
 /* ---- The model ---- */
 
-static void read_guidance(call *c, const bundle *b, kimodo *m) {
-  const char *type = need_text(c, &c->memory, b, b->sampler, "guidance_type");
-  const json *weights = json_get(b->sampler, "guidance_weights"), *item;
-  int32_t i = 0;
-  m->num_weights = !strcmp(type, "separated") ? 2 : !strcmp(type, "regular") ? 1 : 0;
-  if (!m->num_weights && strcmp(type, "nocfg"))
-    fail(c, MRT_BAD_BUNDLE, "%s: guidance_type \"%s\" is unknown", b->place, type);
-  m->weights[0] = m->weights[1] = DEFAULT_WEIGHT;
-  if (!weights) return;
-  if (weights->kind != JSON_ARRAY || weights->num_items != m->num_weights)
-    fail(c, MRT_BAD_BUNDLE, "%s: guidance_weights do not fit %s", b->place, type);
-  for (item = weights->first; item; item = item->next, i++) {
-    if (item->kind != JSON_NUMBER)
-      fail(c, MRT_BAD_BUNDLE, "%s: guidance_weights are no numbers", b->place);
-    m->weights[i] = (float)item->number;
-  }
-}
-
-static void read_statistics(call *c, mrt_pipeline *p, kimodo *m) {
-  const bundle *b = &p->bundle;
-  named_bytes file = bundle_read(c, &c->memory, b, "statistics.safetensors");
-  array mean = safetensors_find(c, &p->keep, file, "mean");
-  array std = safetensors_find(c, &c->memory, file, "std");
-  float *scale;
-  int32_t i, width = m->features.width;
-  if (!mean.values || !std.values || mean.rank != 1 || std.rank != 1 || mean.dims[0] != width ||
-      std.dims[0] != width)
-    fail(c, MRT_BAD_BUNDLE, "%s: statistics.safetensors: mean and std must be (%d)", b->place,
-         width);
-  scale = TAKE(c, &p->keep, float, width);
-  for (i = 0; i < width; i++) scale[i] = sqrtf(std.values[i] * std.values[i] + STD_EPSILON);
-  m->features.mean = mean.values;
-  m->features.scale = scale;
-}
-
 static void *kimodo_open(call *c, mrt_pipeline *p) {
   kimodo *m = TAKE(c, &p->keep, kimodo, 1);
   const bundle *b = &p->bundle;
   const mrt_skeleton *s = b->skeleton;
+  named_bytes statistics;
   m->num_base_steps = need_count(c, b, b->sampler, "num_base_steps");
   m->num_steps = need_count(c, b, b->sampler, "num_steps");
   m->text_width = need_count(c, b, b->sampler, "text_width");
@@ -93,19 +58,20 @@ static void *kimodo_open(call *c, mrt_pipeline *p) {
   if (m->num_base_steps > 100000 || m->num_steps > m->num_base_steps || m->text_width > 1 << 20 ||
       m->most_tokens > 1 << 16)
     fail(c, MRT_BAD_BUNDLE, "%s: its sampler section makes no sense", b->place);
-  read_guidance(c, b, m);
+  m->guidance = guidance_read(c, b);
   if (s->hips.count != 2 || s->left_foot.count < 2 || s->right_foot.count < 2)
     fail(c, MRT_BAD_BUNDLE, "%s: skeleton %s does not name its hips and feet", b->place, s->name);
   if (s->expands_to && (!find_expansion(s->expands_to) ||
                         find_expansion(s->expands_to)->num_small != s->num_joints))
     fail(c, MRT_BAD_BUNDLE, "%s: skeleton %s expands to %s, which this library does not know",
          b->place, s->name, s->expands_to);
-  m->features = features_make(s, b->fps);
+  m->features = features_make(s, b->fps, 0);
   if (bundle_axis(b, "step", "x", 2) != m->features.width)
     fail(c, MRT_BAD_BUNDLE, "%s: its step graph does not take %d features a frame", b->place,
          m->features.width);
-  read_statistics(c, p, m);
-  m->text = text_open(c, &p->keep, b, &p->session);
+  statistics = bundle_read(c, &c->memory, b, "statistics.safetensors");
+  features_read(c, &p->keep, b, statistics, &m->features);
+  m->text = text_open(c, &p->keep, b, &p->session, clean_prompt);
   return m;
 }
 
@@ -143,8 +109,7 @@ static void settle(generation *g) {
   }
   if (!g->num_steps) g->num_steps = m->num_steps;
   if (!g->solver) g->solver = m->solver;
-  g->num_weights = r->num_weights < 0 ? m->num_weights : r->num_weights;
-  g->weights = r->num_weights < 0 ? m->weights : r->weights;
+  g->guidance = guidance_settle(r, m->guidance);
   g->compat = r->compat;
   g->correct = r->postprocess < 0 ? g->features->skeleton->corrected : r->postprocess != 0;
   g->root_margin = r->root_margin < 0 ? DEFAULT_ROOT_MARGIN_M : r->root_margin;
@@ -174,31 +139,19 @@ typedef struct sampling {
   float *observed, *mask; /* (B, T, D), observed normalised; NULL: nothing is constrained */
 } sampling;
 
-/* Which branches a step runs: text on, constraints on, weight. The last is the one guided away from;
- * one that would equal it adds nothing and is left out. Beyond the guided base steps there is one. */
-static int64_t branches(const generation *g, int64_t timestep, bool has_text, bool constrained,
-                        float *text, float *held, float *weight) {
-  int64_t n = 0;
+/* The guidance of a step: none beyond the guided base steps. */
+static guidance guided(const generation *g, int64_t timestep) {
   double base = g->model->num_base_steps;
-  bool guided = timestep >= g->guided_from * base && timestep <= g->guided_to * base;
-  int32_t num_weights = guided ? g->num_weights : 0;
-  if (num_weights == 1 && (has_text || constrained))
-    text[n] = 1, held[n] = 1, weight[n++] = g->weights[0];
-  if (num_weights == 2 && has_text) text[n] = 1, held[n] = 0, weight[n++] = g->weights[0];
-  if (num_weights == 2 && constrained) text[n] = 0, held[n] = 1, weight[n++] = g->weights[1];
-  text[n] = held[n] = num_weights == 0;
-  weight[n++] = 0;
-  return n;
+  guidance made = g->guidance;
+  if (timestep < g->guided_from * base || timestep > g->guided_to * base) made.num_weights = 0;
+  return made;
 }
-
-static void free_arena(void *what) { arena_free(what); }
 
 static void denoise(generation *g, sampling *s) {
   call *c = g->c;
   int32_t width = g->features->width, step, b, t;
   size_t cells = (size_t)s->batch * s->num_frames * width, i;
   schedule plan = cosine_schedule(c, &c->memory, g->model->num_base_steps, g->num_steps, g->solver);
-  float branch_text[3], branch_held[3], branch_weight[3];
   float *x = s->x, *x0 = TEMP(c, float, cells), *nothing = NULL;
   arena *last = NULL; /* what the step before gave: the next one reads it in place */
   bool *frame_mask = TEMP(c, bool, (size_t)s->batch * s->num_frames);
@@ -213,8 +166,8 @@ static void denoise(generation *g, sampling *s) {
   session = graph(c, g->pipeline, &g->model->step, "step");
   for (step = 0; step < plan.num_steps; step++) {
     int64_t B = s->batch, T = s->num_frames, L = s->text.count, W = g->model->text_width;
-    int64_t num_branches = branches(g, plan.timesteps[step], has_text, constrained, branch_text,
-                                    branch_held, branch_weight);
+    guidance guiding = guided(g, plan.timesteps[step]);
+    branches branch = guidance_branches(&guiding, has_text, constrained);
     arena *results = TEMP(c, arena, 1);
     tensor inputs[] = {
         {"x", TENSOR_FLOAT, 3, {B, T, width}, x},
@@ -227,12 +180,12 @@ static void denoise(generation *g, sampling *s) {
         {"first_heading_rad", TENSOR_FLOAT, 1, {B}, s->headings},
         {"motion_mask", TENSOR_FLOAT, 3, {B, T, width}, constrained ? s->mask : nothing},
         {"observed_motion", TENSOR_FLOAT, 3, {B, T, width}, constrained ? s->observed : nothing},
-        {"branch_text", TENSOR_FLOAT, 1, {num_branches}, branch_text},
-        {"branch_constraints", TENSOR_FLOAT, 1, {num_branches}, branch_held},
-        {"branch_weights", TENSOR_FLOAT, 1, {num_branches}, branch_weight},
+        {"branch_text", TENSOR_FLOAT, 1, {branch.count}, branch.text},
+        {"branch_constraints", TENSOR_FLOAT, 1, {branch.count}, branch.held},
+        {"branch_weights", TENSOR_FLOAT, 1, {branch.count}, branch.weights},
     };
     tensor outputs[] = {{.name = "x_next"}, {.name = "x0"}};
-    arena_defer(c, &c->memory, free_arena, results);
+    arena_defer(c, &c->memory, arena_release, results);
     report(c, g->request, "denoising", step, plan.num_steps);
     session_run(c, results, session, inputs, sizeof inputs / sizeof *inputs, outputs, 2);
     if (tensor_count(&outputs[0]) != cells || tensor_count(&outputs[1]) != cells ||
@@ -467,21 +420,10 @@ static void finish(generation *g, mrt_motions *list, int32_t index, const decode
 
 /* ---- A motion for each prompt and sample ---- */
 
-static constraints given_constraints(generation *g) {
-  const request *r = g->request;
-  constraints all = {NULL, 0};
-  if (r->constraints_document)
-    all = constraints_read(g->c, r->constraints_document, r->constraints_place,
-                           g->features->skeleton);
-  return constraints_join(
-      g->c, all,
-      constraints_take(g->c, r->constraints, r->num_constraints, g->features->skeleton));
-}
-
 /* What is refused before anything is made. */
 static void check_batch(generation *g) {
   const request *r = g->request;
-  constraints held = given_constraints(g);
+  constraints held = given_constraints(g->c, g->request, g->features->skeleton);
   int32_t i;
   if ((int64_t)r->num_prompts * r->num_samples > MAX_ROWS)
     fail(g->c, MRT_BAD_INPUT, "%d prompts of %d samples: at most %d motions", r->num_prompts,
@@ -503,7 +445,7 @@ static mrt_motions *generate_batch(generation *g) {
   const request *r = g->request;
   call *c = g->c;
   int32_t width = g->features->width, rows, row, i, most = 0;
-  constraints held = given_constraints(g);
+  constraints held = given_constraints(g->c, g->request, g->features->skeleton);
   tokens text;
   int32_t *lengths;
   sampling s = {0};
@@ -725,7 +667,7 @@ static mrt_motions *generate_sequence(generation *g) {
   const mrt_motion *previous = r->continue_from;
   int32_t samples = r->num_samples, before = previous ? previous->num_frames : 0, total = before;
   int32_t *extra, longest = 0, i, b, num_previous = before, kept, start;
-  constraints all = given_constraints(g), inside;
+  constraints all = given_constraints(g->c, g->request, g->features->skeleton), inside;
   float *heading = TEMP(c, float, samples), *part, *earlier = NULL, place[2] = {0, 0};
   tokens text;
   char *prompt;
@@ -893,8 +835,7 @@ static const float *embed(call *c, mrt_pipeline *p, const char *prompt, int32_t 
 
 static const char *const graphs[] = {"step", "decoder", "text_encoder", NULL};
 
-const family kimodo_family = {"kimodo",         true,         true,       graphs,
-                              kimodo_open,      max_frames,   kimodo_generate,
-                              num_features,     text_width,   has_text_encoder,
-                              num_book_prompts, book_prompt,  embed,
-                              max_text_tokens};
+const family kimodo_family = {"kimodo",     true,         true,             false,
+                              graphs,       kimodo_open,  max_frames,       kimodo_generate,
+                              num_features, text_width,   has_text_encoder, num_book_prompts,
+                              book_prompt,  embed,        max_text_tokens};

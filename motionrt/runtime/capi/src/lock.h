@@ -18,6 +18,22 @@ static inline void lock_take(lock *l) { pthread_mutex_lock(l); }
 static inline void lock_give(lock *l) { pthread_mutex_unlock(l); }
 #endif
 
+/* Make one anew, where LOCK_INIT cannot stand; end it when nobody has it. */
+static inline void lock_make(lock *l) {
+#if defined(_WIN32)
+  InitializeSRWLock(l);
+#else
+  pthread_mutex_init(l, NULL);
+#endif
+}
+static inline void lock_end(lock *l) {
+#if defined(_WIN32)
+  (void)l;
+#else
+  pthread_mutex_destroy(l);
+#endif
+}
+
 typedef struct flag {
   lock guard;
   bool held;

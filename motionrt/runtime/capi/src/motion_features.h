@@ -1,13 +1,14 @@
-/* Kimodo's motion features: what its network reads and writes, and the way from and to motions.
+/* Motion features: what Kimodo's and ARDY's networks read and write, and the way from and to motions.
  *
- * A frame has 12 J + 9 features: smooth root position (3, y is the root joint's height), heading
- * (cosine, sine), joint positions relative to the smooth root's x and z (3 J), world rotations (6 J),
- * velocities (3 J) and foot contacts (4).
+ * A frame has the root's path (3, y is the root joint's height), heading (cosine, sine), joint
+ * positions relative to the path's x and z (3 a joint), world rotations (6 J), velocities (3 J) and
+ * foot contacts (4). Kimodo's path is the smoothed root, and every joint has a position: 12 J + 9.
+ * ARDY's is the root joint itself, which has no other position: 12 J + 6.
  */
 #ifndef MRT_MOTION_FEATURES_H
 #define MRT_MOTION_FEATURES_H
 
-#include "skeleton.h"
+#include "bundle.h"
 
 #define HEADING_FEATURE 3
 #define POSITION_FEATURES 5
@@ -16,6 +17,7 @@ typedef struct motion_features {
   const mrt_skeleton *skeleton;
   double fps;
   int32_t num_joints, width;
+  int32_t first_joint; /* that has a position: 1 where the path is the root joint's */
   int32_t rotations, velocities, contacts; /* where these blocks begin */
   const float *mean, *scale;               /* (width) */
 } motion_features;
@@ -29,7 +31,14 @@ typedef struct decoded {
   bool *contacts; /* (T, 4) */
 } decoded;
 
-motion_features features_make(const mrt_skeleton *skeleton, double fps);
+motion_features features_make(const mrt_skeleton *skeleton, double fps, int32_t first_joint);
+/* Take mean and deviation of all features from a bundle's statistics. */
+void features_read(call *c, arena *from, const bundle *b, named_bytes statistics,
+                   motion_features *f);
+/* An array (width) of them, and what normalising divides by: deviations with a floor under them. */
+const float *statistic(call *c, arena *from, const bundle *b, named_bytes statistics,
+                       const char *name, int32_t width);
+const float *standard_scale(call *c, arena *from, const float *deviations, int32_t width);
 /* In place, of so many frames. */
 void features_normalize(const motion_features *f, float *values, size_t num_frames);
 void features_unnormalize(const motion_features *f, float *values, size_t num_frames);

@@ -589,6 +589,6 @@ static const float *embed(call *c, mrt_pipeline *p, const char *prompt, int32_t 
 static const char *const graphs[] = {"backbone", "conditions", "sampler", "decoder", NULL};
 
 const family motiongpt3_family = {
-    "motiongpt3",        false,        false,     graphs,           motiongpt3_open, max_frames,
-    motiongpt3_generate, num_features, no_number, has_text_encoder, no_number,       book_prompt,
-    embed,               no_number};
+    "motiongpt3", false,           false,      false,               graphs,
+    motiongpt3_open, max_frames,   motiongpt3_generate, num_features, no_number,
+    has_text_encoder, no_number,   book_prompt, embed, no_number};

@@ -6,7 +6,7 @@
 
 #define MAX_BACKENDS 16
 
-static const family *const families[] = {&kimodo_family, &motiongpt3_family};
+static const family *const families[] = {&kimodo_family, &motiongpt3_family, &ardy_family};
 #define NUM_FAMILIES (sizeof families / sizeof *families)
 
 /* ---- Loading ---- */
@@ -41,11 +41,7 @@ static void load(call *c, void *arguments) {
   p = calloc(1, sizeof *p);
   if (!p) fail(c, MRT_NO_MEMORY, "out of memory");
   guard = arena_defer(c, &c->memory, free_pipeline, p);
-#if defined(_WIN32)
-  InitializeSRWLock(&p->busy.guard);
-#else
-  pthread_mutex_init(&p->busy.guard, NULL);
-#endif
+  lock_make(&p->busy.guard);
   if (a->folder) p->bundle.folder = arena_copy(c, &p->keep, a->folder, strlen(a->folder));
   p->bundle.file = a->file;
   p->bundle.user = a->user;
@@ -55,8 +51,8 @@ static void load(call *c, void *arguments) {
     if (!strcmp(families[i]->name, p->bundle.family)) p->family = families[i];
   if (!p->family)
     fail(c, MRT_BAD_BUNDLE,
-         "%s: family %s is unknown to this library, which runs kimodo and motiongpt3; use the Python "
-         "package, or a newer library",
+         "%s: family %s is unknown to this library, which runs kimodo, motiongpt3 and ardy; use "
+         "the Python package, or a newer library",
          p->bundle.place, p->bundle.family);
   ort_load(c, options.onnxruntime);
   p->session.threads = options.threads;
@@ -86,9 +82,7 @@ mrt_status mrt_pipeline_load_files(mrt_file_fn file, void *user, const mrt_load_
 void mrt_pipeline_free(mrt_pipeline *p) {
   if (!p) return;
   arena_free(&p->keep);
-#if !defined(_WIN32)
-  pthread_mutex_destroy(&p->busy.guard);
-#endif
+  lock_end(&p->busy.guard);
   free(p);
 }
 
@@ -117,6 +111,7 @@ static void get_info(call *c, void *arguments) {
   info.num_book_prompts = p->family->num_book_prompts(p);
   info.takes_sequences = p->family->takes_sequences;
   info.max_text_tokens = p->family->max_text_tokens(p);
+  info.streams = p->family->streams;
   for (i = 0; p->family->graphs[i]; i++)
     info.num_bytes += bundle_graph_bytes(&p->bundle, p->family->graphs[i]);
   memcpy(out, &info, size < sizeof info ? size : sizeof info);
@@ -169,7 +164,7 @@ static void resolve_frames(call *c, const mrt_pipeline *p, request *r) {
   }
 }
 
-static uint32_t draw_seed(void) {
+uint32_t draw_seed(void) {
   /* Not a secret: only different from one call to the next. */
   static uint64_t counter;
   static lock guard = LOCK_INIT;
@@ -260,7 +255,7 @@ static void run(call *c, const generate_arguments *a) {
 
 static void give_flag(void *what) { flag_give(what); }
 
-static void hold(call *c, mrt_pipeline *p) {
+void pipeline_hold(call *c, mrt_pipeline *p) {
   if (!flag_take(&p->busy))
     fail(c, MRT_BUSY, "another thread is using this pipeline; wait for it, or load a second one");
   arena_defer(c, &c->memory, give_flag, &p->busy);
@@ -272,7 +267,7 @@ static void generate(call *c, void *arguments) {
   if (!a->motion && !a->motions) fail(c, MRT_BAD_ARGUMENT, "out is NULL");
   if (!a->document && (!a->prompts || a->num_prompts < 1))
     fail(c, MRT_BAD_ARGUMENT, "no prompt given");
-  hold(c, a->pipeline);
+  pipeline_hold(c, a->pipeline);
   run(c, a);
 }
 
@@ -343,7 +338,7 @@ static void embed(call *c, void *arguments) {
     fail(c, MRT_BAD_ARGUMENT, "pipeline, prompt or embedding is NULL");
   width = a->pipeline->family->text_width(a->pipeline);
   if (!width) fail(c, MRT_BAD_INPUT, "%s takes no embeddings", a->pipeline->family->name);
-  hold(c, a->pipeline);
+  pipeline_hold(c, a->pipeline);
   found = a->pipeline->family->embed(c, a->pipeline, a->prompt, &count);
   if (count > 1 && !a->num_tokens)
     fail(c, MRT_BAD_INPUT, "the embedding has %d tokens; mrt_embed_tokens gives them", count);

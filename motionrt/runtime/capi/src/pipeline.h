@@ -10,7 +10,7 @@
 /* One row a family; a new one is a file and a row in pipeline.c. */
 typedef struct family {
   const char *name;
-  bool takes_sequences, takes_constraints;
+  bool takes_sequences, takes_constraints, streams;
   const char *const *graphs; /* that are held when all are loaded; NULL ends them */
   /* Read the sections of the manifest that are the family's; the result is kept as `model`. */
   void *(*open)(call *c, mrt_pipeline *p);
@@ -28,6 +28,7 @@ typedef struct family {
   int32_t (*max_text_tokens)(const mrt_pipeline *p); /* of an embedding; 0: takes none */
 } family;
 
+extern const family ardy_family;
 extern const family kimodo_family;
 extern const family motiongpt3_family;
 
@@ -39,5 +40,10 @@ struct mrt_pipeline {
   const family *family;
   void *model;
 };
+
+/* Use a pipeline until the call ends; MRT_BUSY if another thread does. */
+void pipeline_hold(call *c, mrt_pipeline *p);
+/* A seed that differs from one call to the next. */
+uint32_t draw_seed(void);
 
 #endif

@@ -30,6 +30,14 @@ void draw(call *c, const request *r, noise *stream, float *values, size_t count)
   stream->num_given += count;
 }
 
+constraints given_constraints(call *c, const request *r, const mrt_skeleton *skeleton) {
+  constraints all = {NULL, 0};
+  if (r->constraints_document)
+    all = constraints_read(c, r->constraints_document, r->constraints_place, skeleton);
+  return constraints_join(c, all,
+                          constraints_take(c, r->constraints, r->num_constraints, skeleton));
+}
+
 static request fresh_request(void) {
   request r = {0};
   r.num_samples = 1;
@@ -119,6 +127,8 @@ request request_make(call *c, const mrt_generate_options *given) {
     fail(c, MRT_BAD_INPUT, "%d transition frames: must be from 1 to %d", r.num_transition_frames,
          MAX_TRANSITION_FRAMES);
   r.no_chain = o.no_chain;
+  r.history_frames = o.history_frames;
+  if (r.history_frames < 0) fail(c, MRT_BAD_INPUT, "history_frames is negative");
   if (o.compat) r.compat = need_compat(c, o.compat);
   if (!(o.temperature < 0)) {
     if (!isfinite(o.temperature)) fail(c, MRT_BAD_INPUT, "temperature: must be finite");
@@ -263,9 +273,9 @@ static void read_constraints(call *c, request *r, const json *value, const char 
 request request_parse(call *c, const char *document, const char *folder,
                       const mrt_generate_options *options, const char *family,
                       bool takes_sequences) {
-  /* Each key, and the family that alone has it; NULL: all have. */
+  /* Each key, and the families that alone have it; NULL: all have. */
   static const struct {
-    const char *key, *family;
+    const char *key, *families;
   } known[] = {{"prompt", NULL},
                {"prompts", NULL},
                {"seconds", NULL},
@@ -275,20 +285,21 @@ request request_parse(call *c, const char *document, const char *folder,
                {"sample_seeds", NULL},
                {"multi_prompt", NULL},
                {"num_steps", NULL},
-               {"solver", NULL},
+               {"solver", "kimodo motiongpt3"},
                {"preset", NULL},
                {"guidance_type", NULL},
                {"guidance_weights", NULL},
                {"guidance_interval", "kimodo"},
-               {"constraints", "kimodo"},
-               {"first_heading_rad", "kimodo"},
+               {"constraints", "kimodo ardy"},
+               {"first_heading_rad", "kimodo ardy"},
                {"chain", "kimodo"},
                {"num_transition_frames", "kimodo"},
                {"continue_from", NULL},
                {"between", NULL},
-               {"postprocess", "kimodo"},
-               {"root_margin", "kimodo"},
+               {"postprocess", "kimodo ardy"},
+               {"root_margin", "kimodo ardy"},
                {"compat", "kimodo"},
+               {"history_frames", "ardy"},
                {"temperature", "motiongpt3"},
                {"template", "motiongpt3"},
                {"sentences", "motiongpt3"},
@@ -365,7 +376,7 @@ request request_parse(call *c, const char *document, const char *folder,
   if ((value = json_get(root, "preset"))) r.preset = text(c, value, "preset");
   read_guidance(c, &r, json_get(root, "guidance_type"), json_get(root, "guidance_weights"));
   for (i = 0; i < sizeof known / sizeof *known; i++)
-    if (known[i].family && strcmp(known[i].family, family) && json_get(root, known[i].key))
+    if (known[i].families && !strstr(known[i].families, family) && json_get(root, known[i].key))
       fail(c, MRT_BAD_INPUT, "request: %s has no option %s", family, known[i].key);
   if ((value = json_get(root, "guidance_interval"))) read_guidance_interval(c, &r, value);
   if ((value = json_get(root, "constraints"))) read_constraints(c, &r, value, folder);
@@ -375,6 +386,8 @@ request request_parse(call *c, const char *document, const char *folder,
   if ((value = json_get(root, "num_transition_frames")))
     r.num_transition_frames =
         (int32_t)whole(c, value, "num_transition_frames", 1, MAX_TRANSITION_FRAMES);
+  if ((value = json_get(root, "history_frames")))
+    r.history_frames = (int32_t)whole(c, value, "history_frames", 1, 1 << 24);
   if ((value = json_get(root, "postprocess"))) r.postprocess = yes(c, value, "postprocess");
   if ((value = json_get(root, "root_margin"))) {
     r.root_margin = number(c, value, "root_margin");

@@ -33,6 +33,7 @@ typedef struct request {
   double root_margin;
   int32_t num_transition_frames;
   bool no_chain; /* a long prompt is made in one piece */
+  int32_t history_frames; /* ARDY's; 0: as many as it was trained with */
   const compat *compat;
   const mrt_motion *continue_from;
   const float *embeddings;       /* (num_prompts, num_tokens, W), or NULL */
@@ -53,6 +54,8 @@ request request_parse(call *c, const char *text, const char *folder,
                       bool takes_sequences);
 /* Draw standard normal values, of the seed's stream or of those that were given. */
 void draw(call *c, const request *r, noise *stream, float *values, size_t count);
+/* The constraints of both kinds that are asked for. */
+constraints given_constraints(call *c, const request *r, const mrt_skeleton *skeleton);
 /* Tell how far it is; leaves the call when it is to stop. */
 void report(call *c, const request *r, const char *stage, int32_t done, int32_t total);
 

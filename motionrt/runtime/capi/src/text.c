@@ -17,6 +17,7 @@ struct text_sources {
   const bundle *bundle;
   const session_options *options;
   arena *keep;
+  clean_fn clean;
   text_rules rules;
   const char *tokenizer_file; /* NULL: no encoder */
   tokenizer *tokenizer;
@@ -85,15 +86,11 @@ static void read_book(call *c, text_sources *t, const char *name) {
   named_bytes file = bundle_read(c, &c->memory, b, name);
   const json *metadata, *prompts, *item;
   const char *listed;
-  uint64_t header = 0;
-  int i;
+  size_t header;
   t->book = safetensors_find(c, t->keep, file, "embeddings");
   if (!t->book.values || (t->book.rank != 2 && t->book.rank != 3))
     fail(c, MRT_BAD_BUNDLE, "%s: %s is no prompt book", b->place, name);
-  for (i = 7; i >= 0; i--) header = header << 8 | ((const unsigned char *)file.bytes)[i];
-  metadata = json_get(json_parse(c, &c->memory, (const char *)file.bytes + 8, (size_t)header,
-                                 MRT_BAD_BUNDLE, name),
-                      "__metadata__");
+  metadata = json_get(safetensors_header(c, file, MRT_BAD_BUNDLE, &header), "__metadata__");
   prompts = json_get(metadata, "prompts");
   if (!json_is(json_get(metadata, "format"), "motionrt-prompt-book") ||
       !json_is(json_get(metadata, "version"), "1") || !prompts || prompts->kind != JSON_STRING)
@@ -110,11 +107,13 @@ static void read_book(call *c, text_sources *t, const char *name) {
   }
 }
 
-text_sources *text_open(call *c, arena *from, const bundle *b, const session_options *options) {
+text_sources *text_open(call *c, arena *from, const bundle *b, const session_options *options,
+                        clean_fn clean) {
   text_sources *t = TAKE(c, from, text_sources, 1);
   t->bundle = b;
   t->options = options;
   t->keep = from;
+  t->clean = clean;
   if (json_get(b->text, "prompt_book"))
     read_book(c, t, need_text(c, from, b, b->text, "prompt_book"));
   if (bundle_has_graph(b, "text_encoder")) {
@@ -247,7 +246,7 @@ const float *text_tokens(call *c, text_sources *t, const char *prompt, int32_t w
   if (words > MAX_PROMPT_WORDS)
     fail(c, MRT_BAD_INPUT, "prompt of %zu words: at most %d; describe one short motion", words,
          MAX_PROMPT_WORDS);
-  cleaned = clean_prompt(c, &c->memory, prompt);
+  cleaned = t->clean(c, &c->memory, prompt);
   *count = 0;
   if (!*cleaned) return NULL;
   row = find_in_book(t, cleaned);

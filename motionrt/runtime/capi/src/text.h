@@ -10,7 +10,9 @@
 typedef struct text_sources text_sources;
 
 /* Read the text section of a bundle; graphs are loaded when they are first needed. */
-text_sources *text_open(call *c, arena *from, const bundle *b, const session_options *options);
+typedef char *(*clean_fn)(call *c, arena *from, const char *prompt);
+text_sources *text_open(call *c, arena *from, const bundle *b, const session_options *options,
+                        clean_fn clean);
 bool text_has_encoder(const text_sources *t);
 int32_t text_num_book_prompts(const text_sources *t);
 const char *text_book_prompt(const text_sources *t, int32_t index);

@@ -15,6 +15,8 @@ typedef struct wishes {
 void write_bvh(call *c, const mrt_motion *motion, const wishes *wanted, buffer *out);
 void write_glb(call *c, const mrt_motion *motion, const wishes *wanted, buffer *out);
 
+/* A text with JSON's quotes and escapes. */
+void add_text(call *c, buffer *out, const char *text);
 /* A number as text, whatever the locale: with nine significant digits. */
 void add_number(call *c, buffer *out, double value);
 /* The children of each joint, in order: first[j] to first[j + 1] of `joints`. */

@@ -246,7 +246,8 @@ def test_what_is_refused(c_pipeline: capi.Pipeline) -> None:
 
 def test_null_and_structs_without_size_are_refused(c_pipeline: capi.Pipeline) -> None:
     lib, out = capi.library(), c_void_p()
-    handle, stream = c_pipeline._handle, c_pipeline.stream(WALKS)._handle
+    kept = c_pipeline.stream(WALKS)
+    handle, stream = c_pipeline._handle, kept._handle
     short, no_write = capi.StreamOptions(struct_size=3), capi.WRITE_FN(0)
     for status in (
         lib.mrt_stream_open(None, None, byref(out)),

@@ -49,8 +49,8 @@ def stream_command(folder: Path, cycles: int, chunks: int, *flags: str) -> list[
     library = build_library("-g", *flags)
     program = compile_c(
         f"streams{abs(hash(flags))}",
-        *("-g", *flags, TESTS / "streams.c"),
-        *(library, f"-Wl,-rpath,{library.parent}", *LIBRARIES),
+        *("-g", *flags, str(TESTS / "streams.c")),
+        *(str(library), f"-Wl,-rpath,{library.parent}", *LIBRARIES),
     )
     bundle = ardy_bundle.write(folder / "toy")
     runtime = str(capi.packaged_onnxruntime())

@@ -42,7 +42,7 @@ float *stream_make(const ardy_run *u, stream_window *w) {
   size_t cells = (size_t)w->span.num_frames * width, i;
   float *tokens = NULL, *features, place[2] = {w->place[0], w->place[1]}, heading = w->heading;
   ardy_window asked = {0};
-  constraints near;
+  constraints around;
   w->observed = w->mask = NULL;
   if (w->inside.count) {
     w->observed = TAKE(c, u->work, float, cells);
@@ -82,8 +82,8 @@ float *stream_make(const ardy_run *u, stream_window *w) {
   features = ardy_decode(u, tokens, 1, asked.before + m->horizon / m->size, NULL) +
              (size_t)w->span.history * width;
   if (w->how->postprocess) {
-    near = constraints_crop(c, w->inside, 0, m->horizon);
-    if (near.count) ardy_correct(u, features, m->horizon, near, w->how->root_margin);
+    around = constraints_crop(c, w->inside, 0, m->horizon);
+    if (around.count) ardy_correct(u, features, m->horizon, around, w->how->root_margin);
   }
   motion_check_numbers(c, features, m->horizon, (size_t)width, "what the model gave");
   return features;

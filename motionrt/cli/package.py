@@ -74,8 +74,9 @@ def command(
 
     opened = Bundle(bundle_folder(bundle))
     if opened.manifest.family not in capi.FAMILIES:
+        *most, last = capi.FAMILIES
         raise BundleError(
-            f"{bundle}: the C library runs bundles of {' and '.join(capi.FAMILIES)}, not of "
+            f"{bundle}: the C library runs bundles of {', '.join(most)} and {last}, not of "
             f"{opened.manifest.family}, which needs the Python package"
         )
     own = read_library(library or capi.library_path())

@@ -60,10 +60,10 @@ def test_a_family_that_the_library_does_not_run_is_not_packed(
     shutil.copytree(embedded_bundle(), tmp_path / "bundle")
     manifest = tmp_path / "bundle" / "manifest.json"
     document = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**document, "family": "ardy"}))
+    manifest.write_text(json.dumps({**document, "family": "motiongpt-qwen"}))
     code, _, err = run(capsys, "package", tmp_path / "bundle", "-o", tmp_path / "ship")
-    assert code == 1 and "runs bundles of kimodo and motiongpt3, not of ardy" in err
-    with pytest.raises(BundleError, match="family ardy is unknown"):
+    assert code == 1 and "runs bundles of kimodo, motiongpt3 and ardy, not of motiongpt-qwen" in err
+    with pytest.raises(BundleError, match="family motiongpt-qwen is unknown"):
         capi.Pipeline(tmp_path / "bundle")
 
 

@@ -391,7 +391,9 @@ def _sample(
     count = len(texts)
     shape = (count, _MEASURED_FRAMES, config.num_features)
     noise = torch.randn(shape, generator=_generator(3)).numpy()
-    num_steps = min(_MEASURED_STEPS, checkpoint.num_base_steps)
+    few = checkpoint.few_steps
+    num_steps = few or min(_MEASURED_STEPS, checkpoint.num_base_steps)
+    branch_text, branch_weights = ([1], [0]) if few else ([1, 0], [2, 0])
     schedule = cosine_schedule(checkpoint.num_base_steps, num_steps)
     inputs = {
         "x": noise,
@@ -404,9 +406,9 @@ def _sample(
         "first_heading_rad": np.zeros(count, np.float32),
         "motion_mask": np.zeros_like(noise),
         "observed_motion": np.zeros_like(noise),
-        "branch_text": np.array([1, 0], np.float32),
-        "branch_constraints": np.zeros(2, np.float32),
-        "branch_weights": np.array([2, 0], np.float32),
+        "branch_text": np.array(branch_text, np.float32),
+        "branch_constraints": np.zeros(len(branch_text), np.float32),
+        "branch_weights": np.array(branch_weights, np.float32),
     }
     features = run_graph(sampler, inputs, ["x_next"])["x_next"]
     decoded = run_graph(writer.folder / "decoder.onnx", {"features": features}, ["posed_joints"])

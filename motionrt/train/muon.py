@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -36,28 +36,41 @@ class Float32Muon(torch.optim.Muon):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is None:
-                    continue
-                state = self.state[parameter]
-                if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = torch.zeros_like(gradient)
-                momentum = state["momentum_buffer"]
-                momentum.lerp_(gradient, 1 - group["momentum"])
-                update = orthogonalized(gradient.lerp(momentum, group["momentum"]))
-                rate = group["lr"] * RMS_OF_ADAMW * math.sqrt(max(parameter.shape))
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(update, alpha=-rate)
+            decay = 1 - group["lr"] * group["weight_decay"]
+            # Those of one shape together: a GPU is hardly awake for one of them.
+            for parameters in by_shape(group["params"]):
+                updates = []
+                for parameter in parameters:
+                    gradient = parameter.grad
+                    assert gradient is not None
+                    state = self.state[parameter]
+                    if "momentum_buffer" not in state:
+                        state["momentum_buffer"] = torch.zeros_like(gradient)
+                    momentum = state["momentum_buffer"]
+                    momentum.lerp_(gradient, 1 - group["momentum"])
+                    updates.append(gradient.lerp(momentum, group["momentum"]))
+                rate = group["lr"] * RMS_OF_ADAMW * math.sqrt(max(parameters[0].shape))
+                torch._foreach_mul_(parameters, decay)
+                turned = orthogonalized(torch.stack(updates)).unbind()
+                torch._foreach_add_(parameters, turned, alpha=-rate)
         return loss
 
 
+def by_shape(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Group those that have a gradient by their shape."""
+    groups: dict[torch.Size, list[Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            groups.setdefault(parameter.shape, []).append(parameter)
+    return list(groups.values())
+
+
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """Bring the singular values of a matrix (M, N) near to 1, between about 0.7 and 1.2."""
+    """Bring the singular values of matrices (..., M, N) near to 1, between about 0.7 and 1.2."""
     a, b, c = COEFFICIENTS
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x: Tensor = wide / wide.norm().clamp(min=1e-7)
+    wide = matrix.mT if matrix.shape[-2] > matrix.shape[-1] else matrix
+    x: Tensor = wide / torch.linalg.matrix_norm(wide, keepdim=True).clamp(min=1e-7)
     for _ in range(NUM_ITERATIONS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+    return x.mT if matrix.shape[-2] > matrix.shape[-1] else x

@@ -31,3 +31,21 @@ def test_steps_are_those_of_torch() -> None:
     moved = (theirs - start).detach()
     # torch's rounds to bfloat16, which has three digits.
     assert (ours - theirs).detach().norm() < 0.02 * moved.norm()
+
+
+def test_matrices_together_move_as_each_alone() -> None:
+    generator = torch.Generator().manual_seed(3)
+    starts = [torch.randn(shape, generator=generator) for shape in ((24, 40), (40, 24), (24, 40))]
+    gradients = [torch.randn(start.shape, generator=generator) for start in starts]
+    together = [start.clone().requires_grad_() for start in starts]
+    alone = [start.clone().requires_grad_() for start in starts]
+    optimizers = [Float32Muon(together, lr=1e-2, weight_decay=0.1)]
+    optimizers += [Float32Muon([matrix], lr=1e-2, weight_decay=0.1) for matrix in alone]
+    for _ in range(3):
+        for matrices in (together, alone):
+            for matrix, gradient in zip(matrices, gradients, strict=True):
+                matrix.grad = gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for ours, expected in zip(together, alone, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)

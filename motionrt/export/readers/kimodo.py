@@ -47,6 +47,8 @@ class KimodoCheckpoint:
     guidance_type: str
     weights_path: Path
     config_path: Path
+    few_steps: int | None = None
+    """Of ddim in one branch, where the denoiser knows no other way."""
 
 
 def read_kimodo(folder: Path) -> KimodoCheckpoint:

@@ -115,8 +115,8 @@ class KimodoModel(Pipeline):
         bundle.require("decoder", {"features": (width,)}, _MOTION_ARRAYS)
         try:
             cosine_schedule(defaults.num_base_steps, defaults.num_steps, defaults.solver)
-            weights = defaults.guidance_weights
-            resolve_guidance(defaults.guidance_type, weights or self.default_guidance.weights)
+            weights = defaults.guidance_weights or self.default_guidance.weights
+            resolve_guidance(defaults.guidance_type, weights or None)  # nocfg has none
         except InputError as error:
             raise bundle.unfit(f"sampler: {error}") from error
 

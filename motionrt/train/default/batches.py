@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,19 +12,7 @@ from torch import Tensor
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.kimodo.features import MotionFeatures
 from motionrt.train.default.dataset import ACTION_WEIGHTS, Dataset
-
-CONSTRAINT_KINDS = (
-    ("fullbody", 0.3),
-    ("root2d", 0.2),
-    ("root2d_heading", 0.15),
-    ("left_hand", 0.07),
-    ("right_hand", 0.07),
-    ("left_foot", 0.05),
-    ("right_foot", 0.05),
-    ("hands", 0.06),
-    ("hips", 0.05),
-)
-"""What a random constraint holds, and how often."""
+from motionrt.train.default.held import CONSTRAINT_KINDS, constraint_columns, held_frames
 
 
 @dataclass(frozen=True)
@@ -61,35 +48,6 @@ class Batch:
     """(B,)."""
     motion_mask: Tensor
     """(B, T, D), 1 where a constraint holds the feature."""
-
-
-def constraint_columns(features: MotionFeatures) -> Tensor:
-    """List the features that each kind of constraint holds, (kinds, D) float."""
-    skeleton, slices = features.skeleton, features.slices
-    positions, rotations = slices["local_joints_positions"].start, slices["global_rot_data"].start
-    table = torch.zeros(len(CONSTRAINT_KINDS), features.width)
-    groups: dict[str, Sequence[str]] = {
-        "left_hand": ["LeftHand"],
-        "right_hand": ["RightHand"],
-        "left_foot": ["LeftFoot"],
-        "right_foot": ["RightFoot"],
-        "hands": ["LeftHand", "RightHand"],
-        "hips": ["Hips"],
-    }
-    for row, (kind, _) in enumerate(CONSTRAINT_KINDS):
-        table[row, [0, 2]] = 1
-        if kind != "root2d":
-            table[row, 3:5] = 1
-        if not kind.startswith("root2d"):
-            table[row, 1] = 1
-        if kind == "fullbody":
-            table[row, slices["local_joints_positions"]] = 1
-        for group in groups.get(kind, []):
-            joints = skeleton.end_effector_groups[group]
-            for joint in joints:
-                table[row, positions + 3 * joint : positions + 3 * joint + 3] = 1
-            table[row, rotations + 6 * joints[0] : rotations + 6 * joints[0] + 6] = 1
-    return table
 
 
 class BatchSource:
@@ -145,26 +103,10 @@ class BatchSource:
         text = self.text_vectors[self.captions[rows, choice]]
         noise = torch.randn(text.shape, generator=generator, device=self.device)
         text = (text + config.text_noise * noise) * (uniform[3] >= dropout).unsqueeze(-1)
-        frames_held = self._held_frames(generator, frame_mask) & constrained[:, None]
+        frames_held = held_frames(generator, frame_mask) & constrained[:, None]
         kind = torch.multinomial(self.kind_shares, count, replacement=True, generator=generator)
         motion_mask = frames_held.unsqueeze(-1) * self.columns[kind].unsqueeze(1)
         return Batch(motion, frame_mask, text.unsqueeze(1), heading, motion_mask)
-
-    def _held_frames(self, generator: torch.Generator, frame_mask: Tensor) -> Tensor:
-        """Draw which frames a constraint holds: a few, the first ones, the ends, or all."""
-        count, length = frame_mask.shape
-        frames = torch.arange(length, device=self.device)
-        scores = self._uniform(generator, count, length)
-        pattern, share = self._uniform(generator, 2, count)
-        some = scores < ((1 + 5 * share) / length)[:, None]
-        beginning = frames < (1 + 11 * share)[:, None]
-        last = frame_mask.sum(1, keepdim=True) - 1
-        ends = (frames == 0) | (frames == last)
-        regular = frames % (1 + (15 * share.square()).long())[:, None] == 0  # often every frame
-        held = torch.where((pattern < 0.4)[:, None], some, beginning)
-        held = torch.where((pattern >= 0.6)[:, None], ends, held)
-        held = torch.where((pattern >= 0.7)[:, None], regular, held)
-        return held & frame_mask
 
     def _uniform(self, generator: torch.Generator, *shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, device=self.device)

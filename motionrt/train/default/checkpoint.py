@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import yaml
-from safetensors.torch import save
 from torch import Tensor
 
 from motionrt.models.kimodo import KimodoConfig, MotionStats
@@ -21,6 +19,10 @@ def write_kimodo_checkpoint(
     path: Path, config: KimodoConfig, stats: MotionStats, weights: Mapping[str, Tensor]
 ) -> None:
     """Write config.yaml, model.safetensors and stats/motion, replacing the folder at path."""
+    # Here, so that who trains where there is torch alone can read the constants above.
+    import yaml
+    from safetensors.torch import save
+
     document = {
         "_target_": "kimodo.model.Kimodo",
         "num_base_steps": NUM_BASE_STEPS,

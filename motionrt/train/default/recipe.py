@@ -25,6 +25,7 @@ from motionrt.runtime.text.prompt import clean_prompt
 from motionrt.train.default.batches import BatchConfig, BatchSource
 from motionrt.train.default.corpus import sentences
 from motionrt.train.default.dataset import Dataset, DatasetConfig, build_dataset, dataset_key
+from motionrt.train.default.precision import has_bfloat16
 from motionrt.train.default.resumable import Progress, lower_priority
 from motionrt.train.default.student import (
     ENCODER_FOLDER,
@@ -38,7 +39,6 @@ from motionrt.train.default.trainer import (
     Start,
     TrainConfig,
     Trainer,
-    has_bfloat16,
 )
 
 if TYPE_CHECKING:

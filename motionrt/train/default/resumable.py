@@ -87,6 +87,10 @@ class ResumableTrainer(ABC):
     def rate(self) -> float:
         """Return the learning rate of the coming step."""
 
+    def is_done(self) -> bool:
+        """Say whether all steps are taken."""
+        return bool(self.step >= self.settings["num_steps"])
+
     def extra_state(self) -> dict[str, Any]:
         """Return what else the state file must hold."""
         return {}
@@ -117,12 +121,13 @@ class ResumableTrainer(ABC):
         count = 0
         since, saved = time.monotonic(), time.monotonic()
         with stop_flag() as stop:
-            while self.step < num_steps:
+            last = self.is_done()
+            while not last:
                 for name, value in self.train_step().items():
                     sums[name] = sums[name] + value if name in sums else value
                 count += 1
                 stopping = stop.is_set
-                last = self.step == num_steps
+                last = self.is_done()
                 if self.step % report_every == 0 or last:
                     losses = {name: float(value) / count for name, value in sums.items()}
                     pace = (time.monotonic() - since) / count

@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor
 
 from motionrt.models.kimodo import Kimodo, KimodoConfig, MotionStats
 from motionrt.runtime.errors import CheckpointError
@@ -23,8 +21,9 @@ from motionrt.train.default.batches import Batch, BatchSource
 from motionrt.train.default.checkpoint import NUM_BASE_STEPS, STATS_PARTS, write_kimodo_checkpoint
 from motionrt.train.default.initialization import separate_held_features
 from motionrt.train.default.losses import LossWeights, MotionLoss, normalize
+from motionrt.train.default.optimizers import make_optimizers
+from motionrt.train.default.precision import Float32Linear, attention_backend
 from motionrt.train.default.resumable import Progress, ResumableTrainer, read_state
-from motionrt.train.muon import Float32Muon
 
 STATE_FILE = "training.pt"
 LOSSES_FILE = "losses.csv"
@@ -76,15 +75,6 @@ class Start:
     stats: MotionStats
 
 
-class Float32Linear(nn.Linear):
-    """A linear map that keeps full precision under autocast."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in) to (..., out)."""
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
-
-
 class Trainer(ResumableTrainer):
     """Fits a denoiser to windows of motion and their captions."""
 
@@ -133,7 +123,10 @@ class Trainer(ResumableTrainer):
         for stage in (model.root_model, model.body_model):
             # The root's path is differenced at the frame rate: bfloat16 would be noise there.
             stage.output_linear.__class__ = Float32Linear
-        self.begin(model, make_optimizers(model, config))
+        optimizers = make_optimizers(
+            model, config.optimizer, config.learning_rate, config.weight_decay, config.bfloat16
+        )
+        self.begin(model, optimizers)
         self.loss = MotionLoss(source.layout, config.losses).to(self.device)
         alphas = alphas_cumprod(cosine_betas(NUM_BASE_STEPS))
         self.alphas = torch.from_numpy(np.asarray(alphas)).float().to(self.device)
@@ -251,21 +244,6 @@ def read_averaged(folder: Path, device: torch.device | str = "cpu") -> Kimodo:
     return model.to(device).eval()
 
 
-def attention_backend(device: torch.device) -> AbstractContextManager[None]:
-    """Choose how attention is computed while training.
-
-    On CPUs plain products: torch's fused kernel takes three times as long backwards.
-    """
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Say whether products in bfloat16 are computed as such there, not bit by bit."""
-    if device.type != "cpu":
-        return True
-    return any(torch.cpu.get_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
-
-
 def measure_stats(source: BatchSource, seed: int, num_samples: int = 4096) -> MotionStats:
     """Measure mean and standard deviation on random crops.
 
@@ -299,32 +277,6 @@ def measure_stats(source: BatchSource, seed: int, num_samples: int = 4096) -> Mo
     local_stats = (rates_all.mean(0).float().cpu(), rates_all.std(0).clamp(min=0.02).float().cpu())
     mean, std = mean.float().cpu(), std.float().cpu()
     return MotionStats((mean[:5], std[:5]), local_stats, (mean[5:], std[5:]))
-
-
-def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Make AdamW for everything, or Muon for the layers' matrices and AdamW for the rest."""
-    parameters = dict(model.named_parameters())
-    matrices = [p for name, p in parameters.items() if ".layers." in name and p.ndim == 2]
-    chosen = {id(p) for p in matrices} if config.optimizer == "muon" else set()
-    rest = [p for p in parameters.values() if id(p) not in chosen]
-    decayed = [p for p in rest if p.ndim == 2]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": [p for p in rest if p.ndim != 2], "weight_decay": 0.0},
-    ]
-    result: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
-    ]
-    if config.optimizer == "muon":
-        rate, decay = config.learning_rate, config.weight_decay
-        result.append(
-            torch.optim.Muon(matrices, rate, decay, adjust_lr_fn="match_rms_adamw")
-            if config.bfloat16
-            else Float32Muon(matrices, rate, decay)
-        )
-    elif config.optimizer != "adamw":
-        raise CheckpointError(f"optimizer {config.optimizer!r}: there are adamw and muon")
-    return result
 
 
 def read_losses(folder: Path) -> list[dict[str, float]]:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.kimodo.features import MotionFeatures
 from motionrt.train.default.batches import (
-    CONSTRAINT_KINDS,
     BatchConfig,
     BatchSource,
-    constraint_columns,
     place,
 )
 from motionrt.train.default.dataset import DatasetConfig, build_dataset
+from motionrt.train.default.held import CONSTRAINT_KINDS, constraint_columns
 
 SKELETON = load_skeleton("cmu22")
 LAYOUT = MotionFeatures(SKELETON, 20.0)

@@ -11,8 +11,8 @@ from motionrt.models.kimodo import Kimodo, KimodoConfig, MotionStats
 from motionrt.runtime.body.rotation import quaternion_to_matrix
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.kimodo.features import MotionFeatures
-from motionrt.train.default.batches import CONSTRAINT_KINDS, constraint_columns
 from motionrt.train.default.clips import Clip
+from motionrt.train.default.held import CONSTRAINT_KINDS, constraint_columns
 from motionrt.train.default.losses import LossWeights, MotionLoss, normalize, unnormalize
 
 SKELETON = load_skeleton("cmu22")

@@ -29,7 +29,7 @@
  * - Same bundle, same seed, same machine: same motion, equal to that of the Python package.
  *
  * What is left to the Python package: families other than Kimodo, MotionGPT3 and ARDY; a stream's frames
- * at the rate of a robot's controller; exporting and
+ * at the rate of a robot's controller; more than one text token a prompt for ARDY; exporting and
  * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and
  * MotionGPT3's options that take a motion (continue_from, between); constraints of its own for each
  * prompt of a call; reading motion files, also those that a request names; formats other than BVH

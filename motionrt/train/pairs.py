@@ -83,9 +83,13 @@ class Pairs:
                 f"{self.source}: {count} ids, {len(self.x)} inputs, {len(self.y)} targets"
             )
         for what, rows, name in (("input", self.x, "x_mask"), ("target", self.y, "y_mask")):
+            good = np.isfinite(rows).reshape(count, -1).all(1)
+            if not good.all():
+                bad = self.ids[int(np.argmin(good))]
+                raise InputError(f"{self.source}: the {what} of {bad} is not finite")
             mask = getattr(self, name)
             if mask is None and rows.ndim == 3:
-                object.__setattr__(self, name, np.asarray(rows.any(-1)))
+                object.__setattr__(self, name, np.asarray((rows != 0).any(-1)))
             elif mask is not None and mask.shape != rows.shape[:2]:
                 raise InputError(
                     f"{self.source}: the mask of {what}s is {list(mask.shape)}, "
@@ -94,10 +98,6 @@ class Pairs:
             elif mask is not None and not mask.any(1).all():
                 bad = self.ids[int(np.argmin(mask.any(1)))]
                 raise InputError(f"{self.source}: the mask hides all of the {what} of {bad}")
-            good = np.isfinite(rows).reshape(count, -1).all(1)
-            if not good.all():
-                bad = self.ids[int(np.argmin(good))]
-                raise InputError(f"{self.source}: the {what} of {bad} is not finite")
         try:
             "".join((*self.ids, *self.groups)).encode("utf-8")
         except UnicodeEncodeError:
@@ -534,7 +534,7 @@ def _tokens(rows: Sequence[Array]) -> NDArray[np.bool_] | None:
     mask = np.arange(SEQUENCE_LENGTH) < lengths[:, None]
     for number, row in enumerate(rows):
         if len(row) == SEQUENCE_LENGTH:
-            mask[number] = row.any(-1)
+            mask[number] = (row != 0).any(-1)  # ``any`` of a signalling NaN warns
     return mask
 
 

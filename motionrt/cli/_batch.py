@@ -223,7 +223,10 @@ def run_batch(batch: Batch) -> None:
 
 def _frames(pipeline: Pipeline, item: BatchItem) -> list[int]:
     try:
-        return pipeline.frames_of(item.request)
+        frames = pipeline.frames_of(item.request)
+        if not item.request.motion_files(pipeline.family):  # they are read when they are needed
+            pipeline.check(item.request, frames)
+        return frames
     except InputError as error:
         raise InputError(f"{item.name}: {error}") from None
 

@@ -278,6 +278,19 @@ class Pipeline(ABC):
     ) -> list[Motion]:
         """Generate a request from one seed; frames are those of each prompt."""
 
+    def check(self, request: Request, frames: Sequence[int]) -> None:
+        """Raise InputError for what no motion can be made of, before anything runs.
+
+        For who lets a request wait. frames are what `frames_of` gives, and the motion files of the
+        request are read by now (`Request.with_motions`).
+        """
+        alone = replace(request, num_samples=1, sample_seeds=False)
+        self._check(alone if request.sample_seeds else request, frames)
+
+    @abstractmethod
+    def _check(self, request: Request, frames: Sequence[int]) -> None:
+        """Raise InputError for what `_generate` would refuse; no graph runs."""
+
     def frames_of(self, request: Request) -> list[int]:
         """Return the frames of each prompt.
 

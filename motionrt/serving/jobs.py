@@ -270,6 +270,7 @@ class Jobs:
                 f"it would take about {needed / 1e9:.1f} GB of memory, this server gives "
                 f"{self._most_run / 1e9:.1f} GB: ask for fewer or shorter motions"
             )
+        pipeline.check(request, frames)
         return frames
 
     def _refusal(self, bundle: Served, status: int, why: str) -> HTTPException:

@@ -129,6 +129,8 @@ def test_an_edited_constraint_file_is_run_again(
         (r'{"prompt": "a", "name": "\ud800"}', r"name '\ud800' is no file name"),
         (r'{"prompt": "a", "name": "a\\b"}', "is no file name"),
         (r'"\ud800"', "which is no letter"),
+        ('"a"\n{"prompt": "a", "compat": ""}', "0001: compat '': there are 2026-03, latest"),
+        ('{"prompt": "a", "constraints": [{"type": "x"}]}', "0000: constraint 0: unknown type"),
         ("[" * 100_000, "prompts.jsonl:1: no JSON"),
         ("", "holds no prompt"),
     ],

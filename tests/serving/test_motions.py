@@ -205,15 +205,25 @@ def test_requests_that_wait_share_batches(
         np.testing.assert_allclose(found["posed_joints"], motion.posed_joints, rtol=0, atol=1e-4)
 
 
-def test_one_that_fails_does_not_touch_the_others(client: httpx2.Client, gate: Gate) -> None:
+def test_one_that_fails_does_not_touch_the_others(
+    client: httpx2.Client, gate: Gate, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate = pipeline._generate
+
+    def fails(request: Request, seed: int, *more: Any) -> list[Motion]:
+        if seed == 13:
+            raise InputError("nothing comes of 13")
+        return generate(request, seed, *more)
+
+    monkeypatch.setattr(pipeline, "_generate", fails)
     gate.open.clear()
     first = begin(client)
     wait_for(first, client, "running")
-    bad = begin(client, constraints=[{"type": "nothing"}])
+    bad = begin(client, seed=13)
     good = begin(client)
     gate.open.set()
     told = wait_for(bad, client, "failed")
-    assert "nothing" in told["error"] and gate.batches == [1, 2]
+    assert told["error"] == "nothing comes of 13" and gate.batches == [1, 2]
     answer = client.get(bad["links"]["motions"])
     assert answer.status_code == 422 and answer.json()["detail"] == told["error"]
     wait_for(good, client, "done")
@@ -232,13 +242,24 @@ def test_one_that_fails_does_not_touch_the_others(client: httpx2.Client, gate: G
         ({**QUICK, "num_frames": 1201}, 422, "60.05 s: this server makes 60 s at most"),
         ({**QUICK, "num_frames": 10**9}, 422, "frames"),
         ({**QUICK, "solver": "magic"}, 422, "magic"),
+        ({**QUICK, "compat": ""}, 422, "compat '': there are 2026-03, latest"),
+        ({**QUICK, "num_steps": 0}, 422, "0 diffusion steps"),
+        ({**QUICK, "guidance_weights": [1, 2, 3]}, 422, "3 guidance weights"),
+        ({**QUICK, "guidance_interval": [2]}, 422, "guidance interval"),
+        ({**QUICK, "root_margin": -1}, 422, "root margin"),
+        ({**QUICK, "first_heading_rad": 1e300}, 422, "must be finite"),
+        ({**QUICK, "num_transition_frames": 0}, 422, "0 transition frames"),
+        ({**QUICK, "constraints": [{"type": "nothing"}]}, 422, "unknown type 'nothing'"),
+        ({**QUICK, "prompt": "a " * 1001}, 422, "1001 words"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_told(
-    client: httpx2.Client, request_: Any, status: int, message: str
+    client: httpx2.Client, gate: Gate, request_: Any, status: int, message: str
 ) -> None:
-    answer = client.post("/v1/motions", json=request_)
-    assert answer.status_code == status and message in answer.json()["detail"]
+    for place in ("/v1/motions", "/v1/jobs"):
+        answer = client.post(place, json=request_)
+        assert answer.status_code == status and message in answer.json()["detail"]
+    assert gate.batches == []  # at once: nothing ran
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,10 @@ class ToyPipeline(Pipeline):
         phases = np.linspace(0, 6, num_frames, dtype=np.float32)
         self.graph("wave")
         return BenchmarkCase(lambda steps: self.wave(phases, steps), lambda heights: heights)
+
+    def _check(self, request: Request, frames: Sequence[int]) -> None:
+        if request.options.get("num_steps", 1) < 1:
+            raise InputError("toy takes one step or more")
 
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None

@@ -43,9 +43,17 @@ class Generation:
     """One request, its options settled."""
 
     def __init__(
-        self, model: ArdyModel, request: Request, seed: int, progress: Progress | None
+        self,
+        model: ArdyModel,
+        request: Request,
+        lengths: Sequence[int],
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> None:
-        """Settle what is asked for; InputError for a value that does not fit."""
+        """Settle what is asked for; InputError for a value that does not fit.
+
+        lengths are the frames of each prompt; motion files in the options are read by now.
+        """
         options = cast(ArdyOptions, request.options)
         self.model, self.skeleton = model, model.skeleton
         self.prompts, self.num_samples = list(request.prompts), request.num_samples
@@ -69,6 +77,10 @@ class Generation:
             )
         self.notes: list[str] = []
         self.clip = self._clip(options.get("continue_from"))
+        self.lengths = list(lengths)
+        before = 0 if self.clip is None else self.clip.num_frames
+        for count in self.lengths:
+            check_frames(self.constraints, before + count)
 
     def _constraints(self, given: Any) -> list[Constraint]:
         if given is None:
@@ -93,16 +105,13 @@ class Generation:
         self.notes += note
         return clip
 
-    def batch(self, lengths: Sequence[int]) -> list[Motion]:
+    def run(self) -> list[Motion]:
         """Generate a motion for each prompt and sample, in one go."""
         rows = [(i, sample) for i in range(len(self.prompts)) for sample in range(self.num_samples)]
-        counts = [lengths[i] for i, _ in rows]
-        before = 0 if self.clip is None else self.clip.num_frames
-        for count in counts:
-            check_frames(self.constraints, before + count)
-        start = (max(before - 1, 0), np.zeros(2, np.float32))
+        counts = [self.lengths[i] for i, _ in rows]
+        start = (0, np.zeros(2, np.float32))
         if self.clip is not None:
-            start = (start[0], self.clip.root_positions[-1, ::2])
+            start = (self.clip.num_frames - 1, self.clip.root_positions[-1, ::2])
         doubts = in_one_line(find_doubts(self.constraints, self.skeleton, self.model.fps, start))
         if self.progress is not None:
             self.progress("encoding text", 0, 1)

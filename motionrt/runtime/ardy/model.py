@@ -106,6 +106,10 @@ class ArdyModel(Pipeline):
         """Take all text embeddings from a server (see ``text.client``) from now on."""
         self.text.server = TextEncoderClient(url, self.sizes.text_width, token=token)
 
+    def check_prompts(self, texts: Sequence[str]) -> None:
+        """Raise InputError for a prompt that cannot be encoded, without encoding it."""
+        self.text.check(texts, str.strip)
+
     def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Encode prompts, of which nothing but blanks around them is taken away.
 

@@ -139,4 +139,8 @@ class ArdyPipeline(ArdyModel):
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None
     ) -> list[Motion]:
-        return Generation(self, request, seed, progress).batch(frames)
+        return Generation(self, request, frames, seed, progress).run()
+
+    def _check(self, request: Request, frames: Sequence[int]) -> None:
+        Generation(self, request, frames)  # refuses what does not fit
+        self.check_prompts(request.prompts)

@@ -20,7 +20,8 @@ _F = TypeVar("_F", bound=np.floating[Any])
 def checked_headings(given: object) -> NDArray[np.float32]:
     """Return headings in radians, one or an array of them; InputError for what is none."""
     try:
-        heading = np.asarray(given, np.float32)
+        with np.errstate(over="ignore"):  # what is not finite is refused below
+            heading = np.asarray(given, np.float32)
     except (TypeError, ValueError):
         raise InputError(f"first heading {given!r}: must be a number, or one a motion") from None
     if not np.isfinite(heading).all():

@@ -93,13 +93,17 @@ class Evaluator(Pipeline):
     def _working_memory(self, request: Request, frames: Sequence[int]) -> int:
         return 0
 
-    def _generate(
-        self, request: Request, seed: int, frames: list[int], progress: Progress | None
-    ) -> list[Motion]:
+    def _check(self, request: Request, frames: Sequence[int]) -> None:
         raise InputError(
             f"{self.manifest.name}: an evaluator judges motions and makes none; use it in "
             "motionrt evaluate"
         )
+
+    def _generate(
+        self, request: Request, seed: int, frames: list[int], progress: Progress | None
+    ) -> list[Motion]:
+        self._check(request, frames)
+        return []
 
     def benchmark_case(self, num_frames: int, solver: str | None = None) -> BenchmarkCase:
         """Refuse: there is no motion to time."""

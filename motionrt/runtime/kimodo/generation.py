@@ -51,6 +51,7 @@ from motionrt.runtime.pipeline import Progress
 from motionrt.runtime.request import Request
 from motionrt.runtime.sampling.guidance import WHOLE_SCHEDULE, Guidance
 from motionrt.runtime.sampling.noise import TorchGenerator
+from motionrt.runtime.sampling.schedule import cosine_schedule
 
 Floats = NDArray[np.float32]
 
@@ -59,51 +60,71 @@ class Generation:
     """One request, its options settled."""
 
     def __init__(
-        self, model: KimodoModel, request: Request, seed: int, progress: Progress | None
+        self,
+        model: KimodoModel,
+        request: Request,
+        lengths: Sequence[int],
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> None:
-        """Settle what is asked for; InputError for a value that does not fit."""
+        """Settle what is asked for; InputError for a value that does not fit.
+
+        lengths are the frames of each prompt; motion files in the options are read by now.
+        """
         options = cast(KimodoOptions, request.options)
         self.model, self.features = model, model.features
         self.skeleton = model.native_skeleton
         self.prompts, self.num_samples = list(request.prompts), request.num_samples
+        self.lengths = list(lengths)
         self.progress = progress
         self.seed = seed
         self.generator = TorchGenerator(seed)
         self.num_steps = either(options.get("num_steps"), model.defaults.num_steps)
         self.solver = either(options.get("solver"), model.defaults.solver)
+        # It refuses what there is not.
+        cosine_schedule(model.defaults.num_base_steps, self.num_steps, self.solver)
         self.guidance: Guidance = model.settle_guidance(
             options.get("guidance_type"),
             options.get("guidance_weights"),
             options.get("guidance_interval"),
         )
         self.first_heading = checked_headings(either(options.get("first_heading_rad"), 0.0))
-        self.constraints = options.get("constraints")
         self.num_transition_frames = either(
             options.get("num_transition_frames"), NUM_TRANSITION_FRAMES
         )
-        given = options.get("continue_from")  # files are read by now
-        if given is not None and not isinstance(given, Motion):
-            raise InputError(f"continue_from is {type(given).__name__}, no motion or its file")
         self.notes: list[str] = []
-        if given is not None and abs(given.fps - self.model.fps) > 1e-3:
-            told = f"the clip that is continued has {given.fps:g} fps, the model {self.model.fps:g}"
-            self.notes.append(f"{told}: it was resampled")
-            given = resample(given, self.model.fps)
-        self.continue_from = given
+        self.continue_from = self._clip(options.get("continue_from"))
+        self.previous: Floats | None = None
+        if self.continue_from is not None:
+            self.previous = encode_previous(self.continue_from, self.features)
         self.compat = resolve_compat(options.get("compat"))
         self.chain = either(options.get("chain"), True)
         self.correct = either(options.get("postprocess"), self.skeleton.corrected)
         self.root_margin = checked_margin(either(options.get("root_margin"), ROOT_MARGIN_M))
+        self.in_sequence = request.multi_prompt or self.continue_from is not None
+        self.constraints = self._constraints(options.get("constraints"))
+        """Of each motion: each prompt's samples, or the samples of all prompts in sequence."""
+        self.headings = self._headings(len(self.constraints))
+        self._check_lengths()
 
-    def batch(self, lengths: list[int]) -> list[Motion]:
+    def run(self) -> list[Motion]:
+        """Generate a motion for each prompt and sample, or for each sample one of all prompts."""
+        if self.in_sequence:
+            motions = self._sequence(
+                self.prompts, self.lengths, self.constraints, self.headings, self.previous
+            )
+            for motion in motions:
+                motion.notes.extend(self.notes)
+            return motions
+        if self._is_chained:
+            return self._one_by_one()
+        return self._batch()
+
+    def _batch(self) -> list[Motion]:
         """Generate a motion for each prompt and sample, in one go."""
         rows = [(i, sample) for i in range(len(self.prompts)) for sample in range(self.num_samples)]
-        counts = [lengths[i] for i, _ in rows]
-        constraints = self._constraints_of(len(rows))
-        for row, count in zip(constraints, counts, strict=True):
-            check_frames(row, count)
-        if self.chain and max(lengths) > self.model.advised_frames:
-            return self._one_by_one(lengths, constraints)
+        counts = [self.lengths[i] for i, _ in rows]
+        constraints = self.constraints
         doubts = self._doubts(constraints)
         if self.progress is not None:
             self.progress("encoding text", 0, 1)
@@ -117,7 +138,7 @@ class Generation:
             noise,
             text_mask=text_mask,
             lengths=counts,
-            first_heading_rad=self._headings(len(rows)),
+            first_heading_rad=self.headings,
             motion_mask=mask,
             observed_motion=self.features.normalize(observed),
             guidance=self.guidance,
@@ -132,23 +153,14 @@ class Generation:
         motions = self._finish(features, counts, constraints, infos)
         return self._with_warnings(motions, doubts, counts)
 
-    def sequence(self, lengths: list[int]) -> list[Motion]:
-        """Generate one motion of all prompts for each sample."""
-        if self.continue_from is not None and np.any(self.first_heading):
-            raise InputError("a clip that is continued has a heading already; give no first one")
-        constraints = [self._shared_constraints()] * self.num_samples
-        headings = self._headings(self.num_samples)
-        return self._sequence(self.prompts, lengths, constraints, headings, self.continue_from)
-
-    def _one_by_one(
-        self, lengths: list[int], constraints: Sequence[Sequence[Constraint]]
-    ) -> list[Motion]:
+    def _one_by_one(self) -> list[Motion]:
         """Generate the motions of each prompt in turn, of a long one as a chain of parts."""
-        headings = self._headings(len(constraints))
         motions = []
-        for index, (prompt, count) in enumerate(zip(self.prompts, lengths, strict=True)):
+        for index, (prompt, count) in enumerate(zip(self.prompts, self.lengths, strict=True)):
             rows = slice(index * self.num_samples, (index + 1) * self.num_samples)
-            motions += self._sequence([prompt], [count], constraints[rows], headings[rows])
+            motions += self._sequence(
+                [prompt], [count], self.constraints[rows], self.headings[rows]
+            )
         return motions
 
     def _sequence(
@@ -157,29 +169,17 @@ class Generation:
         lengths: Sequence[int],
         constraints: Sequence[Sequence[Constraint]],
         first_heading_rad: Floats,
-        clip: Motion | None = None,
+        previous: Floats | None = None,
     ) -> list[Motion]:
         """Generate one motion of prompts, each in as many parts as it needs, for each sample.
 
-        constraints and first_heading_rad are of each sample.
+        constraints and first_heading_rad are of each sample; previous are the features of a clip
+        that is continued.
         """
-        previous = None if clip is None else encode_previous(clip, self.features)
         before = 0 if previous is None else len(previous)
-        parts = [[frames] for frames in lengths]
-        if self.chain:
-            parts = part_lengths(
-                lengths,
-                self.model.advised_frames,
-                self.num_transition_frames,
-                self.compat,
-                before,
-                self.model.manifest.limits.transitions_included,
-            )
+        parts, sampled = self._parts(lengths, before)
         prompt_of_part = [index for index, own in enumerate(parts) for _ in own]
         lengths = [frames for own in parts for frames in own]
-        sampled = segment_lengths(lengths, self.num_transition_frames, self.compat, before)
-        for frames in sampled:
-            self.model.check_num_frames(frames)
         start = (0, np.zeros(2, np.float32))
         if previous is not None:
             start = (before - 1, previous[-1, 0:3:2])
@@ -232,7 +232,7 @@ class Generation:
                 for index, frames in zip(prompt_of_part, lengths, strict=True)
             ]
             info["num_transition_frames"] = self.num_transition_frames
-            if clip is not None:
+            if previous is not None:
                 info["continued_frames"] = before
             if beyond := sum(int((item.frame_indices >= total).sum()) for item in row):
                 info["num_dropped_constraint_frames"] = beyond
@@ -257,8 +257,9 @@ class Generation:
             ]
         counts = [part.shape[1]] * self.num_samples
         motions = self._finish(part, counts, rows, infos, corrected=bool(each))
-        if clip is not None and kept:
-            motions = [_joined(clip.crop(0, kept), motion) for motion in motions]
+        if self.continue_from is not None and kept:
+            clip = self.continue_from.crop(0, kept)
+            motions = [_joined(clip, motion) for motion in motions]
         return self._with_warnings(motions, doubts, [max(lengths)] * len(motions))
 
     def _doubts(
@@ -355,14 +356,43 @@ class Generation:
         result[:, contacts] = clip[:, contacts]
         return result
 
+    # What is asked for, settled
+
+    @property
+    def _is_chained(self) -> bool:
+        """Whether a prompt is longer than one piece may be, and is made as a chain of parts."""
+        return self.chain and max(self.lengths) > self.model.advised_frames
+
+    def _clip(self, given: Any) -> Motion | None:
+        """Return the clip that is continued, at the model's frame rate."""
+        if given is None:
+            return None
+        if not isinstance(given, Motion):  # files are read by now
+            raise InputError(f"continue_from is {type(given).__name__}, no motion or its file")
+        if abs(given.fps - self.model.fps) > 1e-3:
+            told = f"the clip that is continued has {given.fps:g} fps, the model {self.model.fps:g}"
+            self.notes.append(f"{told}: it was resampled")
+            return resample(given, self.model.fps)
+        return given
+
     def _headings(self, rows: int) -> Floats:
         heading = self.first_heading
+        if self.continue_from is not None and np.any(heading):
+            raise InputError("a clip that is continued has a heading already; give no first one")
         if heading.ndim > 1 or (heading.ndim == 1 and len(heading) != rows):
             raise InputError(f"{heading.size} first headings for {rows} motions; give one or each")
         return np.broadcast_to(heading, (rows,))
 
-    def _shared_constraints(self) -> list[Constraint]:
-        given = self.constraints
+    def _constraints(self, given: Any) -> list[list[Constraint]]:
+        if self.in_sequence:
+            return [self._shared(given)] * self.num_samples
+        counts = [frames for frames in self.lengths for _ in range(self.num_samples)]
+        constraints = self._of_each(given, len(counts))
+        for row, count in zip(constraints, counts, strict=True):
+            check_frames(row, count)
+        return constraints
+
+    def _shared(self, given: Any) -> list[Constraint]:
         if given is None:
             return []
         if isinstance(given, (str, os.PathLike)):
@@ -371,14 +401,12 @@ class Generation:
             raise InputError("several prompts in one motion take one list of constraints for all")
         return constraints_from(given, self.skeleton)
 
-    def _constraints_of(self, rows: int) -> list[list[Constraint]]:
-        given = self.constraints
+    def _of_each(self, given: Any, rows: int) -> list[list[Constraint]]:
         nested = isinstance(given, (list, tuple)) and any(
             isinstance(item, (list, tuple)) for item in given
         )
         if not nested:
-            return [self._shared_constraints()] * rows
-        assert isinstance(given, (list, tuple))
+            return [self._shared(given)] * rows
         if not all(isinstance(item, (list, tuple)) for item in given):
             raise InputError("constraints are a list, or a list of lists, not both at once")
         if len(given) * self.num_samples == rows:
@@ -386,6 +414,39 @@ class Generation:
         if len(given) != rows:
             raise InputError(f"{len(given)} lists of constraints for {rows} motions")
         return [constraints_from(item, self.skeleton) for item in given]
+
+    def _check_lengths(self) -> None:
+        """Raise InputError for parts of sequences that are too short or too long."""
+        if self.in_sequence:
+            self._parts(self.lengths, 0 if self.previous is None else len(self.previous))
+        elif self._is_chained:
+            for frames in self.lengths:
+                self._parts([frames], 0)
+
+    def _parts(self, lengths: Sequence[int], before: int) -> tuple[list[list[int]], list[int]]:
+        """Split prompts into parts that the model can make, behind a clip of so many frames.
+
+        Returns the frames of each prompt's parts, and those that each part is sampled with.
+        """
+        parts = [[frames] for frames in lengths]
+        if self.chain:
+            parts = part_lengths(
+                lengths,
+                self.model.advised_frames,
+                self.num_transition_frames,
+                self.compat,
+                before,
+                self.model.manifest.limits.transitions_included,
+            )
+        sampled = segment_lengths(
+            [frames for own in parts for frames in own],
+            self.num_transition_frames,
+            self.compat,
+            before,
+        )
+        for frames in sampled:
+            self.model.check_num_frames(frames)
+        return parts, sampled
 
     def _info(self, sample: int, constraints: Sequence[Constraint]) -> dict[str, Any]:
         manifest, interval = self.model.manifest, self.guidance.interval

@@ -148,6 +148,10 @@ class KimodoModel(Pipeline):
         centres = self.bundle.read_tensors(known.file)
         return KnownPrompts.from_manifest(known, centres, self.defaults.text_width)
 
+    def check_prompts(self, texts: Sequence[str]) -> None:
+        """Raise InputError for a prompt that cannot be encoded, without encoding it."""
+        self.text.check(texts, clean_prompt)
+
     def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Clean and encode prompts.
 

@@ -92,10 +92,8 @@ class KimodoPipeline(KimodoModel):
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None
     ) -> list[Motion]:
-        generation = Generation(self, request, seed, progress)
-        if request.multi_prompt or request.options.get("continue_from") is not None:
-            motions = generation.sequence(frames)
-            for motion in motions:
-                motion.notes.extend(generation.notes)
-            return motions
-        return generation.batch(frames)
+        return Generation(self, request, frames, seed, progress).run()
+
+    def _check(self, request: Request, frames: Sequence[int]) -> None:
+        Generation(self, request, frames)  # refuses what does not fit
+        self.check_prompts(request.prompts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar, Unpack, cast
 
 import numpy as np
@@ -50,8 +50,8 @@ class _Task:
     """What the model is asked, in its own words."""
 
     prompts: list[str]
-    motion_latents: Floats | None = None
-    """(B, N, D) of the motions that the prompts name."""
+    given: list[Floats] = field(default_factory=list)
+    """Features (T, 263) of the motions that the prompts name."""
     assemble: Callable[[Floats], Floats] | None = None
     """Puts the generated joints (T, 22, 3) together with the motions that were given."""
     extra_frames: int = 0
@@ -169,30 +169,45 @@ class MotionGpt3Pipeline(MotionGpt3Model):
         poses = transformer_bytes(rows, max(frames), self.latent_dim, _DECODER_HEADS)
         return max(words, poses)
 
+    def _check(self, request: Request, frames: Sequence[int]) -> None:
+        if request.options.get("sentences"):
+            _given(request)  # refuses what is no motion
+            request, frames = self._parts(request, frames, _sentences(request))
+        task, _ = self._settled(request, frames)
+        self.tokenize(task.prompts)  # refuses one that is too long
+
+    def _settled(self, request: Request, frames: Sequence[int]) -> tuple[_Task, dict[str, Any]]:
+        """Say what to ask the model and how to sample; InputError for what does not fit."""
+        options, samples = cast(MotionGpt3Options, request.options), request.num_samples
+        texts = [text for text in request.prompts for _ in range(samples)]
+        task = self._task(texts, [count for count in frames for _ in range(samples)], options)
+        longest, most = max(frames) + task.extra_frames, self.manifest.limits.max_frames
+        if longest > most:
+            raise InputError(
+                f"{longest} frames with the motions at both ends, this model allows {most}"
+            )
+        return task, self._sampling(options)
+
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None
     ) -> list[Motion]:
-        options = cast(MotionGpt3Options, request.options)
-        if options.get("sentences"):
+        if request.options.get("sentences"):
             return self._of_sentences(request, seed, frames, progress)
         samples = request.num_samples
         texts = [text for text in request.prompts for _ in range(samples)]
-        task = self._task(texts, [count for count in frames for _ in range(samples)], options)
-        sampling = self._sampling(options)
+        task, sampling = self._settled(request, frames)
         if progress is not None:
             progress("encoding text", 0, 1)
-        hidden = self.holder_hidden(task.prompts, task.motion_latents)
+        latents_given = None
+        if task.given:
+            latents_given = np.repeat(self.encode_motion(task.given)[None], len(texts), axis=0)
+        hidden = self.holder_hidden(task.prompts, latents_given)
         guided = self.is_guided(sampling["guidance_scale"])
         noise, step_noise = draw_noise(
             seed, len(texts), self.latent_dim, sampling["num_steps"], guided, sampling["solver"]
         )
         latents = self.sample(hidden, noise, step_noise, progress=progress, **sampling)
         lengths = [count + task.extra_frames for count in frames for _ in range(samples)]
-        most = self.manifest.limits.max_frames
-        if max(lengths) > most:
-            raise InputError(
-                f"{max(lengths)} frames with the motions at both ends, this model allows {most}"
-            )
         decoded = self.decode(latents, lengths)
         motions = []
         for row, (text, length) in enumerate(zip(texts, lengths, strict=True)):
@@ -221,20 +236,9 @@ class MotionGpt3Pipeline(MotionGpt3Model):
 
         A motion to carry on goes before the first.
         """
-        options = dict(request.options)
-        if options.pop("between", None) is not None:
-            raise InputError("sentences and between do not go together: a gap has no text")
-        options.pop("sentences")
-        given = options.pop("continue_from", None)
-        sentences = [split_prompt(text, 1.0)[0] for text in request.prompts]
-        parts = replace(
-            request,
-            prompts=tuple(part for parts in sentences for part in parts),
-            seconds=_for_each(request.seconds, sentences),
-            num_frames=request.num_frames and _for_each(request.num_frames, sentences),
-            options=options,
-        )
-        counts = list(_for_each(frames, sentences))
+        sentences = _sentences(request)
+        parts, counts = self._parts(request, frames, sentences)
+        given = _given(request)
         clips = iter(self._generate(parts, seed, counts, progress))
         motions: list[Motion] = []
         for text, own in zip(request.prompts, sentences, strict=True):
@@ -245,14 +249,34 @@ class MotionGpt3Pipeline(MotionGpt3Model):
                 motions.append(self._joined(rows, {**rows[0].info, "prompt": text}, given))
         return motions
 
-    def _joined(self, parts: list[Motion], info: dict[str, Any], given: Any) -> Motion:
+    def _parts(
+        self, request: Request, frames: Sequence[int], sentences: Sequence[Sequence[str]]
+    ) -> tuple[Request, list[int]]:
+        """Return a request for every sentence as a motion of its own, and the frames of each."""
+        options = dict(request.options)
+        if options.pop("between", None) is not None:
+            raise InputError("sentences and between do not go together: a gap has no text")
+        options.pop("sentences")
+        options.pop("continue_from", None)
+        parts = replace(
+            request,
+            prompts=tuple(part for parts in sentences for part in parts),
+            seconds=_for_each(request.seconds, sentences),
+            num_frames=request.num_frames and _for_each(request.num_frames, sentences),
+            options=options,
+        )
+        return parts, list(_for_each(frames, sentences))
+
+    def _joined(
+        self, parts: list[Motion], info: dict[str, Any], given: GivenMotion | None
+    ) -> Motion:
         if len(parts) == 1 and given is None:
             return parts[0]
         joints, *others = (joints_of_motion(part) for part in parts)
         for clip in others:
             joints = join(joints, clip)
         if given is not None:
-            joints = GivenMotion.of(cast(_Read, given)).carried_on(joints)
+            joints = given.carried_on(joints)
         info.pop("ik_error_m", None)
         motion = motion_from_joints(joints, self.skeleton, None, self.fps, info)
         motion.warnings += list(dict.fromkeys(told for part in parts for told in part.warnings))
@@ -278,7 +302,7 @@ class MotionGpt3Pipeline(MotionGpt3Model):
             head, tail = first.last_features(MAX_END_FRAMES), last.first_features(MAX_END_FRAMES)
             return _Task(
                 [self.holders.motion_request(BETWEEN)] * len(texts),
-                self._repeated([head, tail], len(texts)),
+                [head, tail],
                 lambda clip: first.led_to(last, clip, len(head), len(tail)),
                 len(head) + len(tail),
             )
@@ -291,13 +315,9 @@ class MotionGpt3Pipeline(MotionGpt3Model):
             return _Task(asked, assemble=before.carried_on)
         return _Task(
             [self.holders.motion_request(PREDICTION)] * len(texts),
-            self._repeated([before.last_features(MAX_HEAD_FRAMES)], len(texts)),
+            [before.last_features(MAX_HEAD_FRAMES)],
             before.carried_on,
         )
-
-    def _repeated(self, clips: list[Floats], times: int) -> Floats:
-        """Encode clips of features and return (times, clips, D)."""
-        return np.repeat(self.encode_motion(clips)[None], times, axis=0)
 
     def _sampling(self, options: MotionGpt3Options) -> dict[str, Any]:
         """Return the arguments of ``sample`` that options and bundle settle."""
@@ -320,6 +340,17 @@ class MotionGpt3Pipeline(MotionGpt3Model):
             "guidance_scale": self._guidance_scale(scale),
             "temperature": temperature,
         }
+
+
+def _sentences(request: Request) -> list[list[str]]:
+    """Return the sentences of each prompt."""
+    return [split_prompt(text, 1.0)[0] for text in request.prompts]
+
+
+def _given(request: Request) -> GivenMotion | None:
+    """Return the motion that is carried on; InputError if it is none."""
+    given = request.options.get("continue_from")
+    return None if given is None else GivenMotion.of(cast(_Read, given))
 
 
 def _for_each(values: Sequence[_Value], parts: Sequence[Sequence[str]]) -> tuple[_Value, ...]:

@@ -67,9 +67,12 @@ class Answer:
 class _Task:
     """What the model is asked, in its own words."""
 
-    questions: list[str]
-    head: list[int] = field(default_factory=list)
-    """Codes that the answer goes on from."""
+    questions: Callable[[Sequence[Sequence[int]]], list[str]]
+    """Words them, given the codes of the motions that they name."""
+    given: list[Floats] = field(default_factory=list)
+    """Features (T, F) of these motions."""
+    goes_on: bool = False
+    """The answer's codes follow those of the first of them."""
     clip_frames: int = 0
     """Frames of given motions that the answer has to cover as well."""
     assemble: Callable[[Floats, int], Floats] | None = None
@@ -255,6 +258,41 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
 
     # Generation
 
+    def _check(self, request: Request, frames: Sequence[int]) -> None:
+        options = cast(MotionGptQwenOptions, request.options)
+        task, _ = self._settled(request, frames)
+        if self._server is not None or task.given:
+            return  # what a motion takes of the model's room is known when it is encoded
+        budget = self.room_for(
+            self._prompts(task.questions([]), options), options.get("max_new_tokens")
+        )
+        if self._has_grammar(options):
+            self._grammar(budget, self.codes_for(max(frames)), 1, True, False)
+
+    def _settled(self, request: Request, frames: Sequence[int]) -> tuple[_Task, SamplingRules]:
+        """Say what to ask the model and how to draw; InputError for what does not fit."""
+        options, samples = cast(MotionGptQwenOptions, request.options), request.num_samples
+        rules = self._rules(options)
+        self._is_exact(options)
+        self._thinking(options)
+        thought = options.get("thought")
+        if thought is not None:
+            check_text(thought)
+            if self._server is not None:
+                raise InputError("a server takes no thought of yours; leave --thought away")
+        texts = [text for text in request.prompts for _ in range(samples)]
+        lengths = [count for count in frames for _ in range(samples)]
+        return self._task(texts, lengths, options), rules
+
+    def _prompts(self, questions: Sequence[str], options: MotionGptQwenOptions) -> list[list[int]]:
+        """Return the ids of each question, rendered as a conversation that begins with it."""
+        thinking, thought = self._thinking(options), options.get("thought")
+        behind = "" if thought is None else thought_block(thought)
+        return [
+            self.tokenize(render([Message("user", question)], thinking) + behind)
+            for question in questions
+        ]
+
     def _generate(
         self, request: Request, seed: int, frames: list[int], progress: Progress | None
     ) -> list[Motion]:
@@ -262,10 +300,11 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
         samples = request.num_samples
         texts = [text for text in request.prompts for _ in range(samples)]
         lengths = [count for count in frames for _ in range(samples)]
-        rules = self._rules(options)
-        self._is_exact(options)  # what makes no sense is told before a word is written
-        task = self._task(texts, lengths, options)
-        answers = self._answers(task, lengths, options, seed, samples, progress)
+        task, rules = self._settled(request, frames)
+        given = [self.encode_motion(features) for features in task.given]
+        head = given[0] if task.goes_on else []
+        questions = task.questions(given)
+        answers = self._answers(questions, task, lengths, options, seed, samples, progress)
         motions = []
         for row, (text, length, answer) in enumerate(zip(texts, lengths, answers, strict=True)):
             which = f"sample {row % samples}: " if samples > 1 else ""
@@ -290,7 +329,8 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
                 "top_k": rules.top_k,
                 "grammar": self._has_grammar(options),
             }
-            motion = self._decoded(task, answer.motion.codes, length, options, info)
+            codes = [*head, *answer.motion.codes]
+            motion = self._decoded(task, codes, len(head), length, options, info)
             motion.warnings += [f"{which}{note}" for note in answer.motion.notes]
             motion.warnings += self.length_warnings(motion.num_frames)
             motions.append(motion)
@@ -299,14 +339,14 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
     def _decoded(
         self,
         task: _Task,
-        codes: tuple[int, ...],
+        codes: Sequence[int],
+        skipped_codes: int,
         length: int,
         options: MotionGptQwenOptions,
         info: dict[str, Any],
     ) -> Motion:
-        factor = self.code.frames_per_token
-        decoded = self.decode([[*task.head, *codes]])
-        skipped = len(task.head) * factor
+        decoded = self.decode([codes])
+        skipped = skipped_codes * self.code.frames_per_token
         joints: Floats = decoded["joints"][0, skipped:]
         features: Floats | None = decoded["features"][0, skipped:]
         most = self.manifest.limits.max_frames
@@ -329,6 +369,7 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
 
     def _answers(
         self,
+        questions: Sequence[str],
         task: _Task,
         lengths: list[int],
         options: MotionGptQwenOptions,
@@ -337,10 +378,8 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
         progress: Progress | None,
     ) -> list[Answer]:
         thinking, thought = self._thinking(options), options.get("thought")
-        conversations = [[Message("user", question)] for question in task.questions]
+        conversations = [[Message("user", question)] for question in questions]
         if self._server is not None:
-            if thought is not None:
-                raise InputError("a server takes no thought of yours; leave --thought away")
             return [
                 self._ask_server(
                     messages,
@@ -351,8 +390,7 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
                 )
                 for row, messages in enumerate(conversations)
             ]
-        behind = "" if thought is None else thought_block(check_text(thought))
-        prompts = [self.tokenize(render(each, thinking) + behind) for each in conversations]
+        prompts = self._prompts(questions, options)
         budget = self.room_for(prompts, options.get("max_new_tokens"))
         answers = []
         for start in range(0, len(prompts), _ROWS_AT_ONCE):
@@ -465,25 +503,24 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
             for text, length in zip(texts, lengths, strict=True)
         ]
         if given is None:
-            return _Task(questions)
+            return _Task(lambda codes: questions)
         # The model carries motions on without a text; a text makes a clip that is appended.
         before = self.representation.given(cast(_Read, given))
         exact = self._is_exact(options)
         return _Task(
-            questions,
+            lambda codes: questions,
             assemble=lambda clip, length: before.carried_on(clip[:length] if exact else clip),
         )
 
     def _prediction(self, motion: _Read, times: int, options: MotionGptQwenOptions) -> _Task:
         before = self.representation.given(motion)
         frames = self._seen(before.num_frames, MAX_HEAD_FRAMES)
-        head = self.encode_motion(before.last_features(frames))
         template = find_template(None, "prediction", self.templates)
-        question = template.replace(HEAD, self.tokens.text(head))
         exact = self._is_exact(options)
         return _Task(
-            [question] * times,
-            head,
+            lambda codes: [template.replace(HEAD, self.tokens.text(codes[0]))] * times,
+            [before.last_features(frames)],
+            goes_on=True,
             assemble=lambda clip, length: before.carried_on(clip[:length] if exact else clip),
         )
 
@@ -496,22 +533,20 @@ class MotionGptQwenPipeline(MotionGptQwenModel):
         factor = self.code.frames_per_token
         head = self._seen(first.num_frames, MAX_END_FRAMES)
         tail = self._seen(last.num_frames, MAX_END_FRAMES)
-        before = self.encode_motion(first.last_features(head))
-        behind = self.encode_motion(last.first_features(tail))
         template = find_template(None, "in_between", self.templates)
-        questions = []
-        for length in lengths:
-            hidden = [self.tokens.mask] * self.codes_for(length)
-            questions.append(
-                template.replace(MASKED, self.tokens.text([*before, *hidden, *behind]))
-            )
+
+        def questions(codes: Sequence[Sequence[int]]) -> list[str]:
+            hidden = [[self.tokens.mask] * self.codes_for(length) for length in lengths]
+            masked = [[*codes[0], *gap, *codes[1]] for gap in hidden]
+            return [template.replace(MASKED, self.tokens.text(each)) for each in masked]
 
         def assemble(clip: Floats, length: int) -> Floats:
             gap = clip[head : head + length]
             rest = clip[head + self.codes_for(length) * factor :]
             return first.led_to(last, np.concatenate((clip[:head], gap, rest)), head, tail)
 
-        return _Task(questions, clip_frames=head + tail, assemble=assemble)
+        ends_seen = [first.last_features(head), last.first_features(tail)]
+        return _Task(questions, ends_seen, clip_frames=head + tail, assemble=assemble)
 
     def _seen(self, frames: int, most: int) -> int:
         """Return how many frames of a given motion make whole codes."""

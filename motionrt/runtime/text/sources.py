@@ -139,12 +139,7 @@ class TextSources:
         """
         found = [np.zeros((0, width), np.float32)] * len(texts)
         for row, text in enumerate(texts):
-            words = len(text.split())
-            if words > MAX_PROMPT_WORDS:
-                raise InputError(
-                    f"prompt of {words} words: at most {MAX_PROMPT_WORDS}; "
-                    "describe one short motion"
-                )
+            _check_words(text)
             cleaned = clean(text)
             if cleaned:
                 embedding = self.encode(cleaned)
@@ -164,20 +159,46 @@ class TextSources:
             mask[row, : len(tokens)] = len(tokens) == 1 or np.any(tokens != 0, -1)
         return features, mask
 
-    def _encode(self, prompt: str) -> NDArray[np.float32]:
-        if self.server is not None:
-            served: NDArray[np.float32] = self.server.encode([prompt])[0]
-            return served
-        book = self.book
-        if book is not None and (prompt in book or GRAPH not in self.bundle.manifest.graphs):
+    def check(self, texts: Sequence[str], clean: Callable[[str], str]) -> None:
+        """Raise InputError for a prompt that `encode_all` would refuse; nothing is encoded."""
+        for text in texts:
+            _check_words(text)
+            cleaned = clean(text)
+            if cleaned and self.server is None:
+                self._stored(cleaned)
+
+    def _stored(self, prompt: str) -> NDArray[np.float32] | None:
+        """Return the book's embedding, None if the encoder is to make it.
+
+        InputError if there is neither.
+        """
+        book, encodes = self.book, GRAPH in self.bundle.manifest.graphs
+        if book is not None and (prompt in book or not encodes):
             return book.lookup(prompt)
-        if GRAPH not in self.bundle.manifest.graphs:
+        if not encodes:
             raise InputError(
                 f"{self.bundle.folder}: holds neither text encoder nor prompt book; use a server "
                 "(--text-encoder-url), give text embeddings (Pipeline.sample), or export with "
                 "--text-encoder"
             )
+        return None
+
+    def _encode(self, prompt: str) -> NDArray[np.float32]:
+        if self.server is not None:
+            served: NDArray[np.float32] = self.server.encode([prompt])[0]
+            return served
+        stored = self._stored(prompt)
+        if stored is not None:
+            return stored
         if self._encoder is None:
             self._encoder = BundleTextEncoder(self.bundle, self._graph())
         encoded: NDArray[np.float32] = self._encoder.encode([prompt])[0]
         return encoded
+
+
+def _check_words(text: str) -> None:
+    words = len(text.split())
+    if words > MAX_PROMPT_WORDS:
+        raise InputError(
+            f"prompt of {words} words: at most {MAX_PROMPT_WORDS}; describe one short motion"
+        )

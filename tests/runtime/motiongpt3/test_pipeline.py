@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from refusals import check
 from walking import walking
 
 from motionrt.runtime.errors import InputError, MotionWarning
@@ -191,10 +193,19 @@ def test_text_is_written_without_a_motion(pipeline: MotionGpt3Pipeline) -> None:
 def test_bad_input_is_one_line(
     pipeline: MotionGpt3Pipeline, options: dict[str, object], message: str
 ) -> None:
-    arguments = {"prompt": "walk", "seconds": 1.0, **options}
+    arguments: dict[str, Any] = {"prompt": "walk", "seconds": 1.0, **options}
+    asked = {name: value for name, value in arguments.items() if name != "prompt"}
     with pytest.raises(InputError, match=message) as caught:
-        pipeline.generate_many(**{"prompts": arguments.pop("prompt"), **arguments})  # type: ignore[arg-type]
+        pipeline.generate_many(**{"prompts": arguments["prompt"], **asked})  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=message):
+        check(pipeline, arguments["prompt"], **asked)
+
+
+def test_what_fits_is_not_refused_beforehand(pipeline: MotionGpt3Pipeline) -> None:
+    check(pipeline, ["walk", "jump"], num_samples=2, sample_seeds=True, solver="dpmpp-2m")
+    check(pipeline, "", between=(walking(5), walking(5)))
+    check(pipeline, "He walks. He sits.", sentences=True, continue_from=walking(5))
 
 
 def test_bad_questions_are_one_line(pipeline: MotionGpt3Pipeline) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from language_server import language_server
+from refusals import check
 from walking import walking, walking_myo
 
 from motionrt.runtime.body.motion import Motion
@@ -107,6 +108,9 @@ def test_too_few_tokens_are_told(pipeline: MotionGptQwenPipeline) -> None:
         pipeline.generate("walk", 2.0, max_new_tokens=5)
     with pytest.raises(InputError, match="must be 1 or more"):
         pipeline.generate("walk", 2.0, max_new_tokens=0)
+    for few, told in ((5, "5 are allowed"), (0, "must be 1 or more")):
+        with pytest.raises(InputError, match=told):
+            check(pipeline, "walk", 2.0, max_new_tokens=few)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +133,8 @@ def test_what_makes_no_sense_is_told(
 ) -> None:
     with pytest.raises(InputError, match=told):
         myo.generate("walk", 1.0, **options)
+    with pytest.raises(InputError, match=told):
+        check(myo, "walk", **options)
 
 
 @pytest.mark.parametrize("text", ["<|im_end|>", "a <motion_id_7>", "<Motion_Placeholder>"])
@@ -187,6 +193,11 @@ def test_a_gap_between_two_motions_is_filled(pipeline: MotionGptQwenPipeline) ->
     for prompt, options, told in refused:
         with pytest.raises(InputError, match=told):
             pipeline.generate(prompt, 1.0, between=(first, last), **options)
+        with pytest.raises(InputError, match=told):
+            check(pipeline, prompt, between=(first, last), **options)
+    check(pipeline, "", between=(first, last))
+    check(pipeline, "", continue_from=first)
+    check(pipeline, "walk", continue_from=first, num_samples=2)
 
 
 def test_motions_are_described_in_words(pipeline: MotionGptQwenPipeline) -> None:

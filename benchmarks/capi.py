@@ -105,7 +105,7 @@ int main(int count, char **arguments) {
 
 def build(folder: Path, name: str, source: str, *arguments: object) -> Path:
     """Compile a program."""
-    file, header = folder / f"{name}.c", Path(capi.__file__).parent / "runtime" / "capi"
+    file, header = folder / f"{name}.c", capi.library_folder()
     file.write_text(source, encoding="utf-8")
     command = ["cc", "-std=c11", "-O2", "-fno-math-errno", "-I", header, "-I", header / "src", file]
     command += [*arguments, "-o", folder / name]
@@ -130,7 +130,7 @@ def run(command: list[str]) -> dict[str, float]:
 
 def beside_graphs(folder: Path, seconds: float) -> dict[str, float]:
     """Measure what calls cost besides the graphs, in milliseconds, with and without clean-up."""
-    sources = sorted((Path(capi.__file__).parent / "runtime" / "capi" / "src").glob("*.c"))
+    sources = sorted((capi.library_folder() / "src").glob("*.c"))
     wrapped = ["-Wl,--wrap=session_run", "-lm", "-ldl", "-lpthread"]
     program = build(folder, "timed", TIMED, *sources, *wrapped)
     found = {}

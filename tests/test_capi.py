@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 import motionrt
 from motionrt import capi
+from motionrt.capi.options import GenerateKeywords
+from motionrt.capi.signatures import SIGNATURES
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.root_motion import in_place
 from motionrt.runtime.body.rotation import (
@@ -105,7 +107,7 @@ def constraint_file(skeleton: motionrt.Skeleton) -> list[dict[str, Any]]:
 def test_every_function_of_the_header_is_mirrored() -> None:
     text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
     declared = set(re.findall(r"MRT_API[^;(]*?\b(mrt_\w+)\(", text))
-    assert declared == set(capi._SIGNATURES)
+    assert declared == set(SIGNATURES)
 
 
 @pytest.mark.parametrize(
@@ -688,9 +690,9 @@ NOT_FAILURES = {
 """What functions that give a number say of nothing; all others return a status."""
 
 
-@pytest.mark.parametrize("name", [name for name in capi._SIGNATURES if name != "mrt_set_log"])
+@pytest.mark.parametrize("name", [name for name in SIGNATURES if name != "mrt_set_log"])
 def test_nothing_at_all_is_no_fault(name: str, c_pipeline: capi.Pipeline) -> None:
-    result, kinds = capi._SIGNATURES[name]
+    result, kinds = SIGNATURES[name]
     nothing = [kind() for kind in kinds]
     found = getattr(capi.library(), name)(*nothing)
     if result is ctypes.c_int32:
@@ -714,7 +716,7 @@ def test_structs_too_short_for_their_size_are_refused(size: int, c_pipeline: cap
     constraint = capi.ConstraintStruct(struct_size=size)
     finish, loop = capi.FinishOptions(struct_size=size), capi.LoopInfo(struct_size=size)
     arrays, saving = capi.MotionArrays(struct_size=size), capi.SaveOptions(struct_size=size)
-    constrained = capi._Options({}).struct
+    constrained = GenerateKeywords({}).struct
     constrained.constraints, constrained.num_constraints = ctypes.pointer(constraint), 1
     for name, *given in (
         ("mrt_pipeline_load", folder, byref(load), byref(made)),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import motionrt
 from motionrt import capi
+from motionrt.capi.shared_library import check
 from motionrt.runtime.errors import BundleError, InputError
 from motionrt.runtime.sampling.noise import TorchGenerator
 from motionrt.runtime.text.prompt_book import PromptBook
@@ -187,7 +188,7 @@ def test_too_many_tokens_are_refused(with_book: Path, with_encoder: Path) -> Non
         c_pipeline.generate("", **SHORT, num_embedding_tokens=2)
     with pytest.raises(InputError, match="the embedding has 4 tokens; mrt_embed_tokens"):
         row = (ctypes.c_float * WIDTH)()
-        capi._check(capi.library().mrt_embed(c_pipeline._handle, BOOK[0].encode(), row, WIDTH))
+        check(capi.library().mrt_embed(c_pipeline._handle, BOOK[0].encode(), row, WIDTH))
     long = " ".join(["a person walks"] * 9)
     with pytest.raises(BundleError, match="tokens, the model takes 1 to 8"):
         capi.Pipeline(with_encoder).generate(long, **SHORT)

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from parity import exported, kimodo, kimodo_controls, kimodo_motion, motiongpt3
 
 from motionrt import capi
+from motionrt.capi.motion import motions_of
+from motionrt.capi.options import GenerateKeywords
 from motionrt.runtime.body.rotation import quaternion_to_matrix
 from motionrt.runtime.body.skeleton import load_skeleton, skeleton_asset
 from motionrt.runtime.kimodo.pipeline import KimodoPipeline
@@ -524,7 +526,7 @@ def _generate_sharing(
     replayed_part: float,
     given: dict[str, Any],
 ) -> list[capi.Motion]:
-    made, options = ctypes.c_void_p(), capi._Options(given)
+    made, options = ctypes.c_void_p(), GenerateKeywords(given)
     check(
         library().test_generate(
             found._handle,
@@ -535,7 +537,7 @@ def _generate_sharing(
             ctypes.byref(made),
         )
     )
-    return capi._listed(made)
+    return motions_of(made)
 
 
 Run = tuple[dict[str, Array], dict[str, Array]]

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from c_builds import CAPI, LIBRARIES, WARNINGS, build_library, compile_c, scratch
 
+import motionrt
 from motionrt import capi
+from motionrt.capi.signatures import SIGNATURES
 
 MAX_BYTES = 400_000
 FINISHING = "test_capi_finishing.py"
@@ -51,7 +53,7 @@ def test_it_is_small_and_exports_its_own_names_alone() -> None:
         ["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True
     )
     names = {line.split()[-1] for line in listed.stdout.splitlines()}
-    assert {name for name in names if not name.startswith("_")} == set(capi._SIGNATURES)
+    assert {name for name in names if not name.startswith("_")} == set(SIGNATURES)
 
 
 def test_the_tables_are_those_that_the_script_writes(tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_sanitizers_find_nothing(flags: tuple[str, ...], runtime: str) -> None:
         program = compile_c(
             "threads", "-g", *flags, source, library, f"-Wl,-rpath,{library.parent}", *LIBRARIES
         )
-        bundle = Path(capi.__file__).parent / "assets" / "default"
+        bundle = Path(motionrt.__file__).parent / "assets" / "default"
         command = [str(program), str(bundle), str(capi.packaged_onnxruntime())]
         environment = {**os.environ, "TSAN_OPTIONS": "ignore_noninstrumented_modules=1"}
         # Addresses must lie where the sanitizer expects them.

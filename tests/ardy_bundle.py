@@ -24,12 +24,12 @@ _TYPES = {"float32": 1, "bool": 9}
 Given = list[tuple[str, list[int | str], str]]
 
 
-def write(folder: Path) -> Path:
-    """Write it; the prompts of its book are `PROMPTS`."""
+def write(folder: Path, num_tokens: int = 1) -> Path:
+    """Write it; the prompts of its book are `PROMPTS`, of so many tokens at most."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     graphs: dict[str, Any] = {}
-    for name, (nodes, given, made) in _graphs(rng).items():
+    for name, (nodes, given, made) in _graphs(rng, num_tokens).items():
         (folder / f"{name}.onnx").write_bytes(_model(name, nodes, given, made))
         graphs[name] = {
             "files": {"onnx": f"{name}.onnx"},
@@ -54,7 +54,9 @@ def write(folder: Path) -> Path:
         first = 5 + 3 * (JOINTS - 1) + 6 * joint
         tables["mean"][[first, first + 4]] = 1
     (folder / "statistics.safetensors").write_bytes(save(tables))
-    book = {"embeddings": rng.normal(size=(len(PROMPTS), TEXT)).astype(np.float32)}
+    book = {"embeddings": prompt_tokens(num_tokens)}
+    if num_tokens == 1:
+        book["embeddings"] = book["embeddings"][:, 0]
     metadata = {"format": "motionrt-prompt-book", "version": "1", "prompts": json.dumps(PROMPTS)}
     (folder / "prompts.safetensors").write_bytes(save(book, metadata))
     skeleton = dict(skeleton_asset("core27"))
@@ -73,7 +75,7 @@ def write(folder: Path) -> Path:
             "num_base_steps": BASE_STEPS,
             "num_steps": 4,
             "guidance_type": "separated",
-            "num_text_tokens": 1,
+            "num_text_tokens": num_tokens,
             "text_width": TEXT,
             "hidden_width": HIDDEN,
             "num_heads": 1,
@@ -97,18 +99,28 @@ def write(folder: Path) -> Path:
     return folder
 
 
+def prompt_tokens(num_tokens: int) -> NDArray[np.float32]:
+    """Return embeddings (3, num_tokens, TEXT) of the book: each prompt has one token less."""
+    shape = len(PROMPTS), num_tokens, TEXT
+    found = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    for row in range(1, min(len(PROMPTS), num_tokens)):
+        found[row, -row:] = 0
+    return found
+
+
 def _told(tensor: tuple[str, list[int | str], str]) -> dict[str, Any]:
     name, axes, dtype = tensor
     return {"name": name, "axes": axes, "dtype": dtype}
 
 
-def _graphs(rng: np.random.Generator) -> dict[str, tuple[list[Any], Given, Given]]:
+def _graphs(rng: np.random.Generator, num_tokens: int) -> dict[str, tuple[list[Any], Given, Given]]:
     """Return nodes, inputs and outputs of each; a constant stands among the nodes."""
 
     def drawn(*shape: int) -> NDArray[np.float32]:
         return np.asarray(rng.normal(size=shape) / np.sqrt(shape[0]), np.float32)
 
     tokens: list[int | str] = ["batch", "tokens"]
+    words: int | str = 1 if num_tokens == 1 else "words"
     return {
         "encoder": (
             [("w", drawn(SIZE * BODY, LATENT)), ("MatMul", ["bodies", "w"], ["latents"])],
@@ -131,8 +143,8 @@ def _graphs(rng: np.random.Generator) -> dict[str, tuple[list[Any], Given, Given
         ),
         "embed_text": (
             [("w", drawn(TEXT, 2 * HIDDEN)), ("MatMul", ["text_features", "w"], ["text_tokens"])],
-            [("text_features", ["batch", 1, TEXT], "float32")],
-            [("text_tokens", ["batch", 1, 2 * HIDDEN], "float32")],
+            [("text_features", ["batch", words, TEXT], "float32")],
+            [("text_tokens", ["batch", words, 2 * HIDDEN], "float32")],
         ),
         "embed_constraints": (
             [
@@ -150,11 +162,11 @@ def _graphs(rng: np.random.Generator) -> dict[str, tuple[list[Any], Given, Given
                 ("future_tokens", [*tokens, HIDDEN], "float32"),
             ],
         ),
-        "sampler": _sampler(drawn),
+        "sampler": _sampler(drawn, num_tokens),
     }
 
 
-def _sampler(drawn: Any) -> tuple[list[Any], Given, Given]:
+def _sampler(drawn: Any, num_tokens: int) -> tuple[list[Any], Given, Given]:
     """x0 = tanh(x / 2 + what is told), x' = a x + b x0, a step after another."""
     tokens: list[int | str] = ["batch", "tokens"]
     body = [
@@ -180,7 +192,12 @@ def _sampler(drawn: Any) -> tuple[list[Any], Given, Given]:
         ("middle", np.array([1], np.int64)),
         ("nothing", np.array(0, np.float32)),
         ("pads", np.array([0, 0, 0, 0, 0, LATENT], np.int64)),
-        ("MatMul", ["text_tokens", "w"], ["of_text"]),
+        ("places", np.linspace(1, 2, num_tokens, dtype=np.float32)[:, None]),
+        ("Unsqueeze", ["text_mask", "last"], ["is_text"]),
+        ("Mul", ["text_tokens", "places"], ["placed"]),
+        ("Where", ["is_text", "placed", "nothing"], ["words"]),
+        ("ReduceSum", ["words", "middle"], ["sentence"], {"keepdims": 1}),
+        ("MatMul", ["sentence", "w"], ["of_text"]),
         ("MatMul", ["constraint_tokens", "w"], ["of_constraints"]),
         ("MatMul", ["future_tokens", "u"], ["of_future"]),
         ("ReduceMean", ["of_future", "middle"], ["of_goals"], {"keepdims": 1}),
@@ -205,8 +222,8 @@ def _sampler(drawn: Any) -> tuple[list[Any], Given, Given]:
         ("x0_previous", [*tokens, TOKEN], "float32"),
         ("schedule_tokens", ["steps", 2 * HIDDEN], "float32"),
         ("schedule", ["steps", 3], "float32"),
-        ("text_tokens", ["batch", 1, 2 * HIDDEN], "float32"),
-        ("text_mask", ["batch", 1], "bool"),
+        ("text_tokens", ["batch", num_tokens, 2 * HIDDEN], "float32"),
+        ("text_mask", ["batch", num_tokens], "bool"),
         ("history_mask", tokens, "bool"),
         ("generation_mask", tokens, "bool"),
         ("future_mask", tokens, "bool"),

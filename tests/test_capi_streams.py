@@ -25,10 +25,11 @@ WALKS, JUMPS, WAVES = ardy_bundle.PROMPTS
 pytestmark = pytest.mark.slow  # onnx, of the exporter's packages, writes the bundle
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[1, 3], ids=["one token", "three tokens"])
+def toy(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A bundle whose prompts have so many tokens at most."""
     pytest.importorskip("onnx")
-    return ardy_bundle.write(tmp_path_factory.mktemp("ardy") / "toy")
+    return ardy_bundle.write(tmp_path_factory.mktemp("ardy") / "toy", request.param)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,35 @@ def test_clips_are_those_of_python(
     found = c_pipeline.generate_json(json.dumps({**request, **options}))
     for ours, theirs in zip(found, wanted, strict=True):
         same(ours, theirs)
+
+
+def test_embeddings_stand_for_prompts(c_pipeline: capi.Pipeline) -> None:
+    count = c_pipeline.max_text_tokens
+    rows = ardy_bundle.prompt_tokens(count)
+    for prompt, row in zip(ardy_bundle.PROMPTS, rows, strict=True):
+        kept = row[row.any(axis=-1)]
+        np.testing.assert_array_equal(
+            np.atleast_2d(array(c_pipeline.embed(prompt)))[: len(kept)], kept
+        )
+    options: dict[str, Any] = {"seed": 3, "num_frames": 20}
+    wanted = c_pipeline.generate_many(list(ardy_bundle.PROMPTS), **options)
+    options["num_embedding_tokens"] = count
+    names = ["", "", ""]
+    found = c_pipeline.generate_many(names, embedding=rows, **options)
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(array(ours.features), array(theirs.features))
+    mask = np.ones((3, count), np.uint8)
+    mask[0, 0] = 0
+    masked = c_pipeline.generate_many(names, embedding=rows, embedding_mask=mask, **options)
+    assert np.abs(array(masked[0].features) - array(found[0].features)).max() > 1e-3
+    np.testing.assert_array_equal(array(masked[1].features), array(found[1].features))
+    options["num_embedding_tokens"] = count + 1
+    with pytest.raises(
+        InputError, match=f"{count + 1} tokens a prompt, this model takes 1 to {count}"
+    ):
+        c_pipeline.generate(
+            "", embedding=np.zeros((count + 1, ardy_bundle.TEXT), np.float32), **options
+        )
 
 
 def test_a_clip_goes_on(pipeline: Any, c_pipeline: capi.Pipeline) -> None:

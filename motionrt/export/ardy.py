@@ -222,7 +222,7 @@ def export_ardy(
         if text_recipe is not None and text_recipe.name != "fp32":
             writer.judge("text encoder", ["text_encoder"], text_recipe, "--text-precision")
     if prompt_book is not None:
-        text |= add_prompt_book(writer, prompt_book, text_width)
+        text |= add_prompt_book(writer, prompt_book, text_width, checkpoint.config.num_text_tokens)
     tables = _tables(checkpoint)
     writer.add_arrays("statistics.safetensors", tables)
     sizes = _sizes(checkpoint, text_width)

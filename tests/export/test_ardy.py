@@ -71,6 +71,21 @@ def test_stored_prompts_are_all_that_a_game_needs(tmp_path: Path) -> None:
     assert walk.info["guidance_weights"] == [2.0, 2.0]
 
 
+def test_prompts_of_several_tokens(tmp_path: Path) -> None:
+    variant = GOLDEN / "ardy" / "checkpoints" / "ardy-variant"
+    embeddings = np.random.default_rng(0).normal(size=(3, 3, 14)).astype(np.float32)
+    embeddings[1] = embeddings[0]
+    embeddings[1, 1:] = embeddings[2, 2:] = 0
+    PromptBook(["walk", "walks", "wave"], embeddings).save(tmp_path / "book.safetensors")
+    arguments = ("--no-text-encoder", "--prompt-book", str(tmp_path / "book.safetensors"))
+    pipeline = load(exported.export("ardy", str(variant), *arguments), backend="cpu")
+    _, mask = pipeline.encode_text(["walk", "walks", "wave", ""])  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(mask.sum(axis=1), [3, 1, 2, 0])
+    options = {"seed": 3, "seconds": 0.6}
+    whole, first = (pipeline.generate(prompt, **options) for prompt in ("walk", "walks"))  # type: ignore[arg-type]
+    assert np.abs(whole.posed_joints - first.posed_joints).max() > 1e-3
+
+
 def test_a_book_of_another_width_is_refused(tmp_path: Path) -> None:
     book = PromptBook(["Walk."], np.ones((1, 3), np.float32), place="book.safetensors")
     writer = BundleWriter(tmp_path, lambda stage: None)

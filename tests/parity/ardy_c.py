@@ -2,8 +2,8 @@
 
 Clips go through the public functions; single windows, and those of a stream whose noise is given,
 through a build of the library with functions of tests (parity.c). Not run: what is inside the
-networks, which are the same graphs; models of several text tokens a prompt; clips whose windows
-look back at all there is, which no runtime offers.
+networks, which are the same graphs; clips whose windows look back at all there is, which no
+runtime offers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from parity import ardy, ardy_motion, c_library
 from parity.c_library import Array, check, generate, library, pointer, skeleton_json
 
@@ -33,8 +32,6 @@ WHOLE = 1 << 20
 def pair(case: Path, content: Mapping[str, Any]) -> tuple[ArdyPipeline, capi.Pipeline]:
     """Export a case's checkpoint once; load it in both runtimes."""
     python = ardy.pipeline_of(case, content)
-    if python.sizes.num_text_tokens != 1:
-        pytest.skip("several text tokens a prompt; the C library takes one")
     assert python.bundle.folder is not None
     return python, c_library.pipeline(python.bundle.folder)
 
@@ -49,6 +46,7 @@ class Step(ctypes.Structure):
         ("playhead", ctypes.c_int32),
         ("constraints", ctypes.c_char_p),
         ("embedding", ctypes.c_void_p),
+        ("embedding_mask", ctypes.c_void_p),
         ("noise", ctypes.c_void_p),
         ("place", ctypes.c_float * 2),
         ("heading", ctypes.c_float),
@@ -75,24 +73,25 @@ class Made:
         pipelines: tuple[ArdyPipeline, capi.Pipeline],
         run: Mapping[str, Any],
         frames: Array,
-        embedding: Array,
+        text: tuple[Array, Array],
         noise: Array,
         **given: Any,
     ) -> None:
-        """Run one; given are further fields of ``step``."""
+        """Run one; text is a prompt's tokens and their mask, given are fields of ``step``."""
         python, found = pipelines
         sizes, width = python.sizes, python.features.width
         guidance = ardy.guidance_of(run)
         arrays = {
             "frames": frames,
-            "embedding": embedding,
+            "embedding": text[0],
             "noise": noise,
             "made": np.zeros((sizes.horizon, width)),
             "observed": np.zeros((2 * sizes.window_frames(python.fps), width)),
             "mask": np.zeros((2 * sizes.window_frames(python.fps), width)),
         }
         kept = {name: np.ascontiguousarray(each, np.float32) for name, each in arrays.items()}
-        step = Step(found._handle, num_frames=len(frames))
+        mask = np.ascontiguousarray(text[1], np.uint8)
+        step = Step(found._handle, num_frames=len(frames), embedding_mask=pointer(mask))
         step.num_steps = run["num_denoising_steps"]
         step.num_weights = len(guidance.weights)
         step.weights = (ctypes.c_float * 2)(*guidance.weights)
@@ -122,9 +121,9 @@ def run_sample(case: Path) -> None:
                 start = run["init_global_translation"][row]
                 given["place"] = (ctypes.c_float * 2)(start[0], start[2])
                 given["heading"] = np.broadcast_to(run.get("init_first_heading_angle", 0.0), 2)[row]
-            embedding = inputs["text_feat"][row, 0] * inputs["text_pad_mask"][row, 0]
+            text = inputs["text_feat"][row], inputs["text_pad_mask"][row]
             noise = inputs[f"noise_{name}"][row]
-            made = Made(pipelines, run, frames, embedding, noise, **given)
+            made = Made(pipelines, run, frames, text, noise, **given)
             wanted = expected[f"{name}_features"][index, len(frames) :]
             ardy.close(made.new, wanted, **ardy.SAMPLED)
 
@@ -158,7 +157,7 @@ def run_rollout(case: Path) -> None:
             "history_frames": run["crop_history_length"],
             "constraints": run["constraints"],
             "postprocess": False,
-            **c_library.guidance(content["cfg_type"], content["cfg_weight"]),
+            **c_library.guidance(content["cfg_type"], ardy.guidance_of(content).weights or None),
         }
         if content["lengths"][1] < content["num_frames"] and run["constraints"]:
             # Constraints beyond the shorter clip are refused: each clip is as long as the longest.
@@ -167,7 +166,9 @@ def run_rollout(case: Path) -> None:
             found,
             request,
             case,
-            embedding=inputs["text_feat"][:, 0] * has_text[:, None],
+            embedding=inputs["text_feat"],
+            num_embedding_tokens=inputs["text_feat"].shape[1],
+            embedding_mask=inputs["text_pad_mask"],
             noise=inputs[f"noise_{name}"].ravel(),
             first_headings_rad=np.array(run["first_heading_angle"], np.float32),
         )
@@ -195,7 +196,7 @@ def run_stream(case: Path) -> None:
             pipelines,
             content,
             frames,
-            known[script["prompt"]][0, 0],
+            (known[script["prompt"]][0], np.ones(1)),
             inputs[f"{prefix}_noise"][0],
             playhead=script["playhead"],
             constraints=(case / file).read_bytes() if file else None,

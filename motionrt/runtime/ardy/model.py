@@ -113,10 +113,12 @@ class ArdyModel(Pipeline):
     def encode_text(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
         """Encode prompts, of which nothing but blanks around them is taken away.
 
-        Returns text features (B, 1, W) and their mask (B, 1); a blank prompt is all zero and False.
-        InputError if a prompt is too long or the bundle holds no text encoder.
+        Returns text features (B, L, W) and their mask (B, L), of as many tokens as the longest
+        prompt has; a blank prompt is all zero and False. InputError if a prompt is too long or the
+        bundle holds no text encoder.
         """
-        return self.text.encode_all(texts, self.sizes.text_width, str.strip)
+        sizes = self.sizes
+        return self.text.encode_all(texts, sizes.text_width, str.strip, sizes.num_text_tokens)
 
     def embed(self, texts: Sequence[str]) -> Text:
         """Encode prompts and embed them as the denoiser takes them."""

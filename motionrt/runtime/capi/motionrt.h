@@ -28,14 +28,14 @@
  *   by several threads at once. What is freed must not be in use.
  * - Same bundle, same seed, same machine: same motion, equal to that of the Python package.
  *
- * What is left to the Python package: families other than Kimodo, MotionGPT3 and ARDY; a stream's frames
- * at the rate of a robot's controller; more than one text token a prompt for ARDY; exporting and
- * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and
- * MotionGPT3's options that take a motion (continue_from, between); constraints of its own for each
- * prompt of a call; reading motion files, also those that a request names; formats other than BVH
- * and GLB, and in these names and rest poses of other rigs; retargeting and poses of hands; judging
- * motions (foot skate, jitter and the like), and warning of constraints that no body meets and of
- * prompts that the model does not know. Bundles of schema 1 are to be exported again.
+ * What is left to the Python package: families other than Kimodo, MotionGPT3 and ARDY; a stream's
+ * frames at the rate of a robot's controller; exporting and verifying bundles; TensorRT engines;
+ * text encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
+ * (continue_from, between); constraints of its own for each prompt of a call; reading motion files,
+ * also those that a request names; formats other than BVH and GLB, and in these names and rest
+ * poses of other rigs; retargeting and poses of hands; judging motions (foot skate, jitter and the
+ * like), and warning of constraints that no body meets and of prompts that the model does not know.
+ * Bundles of schema 1 are to be exported again.
  */
 #ifndef MOTIONRT_H
 #define MOTIONRT_H

@@ -191,7 +191,9 @@ typedef struct step {
   const float *frames; /* (num_frames, D) normalised that are there */
   int32_t num_frames, playhead;
   const char *constraints; /* or NULL */
-  const float *embedding, *noise;
+  const float *embedding; /* (K, W) and which are tokens (K) */
+  const uint8_t *embedding_mask;
+  const float *noise;
   float place[2], heading; /* of a first frame, and then of the window */
   int32_t num_steps, replan_frames, history_frames, future_frames, num_weights;
   float weights[2];
@@ -220,8 +222,11 @@ static void make_step(call *c, void *p) {
   stream_window w = {0};
   float *text = TEMP(c, float, m->num_text_tokens * 2 * m->hidden_width);
   bool *mask = TEMP(c, bool, m->num_text_tokens);
+  tokens embedded;
   ardy_load_graphs(c, pipeline, m);
-  ardy_embed(&u, "", a->embedding, text, mask);
+  embedded = tokens_given(c, a->embedding, a->embedding_mask, 1, m->num_text_tokens, m->text_width,
+                          m->num_text_tokens);
+  ardy_embed(&u, &embedded, 0, text, mask);
   if (a->constraints)
     held = constraints_parse(c, a->constraints, strlen(a->constraints), "constraints",
                              m->features.skeleton);

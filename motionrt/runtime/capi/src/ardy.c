@@ -203,6 +203,7 @@ static mrt_motions *ardy_generate(call *c, mrt_pipeline *p, const request *r, ui
   const mrt_motion *before = NULL;
   float *earlier = NULL, *features = NULL;
   int32_t kept = 0, *lengths;
+  tokens prompts;
   mrt_motions *list;
   rollout o = {0};
   memset(&g, 0, sizeof g);
@@ -239,6 +240,11 @@ static mrt_motions *ardy_generate(call *c, mrt_pipeline *p, const request *r, ui
   o.num_frames = most;
   report(c, r, "encoding text", 0, 1);
   ardy_load_graphs(c, p, m);
+  prompts = r->embeddings
+                ? tokens_given(c, r->embeddings, r->embedding_mask, r->num_prompts, r->num_tokens,
+                               m->text_width, m->num_text_tokens)
+                : tokens_of(c, m->text, r->prompts, r->num_prompts, m->text_width,
+                            m->num_text_tokens);
   for (row = 0; row < rows; row++) {
     i = row / r->num_samples;
     lengths[row] = r->num_frames[i];
@@ -250,9 +256,7 @@ static mrt_motions *ardy_generate(call *c, mrt_pipeline *p, const request *r, ui
              (size_t)m->num_text_tokens);
       continue;
     }
-    ardy_embed(&g.run, r->prompts[i],
-               r->embeddings ? r->embeddings + (size_t)i * m->text_width : NULL,
-               o.text + (size_t)row * text, o.mask + row * m->num_text_tokens);
+    ardy_embed(&g.run, &prompts, i, o.text + (size_t)row * text, o.mask + row * m->num_text_tokens);
   }
   if (!before) features = roll_out(&g, &o);
   list = motions_new(c, rows);
@@ -302,11 +306,10 @@ static const char *book_prompt(const mrt_pipeline *p, int32_t index) {
 }
 static const float *embed(call *c, mrt_pipeline *p, const char *prompt, int32_t *num_tokens) {
   ardy *m = p->model;
-  return text_tokens(c, m->text, prompt, m->text_width, 1, num_tokens);
+  return text_tokens(c, m->text, prompt, m->text_width, m->num_text_tokens, num_tokens);
 }
 static int32_t max_text_tokens(const mrt_pipeline *p) {
-  (void)p;
-  return 1;
+  return ((const ardy *)p->model)->num_text_tokens;
 }
 
 static const char *const graphs[] = {"sampler",    "encoder",           "decoder",

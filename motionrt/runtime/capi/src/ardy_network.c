@@ -135,30 +135,28 @@ static void run_graph(const ardy_run *u, ort_session *session, const tensor *inp
 
 /* ---- Text ---- */
 
-void ardy_embed(const ardy_run *u, const char *prompt, const float *embedding, float *tokens,
-                bool *mask) {
+tokens ardy_tokens(const ardy_run *u, const char *prompt) {
+  const ardy *m = u->model;
+  return tokens_of(u->c, m->text, &prompt, 1, m->text_width, m->num_text_tokens);
+}
+
+void ardy_embed(const ardy_run *u, const tokens *from, int32_t row, float *text, bool *mask) {
   ardy *m = u->model;
-  size_t width = 2 * (size_t)m->hidden_width;
-  float *row = TAKE(u->c, u->work, float, m->text_width);
-  bool any = false;
-  int32_t i;
-  memset(tokens, 0, width * (size_t)m->num_text_tokens * sizeof *tokens);
+  size_t width = 2 * (size_t)m->hidden_width, count = (size_t)from->count;
+  size_t made = count * width, given = count * (size_t)m->text_width, i;
+  float *values = from->values + row * given;
+  memset(text, 0, width * (size_t)m->num_text_tokens * sizeof *text);
   memset(mask, 0, (size_t)m->num_text_tokens * sizeof *mask);
-  if (embedding) memcpy(row, embedding, (size_t)m->text_width * sizeof *row);
-  if (!embedding) *mask = text_embed(u->c, m->text, prompt, row, m->text_width);
-  for (i = 0; i < m->text_width; i++) {
-    if (!isfinite(row[i])) fail(u->c, MRT_BAD_INPUT, "embedding: a number is not finite");
-    any |= row[i] != 0;
-  }
-  if (embedding) *mask = any;
-  if (!any) return;
+  memcpy(mask, from->mask + row * count, count * sizeof *mask);
+  for (i = 0; i < given && values[i] == 0; i++) continue;
+  if (i == given) return;
   if ((size_t)m->text_width != width) {
-    tensor input = {"text_features", TENSOR_FLOAT, 3, {1, 1, m->text_width}, row};
+    tensor input = {"text_features", TENSOR_FLOAT, 3, {1, from->count, m->text_width}, values};
     tensor output = {.name = "text_tokens"};
-    run_graph(u, m->embed_text, &input, 1, &output, 1, &width);
-    row = output.data;
+    run_graph(u, m->embed_text, &input, 1, &output, 1, &made);
+    values = output.data;
   }
-  memcpy(tokens, row, width * sizeof *tokens);
+  memcpy(text, values, made * sizeof *text);
 }
 
 /* ---- Roots ---- */

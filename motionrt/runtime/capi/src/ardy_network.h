@@ -43,9 +43,10 @@ void lock_release(lock **held);
 ardy *ardy_open(call *c, mrt_pipeline *p);
 void ardy_load_graphs(call *c, mrt_pipeline *p, ardy *m);
 
-/* Embed a prompt, or an embedding of it: tokens (K, 2 H) and which are text (K). */
-void ardy_embed(const ardy_run *u, const char *prompt, const float *embedding, float *tokens,
-                bool *mask);
+/* The tokens of one prompt, read as tokens_of does. */
+tokens ardy_tokens(const ardy_run *u, const char *prompt);
+/* Embed a row of tokens as the denoiser takes it: text (K, 2 H) and which are tokens (K). */
+void ardy_embed(const ardy_run *u, const tokens *from, int32_t row, float *text, bool *mask);
 /* The first frame's heading in radians of normalised roots. */
 float ardy_heading(const ardy *m, const float *root);
 /* Where the root of one frame of tokens lies, x and z in metres; move tokens (B, N, W) by (B, 2). */

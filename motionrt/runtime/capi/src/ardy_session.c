@@ -491,6 +491,7 @@ static void open_stream(call *c, void *arguments) {
   ardy *m;
   ardy_run u;
   controls *first;
+  tokens text;
   constraints none = {NULL, 0};
   if (!p || !a->out) fail(c, MRT_BAD_ARGUMENT, "pipeline or out is NULL");
   if (p->family != &ardy_family)
@@ -543,7 +544,8 @@ static void open_stream(call *c, void *arguments) {
   ardy_load_graphs(c, p, m);
   u = stream_run(c, s);
   first = controls_new(c, m, o.prompt ? o.prompt : "", NULL, NULL, none);
-  ardy_embed(&u, first->prompt, NULL, first->text, first->text_mask);
+  text = ardy_tokens(&u, first->prompt);
+  ardy_embed(&u, &text, 0, first->text, first->text_mask);
   timeline_change(c, &state->line, first, 0);
   first->serial = 0;
   if (o.start) {
@@ -583,6 +585,7 @@ static void prompt(call *c, void *arguments) {
   ardy_run u;
   float *text;
   bool *mask;
+  tokens asked;
   controls *made;
   const controls *last;
   if (!a->text) fail(c, MRT_BAD_ARGUMENT, "prompt is NULL");
@@ -590,7 +593,8 @@ static void prompt(call *c, void *arguments) {
   u = stream_run(c, s);
   text = TEMP(c, float, (size_t)m->num_text_tokens * 2 * (size_t)m->hidden_width);
   mask = TEMP(c, bool, m->num_text_tokens);
-  ardy_embed(&u, a->text, NULL, text, mask);
+  asked = ardy_tokens(&u, a->text);
+  ardy_embed(&u, &asked, 0, text, mask);
   lock_hold(c, &s->guard);
   last = last_asked(s);
   if (!strcmp(last->prompt, a->text)) return;

@@ -259,12 +259,14 @@ void snapshot_read(call *c, mrt_stream *s, const void *bytes, size_t num_bytes,
   for (item = need(c, document, "asked", JSON_ARRAY)->first; item; item = item->next) {
     const json *given = json_get(item, "constraints"), *velocity = json_get(item, "velocity");
     constraints held = {NULL, 0};
+    tokens embedded;
     controls *made;
     int32_t frame = whole(c, item, "frame", MOST_STREAMED);
     if (given) held = constraints_read(c, given, "", m->features.skeleton);
     constraints_need_hips(c, held);
     made = controls_new(c, m, text(c, item, "prompt"), NULL, NULL, held);
-    ardy_embed(&u, made->prompt, NULL, made->text, made->text_mask);
+    embedded = ardy_tokens(&u, made->prompt);
+    ardy_embed(&u, &embedded, 0, made->text, made->text_mask);
     made->has_velocity = velocity != NULL;
     if (velocity) pair(c, velocity, "velocity", made->velocity);
     timeline_change(c, &state->line, made, frame);

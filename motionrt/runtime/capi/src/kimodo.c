@@ -122,13 +122,6 @@ static void settle(generation *g) {
 
 /* ---- Sampling ---- */
 
-/* Tokens of prompts, or of the rows of a run: L of each. */
-typedef struct tokens {
-  int32_t count; /* L */
-  float *values; /* (B, L, W) */
-  bool *mask;    /* (B, L) */
-} tokens;
-
 /* What one run of the step graph takes, of B rows and T frames. */
 typedef struct sampling {
   int32_t batch, num_frames;
@@ -202,12 +195,6 @@ static void denoise(generation *g, sampling *s) {
   report(c, g->request, "denoising", plan.num_steps, plan.num_steps);
 }
 
-static tokens take_tokens(const generation *g, int32_t rows, int32_t count) {
-  size_t all = (size_t)rows * count;
-  tokens taken = {count, TEMP(g->c, float, all * g->model->text_width), TEMP(g->c, bool, all)};
-  return taken;
-}
-
 static void copy_tokens(const generation *g, const tokens *from, int32_t source, tokens *to,
                         int32_t row) {
   size_t L = (size_t)from->count, W = (size_t)g->model->text_width;
@@ -215,60 +202,17 @@ static void copy_tokens(const generation *g, const tokens *from, int32_t source,
   memcpy(to->mask + row * L, from->mask + source * L, L * sizeof(bool));
 }
 
-/* Embeddings that the caller gives. */
-static tokens given_tokens(generation *g) {
-  const request *r = g->request;
-  int32_t width = g->model->text_width, L = r->num_tokens, i, k;
-  size_t numbers = (size_t)L * width, n;
-  tokens all;
-  if (L > g->model->most_tokens)
-    fail(g->c, MRT_BAD_INPUT, "embedding: %d tokens a prompt, this model takes 1 to %d", L,
-         g->model->most_tokens);
-  all = take_tokens(g, r->num_prompts, L);
-  for (i = 0; i < r->num_prompts; i++) {
-    float *row = all.values + i * numbers;
-    bool any = false;
-    memcpy(row, r->embeddings + i * numbers, numbers * sizeof(float));
-    for (n = 0; n < numbers; n++)
-      if (!isfinite(row[n])) fail(g->c, MRT_BAD_INPUT, "embedding: a number is not finite");
-    for (k = 0; k < L; k++) {
-      size_t at = (size_t)i * L + k;
-      /* Two, so that one of zeros is none here too. */
-      all.mask[at] = r->embedding_mask ? r->embedding_mask[at] != 0
-                                       : is_token(row + (size_t)k * width, width, 2);
-      any |= all.mask[at];
-    }
-    if (!any) memset(row, 0, numbers * sizeof(float)); /* it must not reach the result */
-  }
-  return all;
-}
-
 /* The embeddings of a request's prompts. */
 static tokens embed_prompts(generation *g) {
   const request *r = g->request;
-  int32_t width = g->model->text_width, *counts, longest = 1, i, k;
-  const float **found;
-  tokens all;
+  const kimodo *m = g->model;
   report(g->c, r, "encoding text", 0, 1);
   /* The largest graph is loaded first: the text encoder fits into memory that this leaves free. */
   graph(g->c, g->pipeline, &g->model->step, "step");
-  if (r->embeddings) return given_tokens(g);
-  counts = TEMP(g->c, int32_t, r->num_prompts);
-  found = TEMP(g->c, const float *, r->num_prompts);
-  for (i = 0; i < r->num_prompts; i++) {
-    found[i] = text_tokens(g->c, g->model->text, r->prompts[i], width, g->model->most_tokens,
-                           &counts[i]);
-    if (counts[i] > longest) longest = counts[i];
-  }
-  all = take_tokens(g, r->num_prompts, longest);
-  for (i = 0; i < r->num_prompts; i++) {
-    size_t at = (size_t)i * longest;
-    if (found[i])
-      memcpy(all.values + at * width, found[i], (size_t)counts[i] * width * sizeof(float));
-    for (k = 0; k < counts[i]; k++)
-      all.mask[at + k] = is_token(found[i] + (size_t)k * width, width, counts[i]);
-  }
-  return all;
+  return r->embeddings ? tokens_given(g->c, r->embeddings, r->embedding_mask, r->num_prompts,
+                                      r->num_tokens, m->text_width, m->most_tokens)
+                       : tokens_of(g->c, m->text, r->prompts, r->num_prompts, m->text_width,
+                                   m->most_tokens);
 }
 
 /* ---- From features to motions ---- */
@@ -461,7 +405,7 @@ static mrt_motions *generate_batch(generation *g) {
   s.num_frames = most;
   s.lengths = lengths;
   s.x = TEMP(c, float, (size_t)rows * most * width);
-  s.text = take_tokens(g, rows, text.count);
+  s.text = tokens_new(c, rows, text.count, g->model->text_width);
   s.headings = TEMP(c, float, rows);
   draw(c, r, &g->noise, s.x, (size_t)rows * most * width);
   if (held.count) {
@@ -618,7 +562,7 @@ static void add_part(generation *g, track *made, int32_t own, int32_t extra, int
   s.x = TEMP(c, float, samples * cells);
   s.observed = TEMP(c, float, samples * cells);
   s.mask = TEMP(c, float, samples * cells);
-  s.text = take_tokens(g, samples, text->count);
+  s.text = tokens_new(c, samples, text->count, g->model->text_width);
   s.headings = heading;
   for (b = 0; b < samples; b++) {
     constraints held = constraints_crop(c, all, start, start + own);

@@ -231,12 +231,6 @@ static int32_t find_in_book(const text_sources *t, const char *prompt) {
   return -1;
 }
 
-bool is_token(const float *token, int32_t width, int32_t count) {
-  int32_t k;
-  for (k = 0; k < width && count > 1 && token[k] == 0; k++) continue;
-  return count == 1 || k < width;
-}
-
 const float *text_tokens(call *c, text_sources *t, const char *prompt, int32_t width, int32_t most,
                          int32_t *count) {
   size_t words = count_words(prompt);
@@ -275,10 +269,66 @@ const float *text_tokens(call *c, text_sources *t, const char *prompt, int32_t w
   return found;
 }
 
-bool text_embed(call *c, text_sources *t, const char *prompt, float *embedding, int32_t width) {
-  int32_t count;
-  const float *found = text_tokens(c, t, prompt, width, 1, &count);
-  if (found) memcpy(embedding, found, (size_t)width * sizeof(float));
-  if (!found) memset(embedding, 0, (size_t)width * sizeof(float));
-  return found != NULL;
+/* ---- Tokens of prompts ---- */
+
+tokens tokens_new(call *c, int32_t rows, int32_t count, int32_t width) {
+  size_t all = (size_t)rows * count;
+  tokens taken = {count, TEMP(c, float, all * width), TEMP(c, bool, all)};
+  return taken;
+}
+
+static bool is_zero(const float *values, size_t count) {
+  size_t i;
+  for (i = 0; i < count && values[i] == 0; i++) continue;
+  return i == count;
+}
+
+static void need_finite(call *c, const float *values, size_t count) {
+  size_t i;
+  for (i = 0; i < count; i++)
+    if (!isfinite(values[i])) fail(c, MRT_BAD_INPUT, "embedding: a number is not finite");
+}
+
+tokens tokens_of(call *c, text_sources *t, const char *const *prompts, int32_t rows, int32_t width,
+                 int32_t most) {
+  int32_t *counts = TEMP(c, int32_t, rows), longest = 1, i, k;
+  const float **found = TEMP(c, const float *, rows);
+  tokens all;
+  for (i = 0; i < rows; i++) {
+    found[i] = text_tokens(c, t, prompts[i], width, most, &counts[i]);
+    if (counts[i] > longest) longest = counts[i];
+  }
+  all = tokens_new(c, rows, longest, width);
+  for (i = 0; i < rows; i++) {
+    size_t at = (size_t)i * longest, numbers = (size_t)counts[i] * width;
+    if (!found[i]) continue;
+    need_finite(c, found[i], numbers);
+    memcpy(all.values + at * width, found[i], numbers * sizeof(float));
+    for (k = 0; k < counts[i]; k++) /* one that stands for the whole prompt is one whatever it is */
+      all.mask[at + k] = counts[i] == 1 || !is_zero(found[i] + (size_t)k * width, (size_t)width);
+  }
+  return all;
+}
+
+tokens tokens_given(call *c, const float *embeddings, const uint8_t *mask, int32_t rows,
+                    int32_t count, int32_t width, int32_t most) {
+  size_t numbers = (size_t)count * width, at;
+  int32_t i, k;
+  tokens all;
+  if (count > most)
+    fail(c, MRT_BAD_INPUT, "embedding: %d tokens a prompt, this model takes 1 to %d", count, most);
+  need_finite(c, embeddings, rows * numbers);
+  all = tokens_new(c, rows, count, width);
+  for (i = 0; i < rows; i++) {
+    bool any = false;
+    for (k = 0; k < count; k++) {
+      at = (size_t)i * count + k;
+      all.mask[at] =
+          mask ? mask[at] != 0 : !is_zero(embeddings + at * width, (size_t)width);
+      any |= all.mask[at];
+    }
+    if (any) /* what stands for no prompt must not reach the result */
+      memcpy(all.values + i * numbers, embeddings + i * numbers, numbers * sizeof(float));
+  }
+  return all;
 }

@@ -21,10 +21,22 @@ const char *text_book_prompt(const text_sources *t, int32_t index);
  * has none. It stays until the call ends. */
 const float *text_tokens(call *c, text_sources *t, const char *prompt, int32_t width, int32_t most,
                          int32_t *count);
-/* Whether one of `count` tokens is one: where there are several, one of zeros is none. */
-bool is_token(const float *token, int32_t width, int32_t count);
-/* Write the embedding (W) of a prompt for a model that takes one token; returns false, and writes
- * zeros, for a blank prompt. */
-bool text_embed(call *c, text_sources *t, const char *prompt, float *embedding, int32_t width);
+
+/* Tokens of prompts, or of the rows of a run: L of each, W numbers a token. */
+typedef struct tokens {
+  int32_t count; /* L */
+  float *values; /* (B, L, W) */
+  bool *mask;    /* (B, L) which are tokens; a row of none is a blank prompt */
+} tokens;
+
+tokens tokens_new(call *c, int32_t rows, int32_t count, int32_t width);
+/* The embeddings of prompts; L is the most tokens of any. Where there are several, one of zeros is
+ * none. */
+tokens tokens_of(call *c, text_sources *t, const char *const *prompts, int32_t rows, int32_t width,
+                 int32_t most);
+/* Embeddings (B, L, W) that a caller gives; mask (B, L) says which are tokens, or is NULL: those that
+ * are not zeros. */
+tokens tokens_given(call *c, const float *embeddings, const uint8_t *mask, int32_t rows,
+                    int32_t count, int32_t width, int32_t most);
 
 #endif

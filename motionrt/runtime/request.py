@@ -136,7 +136,7 @@ class Request:
         frames = None
         if num_frames is not None:
             counts = _of_each(num_frames, len(prompts))
-            frames = tuple(_whole(count, "num_frames") for count in counts)
+            frames = tuple(whole_number(count, "num_frames") for count in counts)
         if multi_prompt and not family.takes_sequences and len(prompts) > 1:
             raise InputError(
                 f"{family.name} makes a motion of one prompt, {len(prompts)} are given as parts of "
@@ -146,8 +146,8 @@ class Request:
             prompts,
             _seconds(seconds, len(prompts)),
             frames,
-            None if seed is None else _whole(seed, "seed"),
-            _whole(num_samples, "num_samples"),
+            None if seed is None else whole_number(seed, "seed"),
+            whole_number(num_samples, "num_samples"),
             sample_seeds,
             multi_prompt and family.takes_sequences,
             _resolved(family, checked),
@@ -377,7 +377,8 @@ def _of_each(values: Any, count: int) -> list[Any]:
     return list(values) if listed else [values] * count
 
 
-def _whole(value: Any, name: str) -> int:
+def whole_number(value: Any, name: str) -> int:
+    """Return a value as an int; InputError, by its name, if it is no whole number."""
     try:
         if isinstance(value, bool):
             raise TypeError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import ipaddress
 import signal
 import socket
@@ -64,8 +65,7 @@ class HttpServer:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "this is no address"
-            raise BackendError(f"cannot serve on {host}:{port} ({reason})") from None
+            raise BackendError(f"cannot serve on {host}:{port}: {_reason(error)}") from None
         config = uvicorn.Config(
             app,
             loop="asyncio",
@@ -138,6 +138,20 @@ class HttpServer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Say why an address cannot be had, and what to do."""
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        return "another program serves there; give another port, or 0 for a free one"
+    if code == errno.EACCES:
+        return "the system keeps this port to itself; give one above 1023, or 0 for a free one"
+    if isinstance(error, socket.gaierror) or not code:
+        return "this is no address"
+    if code == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; 0.0.0.0 is all that it has"
+    return (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
 
 
 class _Server(uvicorn.Server):

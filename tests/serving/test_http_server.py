@@ -151,6 +151,14 @@ def test_an_address_that_cannot_be_had_is_one_line(host: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
+    with (
+        HttpServer(App(), "127.0.0.1", 0) as bound,
+        pytest.raises(BackendError, match="another program serves there; give another port"),
+    ):
+        HttpServer(App(), "127.0.0.1", bound.address[1])
+
+
 def test_it_knows_who_reaches_it() -> None:
     for host, loopback in (("127.0.0.1", True), ("0.0.0.0", False)):
         with HttpServer(App(), host, 0) as bound:

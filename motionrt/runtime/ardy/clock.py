@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from motionrt.runtime.errors import InputError
@@ -19,6 +20,8 @@ _MOST_SECONDS = 1e6
 
 def check_seconds(seconds: float) -> None:
     """Raise InputError for a time that cannot be meant."""
+    if not isinstance(seconds, Real):
+        raise InputError(f"{seconds!r} is no number of seconds")
     if not 0 <= seconds <= _MOST_SECONDS:
         raise InputError(f"{seconds} s: must be from 0 to {_MOST_SECONDS:g}")
 

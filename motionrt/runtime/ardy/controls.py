@@ -7,11 +7,27 @@ ahead, changes nothing.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from motionrt.runtime.ardy.network import Text
 from motionrt.runtime.constraints.kinds import Constraint
+from motionrt.runtime.errors import InputError
+
+
+def on_ground(value: object, told: str) -> tuple[float, float]:
+    """Return x and z; InputError, which begins with what is told, if it is no two numbers."""
+    try:
+        x, z = np.asarray(value, np.float64)
+        found = float(x), float(z)
+    except (TypeError, ValueError):
+        found = math.nan, math.nan
+    if not all(map(math.isfinite, found)):
+        raise InputError(f"{told}, not {value!r}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -27,7 +26,6 @@ from motionrt.runtime.constraints.files import (
     constraints_from,
     find_doubts,
     in_one_line,
-    read_constraints,
 )
 from motionrt.runtime.constraints.kinds import Constraint, check_frames, crop_constraints
 from motionrt.runtime.errors import InputError
@@ -87,10 +85,6 @@ class Generation:
             return []
         if not self.model.sizes.takes_constraints:
             raise InputError(f"{self.model.manifest.name} takes no constraints")
-        if isinstance(given, (str, os.PathLike)):
-            return read_constraints(given, self.skeleton)
-        if not isinstance(given, (list, tuple)):
-            raise InputError(f"constraints are {type(given).__name__}, must be a file or a list")
         return constraints_from(given, self.skeleton)
 
     def _clip(self, given: Any) -> Motion | None:

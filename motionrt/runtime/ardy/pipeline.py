@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from os import PathLike
 from typing import Unpack
 
 import numpy as np
 
-from motionrt.runtime.ardy.controls import Controls
+from motionrt.runtime.ardy.controls import Controls, on_ground
 from motionrt.runtime.ardy.generation import Generation
 from motionrt.runtime.ardy.model import ArdyModel
 from motionrt.runtime.ardy.options import ArdyOptions
@@ -62,7 +63,7 @@ class ArdyPipeline(ArdyModel):
         prompt: str = "",
         *,
         seed: int | None = None,
-        start: Motion | Sequence[float] = (0.0, 0.0),
+        start: Motion | str | PathLike[str] | Sequence[float] = (0.0, 0.0),
         first_heading_rad: float = 0.0,
         num_steps: int | None = None,
         guidance_type: str | None = None,
@@ -78,7 +79,8 @@ class ArdyPipeline(ArdyModel):
         Args:
             prompt: what it begins with; empty for none.
             seed: 0 to 2^32 - 1; None draws one (`Session.seed`).
-            start: where the root is at first, x and z in metres, or a clip that is gone on from.
+            start: where the root is at first, x and z in metres, or a clip, or its file, that is
+                gone on from.
             first_heading_rad: where the body faces at first; not read with a clip.
             num_steps: of denoising, a window; the bundle's if None. Half as many take half as long.
             guidance_type: as in ``generate``, and so are its weights.
@@ -106,16 +108,15 @@ class ArdyPipeline(ArdyModel):
             root_margin=root_margin,
         )
         clip, place = None, (0.0, 0.0)
+        if isinstance(start, (str, PathLike)):
+            start = Motion.load(start)
         if isinstance(start, Motion):
             given = self.fitted_clip(start)[0]
             clip = self.features.normalize(
                 self.features.encode(given.local_rot_mats, given.root_positions)
             )
         else:
-            point = np.asarray(start, np.float64)
-            if point.shape != (2,) or not np.isfinite(point).all():
-                raise InputError(f"a start is a place x, z on the ground or a clip, not {start!r}")
-            place = (float(point[0]), float(point[1]))
+            place = on_ground(start, "a start is a place x, z on the ground or a clip")
         if not np.isfinite(first_heading_rad):
             raise InputError(f"first heading {first_heading_rad}: must be finite")
         if snapshot is not None:

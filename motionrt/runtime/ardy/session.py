@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from numbers import Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from motionrt.runtime.ardy.clock import Elapsed, check_seconds, in_time
 from motionrt.runtime.ardy.constraints import check_groups
 from motionrt.runtime.ardy.control_rate import ControlRate
-from motionrt.runtime.ardy.controls import Controls, Timeline
+from motionrt.runtime.ardy.controls import Controls, Timeline, on_ground
 from motionrt.runtime.ardy.network import ArdySizes
 from motionrt.runtime.ardy.snapshot import Asked, Snapshot, State
 from motionrt.runtime.ardy.streaming import Buffer, Settings, Stream, velocity_waypoints
@@ -27,6 +29,7 @@ from motionrt.runtime.body.resample_stream import DELAY_FRAMES
 from motionrt.runtime.constraints.files import constraints_from, to_json
 from motionrt.runtime.constraints.kinds import Constraint, Root2D, delay_constraints
 from motionrt.runtime.errors import InputError
+from motionrt.runtime.request import whole_number
 from motionrt.runtime.sampling.noise import MAX_SEED, TorchGenerator
 
 if TYPE_CHECKING:
@@ -150,14 +153,16 @@ class Session:
         frame = self._frame_in(seconds)
         heading = None
         if heading_rad is not None:
+            if not isinstance(heading_rad, Real) or not math.isfinite(heading_rad):
+                raise InputError(f"heading {heading_rad!r}: must be a finite number of radians")
             heading = [[math.cos(heading_rad), math.sin(heading_rad)]]
-        point = np.asarray(place, np.float32)
-        if point.shape != (2,):
-            raise InputError(f"a goal is a place x, z on the ground, not {place!r}")
-        self._add([Root2D([frame], point[None], heading)])
+        point = on_ground(place, "a goal is a place x, z on the ground")
+        self._add([Root2D([frame], [point], heading)])
 
-    def constraints(self, given: Sequence[Constraint | dict[str, Any]]) -> None:
-        """Add constraints; their frames count from the next one that is fetched."""
+    def constraints(
+        self, given: str | PathLike[str] | Sequence[Constraint | dict[str, Any]]
+    ) -> None:
+        """Add constraints, or a file's; their frames count from the next one that is fetched."""
         made = constraints_from(given, self._model.skeleton)
         check_groups(made)  # here: a stream that holds one could make nothing any more
         self._add(delay_constraints(made, self._position))
@@ -170,11 +175,8 @@ class Session:
         """
         speed = None
         if wanted is not None:
-            values = np.asarray(wanted, np.float64)
-            if values.shape != (2,) or not np.isfinite(values).all():
-                raise InputError(f"a velocity is x, z in metres a second, not {wanted!r}")
+            speed = on_ground(wanted, "a velocity is x, z in metres a second")
             self._needs_constraints()
-            speed = (float(values[0]), float(values[1]))
         size = self._model.sizes.frames_per_token
         with self._lock:
             if speed != self._timeline.last.velocity:
@@ -186,8 +188,9 @@ class Session:
 
     def replan(self, at: int | None = None) -> None:
         """Make what follows anew, from a frame on; as soon as can be, if None."""
+        wanted = 0 if at is None else whole_number(at, "frame")
         with self._lock:
-            frame = self.next_change if at is None else max(at, self.next_change)
+            frame = max(wanted, self.next_change)
             self._timeline.cut(frame)
             self._cut(frame)
 
@@ -195,6 +198,7 @@ class Session:
 
     def take(self, num_frames: int) -> Motion:
         """Fetch the next frames, at least one; waits until they are made."""
+        num_frames = whole_number(num_frames, "num_frames")
         if num_frames < 1:
             raise InputError(f"{num_frames} frames: at least one can be fetched")
         parts = []

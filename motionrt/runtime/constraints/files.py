@@ -91,8 +91,15 @@ def parse_constraints(document: Any, skeleton: Skeleton | None = None) -> list[C
     return [_construct(item) for item in document]
 
 
-def constraints_from(given: Iterable[object], skeleton: Skeleton) -> list[Constraint]:
-    """Turn dictionaries among constraints into objects; InputError for anything else."""
+def constraints_from(given: object, skeleton: Skeleton) -> list[Constraint]:
+    """Read a file, or turn dictionaries in a list of constraints into objects.
+
+    InputError for anything else.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return read_constraints(given, skeleton)
+    if not isinstance(given, Iterable) or isinstance(given, (Mapping, bytes)):
+        raise InputError(f"constraints are {type(given).__name__}, must be a file or a list")
     kinds = tuple(CONSTRAINT_TYPES.values())
     made: list[Constraint] = []
     for item in given:

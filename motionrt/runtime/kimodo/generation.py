@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -23,7 +22,6 @@ from motionrt.runtime.constraints.files import (
     constraints_from,
     find_doubts,
     in_one_line,
-    read_constraints,
 )
 from motionrt.runtime.constraints.kinds import (
     Constraint,
@@ -395,9 +393,9 @@ class Generation:
     def _shared(self, given: Any) -> list[Constraint]:
         if given is None:
             return []
-        if isinstance(given, (str, os.PathLike)):
-            return read_constraints(given, self.skeleton)
-        if any(isinstance(item, (list, tuple)) for item in given):
+        if isinstance(given, (list, tuple)) and any(
+            isinstance(item, (list, tuple)) for item in given
+        ):
             raise InputError("several prompts in one motion take one list of constraints for all")
         return constraints_from(given, self.skeleton)
 

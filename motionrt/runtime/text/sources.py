@@ -196,7 +196,9 @@ class TextSources:
         return encoded
 
 
-def _check_words(text: str) -> None:
+def _check_words(text: object) -> None:
+    if not isinstance(text, str):
+        raise InputError("a prompt must be a text")
     words = len(text.split())
     if words > MAX_PROMPT_WORDS:
         raise InputError(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -219,7 +220,9 @@ def test_a_snapshot_that_is_none_is_refused(pipeline: ArdyPipeline) -> None:
     assert session.position == 3
 
 
-def test_a_clip_is_gone_on_from(pipeline: ArdyPipeline, wandering: Callable[..., Motion]) -> None:
+def test_a_clip_is_gone_on_from(
+    pipeline: ArdyPipeline, wandering: Callable[..., Motion], tmp_path: Path
+) -> None:
     clip = wandering("core27", frames=30, fps=20)
     session = pipeline.stream("walk", seed=1, start=clip)
     assert session.position == 30
@@ -228,6 +231,9 @@ def test_a_clip_is_gone_on_from(pipeline: ArdyPipeline, wandering: Callable[...,
     alone = pipeline.stream("walk", seed=1).take(1)
     assert step < np.linalg.norm(alone.root_positions[0] - clip.root_positions[-1])
     session.goal((1, 1), 1.0)
+    clip.save(tmp_path / "clip.npz")
+    again = pipeline.stream("walk", seed=1, start=tmp_path / "clip.npz").take(10)
+    np.testing.assert_allclose(joints(again), joints(made), atol=1e-5)
     with pytest.raises(InputError, match="is on g1, the model on core27"):
         pipeline.stream(start=wandering("g1", fps=20))
     with pytest.raises(InputError, match="has 2 frames, it needs 4 at least"):
@@ -313,6 +319,8 @@ def test_a_failure_ahead_is_told_to_who_fetches(pipeline: ArdyPipeline) -> None:
         ({"root_margin": float("nan")}, "root margin nan"),
         ({"seed": -1}, "seed -1"),
         ({"start": (1, 2, 3)}, "a start is a place x, z"),
+        ({"start": (1, None)}, "a start is a place x, z"),
+        ({"start": "none.npz"}, "none.npz: no such file"),
         ({"first_heading_rad": float("inf")}, "first heading inf"),
     ],
 )
@@ -328,11 +336,19 @@ def test_wishes_that_do_not_fit_are_told_and_change_nothing(pipeline: ArdyPipeli
     session.take(5)
     wishes: list[tuple[Callable[[], object], str]] = [
         (lambda: session.goal((1, 2, 3), 1), "a goal is a place x, z"),
-        (lambda: session.goal((1, float("nan")), 1), "not finite"),
+        (lambda: session.goal((1, float("nan")), 1), "a goal is a place x, z"),
+        (lambda: session.goal("there", 1), "a goal is a place x, z"),
+        (lambda: session.goal((1, 2), "soon"), "'soon' is no number of seconds"),  # type: ignore[arg-type]
+        (lambda: session.goal((1, 2), 1, float("inf")), "heading inf: must be"),
+        (lambda: session.prompt(5), "a prompt must be a text"),  # type: ignore[arg-type]
         (lambda: session.goal((1, 2), -1), "-1 s: must be from 0"),
         (lambda: session.velocity((1,)), "a velocity is x, z"),
         (lambda: session.velocity((1, float("inf"))), "a velocity is x, z"),
         (lambda: session.constraints([3]), "a constraint is int"),  # type: ignore[list-item]
+        (lambda: session.constraints(3), "constraints are int"),  # type: ignore[arg-type]
+        (lambda: session.constraints("none.json"), "none.json: cannot be read"),
+        (lambda: session.replan(1.5), "frame is 1.5, must be a whole"),  # type: ignore[arg-type]
+        (lambda: session.take(1.5), "num_frames is 1.5, must be"),  # type: ignore[arg-type]
         (lambda: session.take(0), "0 frames: at least one"),
         (lambda: session.advance(-1), "-1 s: must be from 0"),
         (lambda: session.advance(float("nan")), "nan s: must be from 0"),

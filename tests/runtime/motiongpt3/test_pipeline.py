@@ -196,7 +196,7 @@ def test_bad_input_is_one_line(
     arguments: dict[str, Any] = {"prompt": "walk", "seconds": 1.0, **options}
     asked = {name: value for name, value in arguments.items() if name != "prompt"}
     with pytest.raises(InputError, match=message) as caught:
-        pipeline.generate_many(**{"prompts": arguments["prompt"], **asked})  # type: ignore[arg-type]
+        pipeline.generate_many(**{"prompts": arguments["prompt"], **asked})
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=message):
         check(pipeline, arguments["prompt"], **asked)

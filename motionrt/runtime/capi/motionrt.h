@@ -29,13 +29,13 @@
  * - Same bundle, same seed, same machine: same motion, equal to that of the Python package.
  *
  * What is left to the Python package: families other than Kimodo, MotionGPT3 and ARDY; a stream's
- * frames at the rate of a robot's controller; exporting and verifying bundles; TensorRT engines;
- * text encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
- * (continue_from, between); constraints of its own for each prompt of a call; reading motion files,
- * also those that a request names; formats other than BVH and GLB, and in these names and rest
- * poses of other rigs; retargeting and poses of hands; judging motions (foot skate, jitter and the
- * like), and warning of constraints that no body meets and of prompts that the model does not know.
- * Bundles of schema 1 are to be exported again.
+ * frames at the rate of a robot's controller; exporting and verifying bundles; TensorRT engines; text
+ * encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
+ * (continue_from, between) and files of its templates; constraints of its own for each prompt of a
+ * call; reading motion files, also those that a request names; formats other than BVH and GLB, and in
+ * these names and rest poses of other rigs; retargeting and poses of hands; judging motions (foot
+ * skate, jitter and the like), and warning of constraints that no body meets and of prompts that the
+ * model does not know. Bundles of schema 1 are to be exported again.
  */
 #ifndef MOTIONRT_H
 #define MOTIONRT_H
@@ -345,8 +345,9 @@ typedef struct mrt_generate_options {
                     that follow one another: it may lose itself; Kimodo alone */
   double temperature;        /* of the ancestral solver's noise: 1 is as trained, lower varies less;
                                 init: -1, which is 1; MotionGPT3 alone */
-  const char *text_template; /* how a prompt is worded for the model: "caption" or "evaluation"; NULL:
-                                caption; MotionGPT3 alone */
+  const char *text_template; /* how a prompt is worded for the model: "caption", "evaluation", or a text
+                                with <Caption_Placeholder> (and perhaps <Frame_Placeholder> and
+                                <Second_Placeholder>); NULL: caption; MotionGPT3 alone */
   double guided_from; /* the base steps that are guided, as shares of all (0 is the clean end, 1 is */
   double guided_to;   /* noise); others run one branch and are quicker. init: -1, the preset's or all;
                          Kimodo alone */
@@ -382,7 +383,9 @@ MRT_API mrt_status mrt_generate_many(mrt_pipeline *pipeline, const char *const *
                                      mrt_motions **out);
 
 /* Generate one motion of several prompts, one after another (num_samples of them). seconds has one
- * number a prompt; NULL: options->seconds for each. Free *out with mrt_motions_free(). */
+ * number a prompt; NULL: options->seconds for each. MotionGPT3, which knows one clip alone, makes one of
+ * each and joins them: such motions have no contacts, headings and features. Free *out with
+ * mrt_motions_free(). */
 MRT_API mrt_status mrt_generate_sequence(mrt_pipeline *pipeline, const char *const *prompts,
                                          const double *seconds, int32_t num_prompts,
                                          const mrt_generate_options *options, mrt_motions **out);

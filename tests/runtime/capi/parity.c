@@ -167,7 +167,7 @@ static void generate(call *c, void *p) {
   mrt_pipeline *pipeline = a->pipeline;
   compat shared = *find_compat("2026-03");
   request r = request_parse(c, a->request, a->folder, a->options, pipeline->family->name,
-                            pipeline->family->takes_sequences);
+                            pipeline->family->splits_prompts);
   if (!r.num_frames) fail(c, MRT_BAD_INPUT, "the request of a test gives num_frames");
   shared.replayed_part = a->number;
   r.compat = &shared;

@@ -316,6 +316,6 @@ static const char *const graphs[] = {"sampler",    "encoder",           "decoder
                                      "embed_text", "embed_constraints", "text_encoder", NULL};
 
 const family ardy_family = {"ardy",       false,      true,             true,
-                            graphs,       open,       max_frames,       ardy_generate,
+                            false,        graphs,     open,       max_frames,       ardy_generate,
                             num_features, text_width, has_text_encoder, num_book_prompts,
                             book_prompt,  embed,      max_text_tokens};

@@ -780,6 +780,6 @@ static const float *embed(call *c, mrt_pipeline *p, const char *prompt, int32_t 
 static const char *const graphs[] = {"step", "decoder", "text_encoder", NULL};
 
 const family kimodo_family = {"kimodo",     true,         true,             false,
-                              graphs,       kimodo_open,  max_frames,       kimodo_generate,
+                              true,         graphs,       kimodo_open,  max_frames,       kimodo_generate,
                               num_features, text_width,   has_text_encoder, num_book_prompts,
                               book_prompt,  embed,        max_text_tokens};

@@ -36,6 +36,12 @@ static const char *const added_tokens[] = {
 #define END_OF_TEXT "<|endoftext|>"
 static const char *const reserved[] = {END_OF_TEXT, "<Motion_Placeholder>",
                                        "<Motion_Placeholder_Masked>"};
+/* Where a template has the caption, the frames and the seconds of the motion. */
+static const char *const places[] = {"<Caption_Placeholder>", "<Frame_Placeholder>",
+                                     "<Second_Placeholder>"};
+#define MAX_TEMPLATE 4096
+#define SEAM_FRAMES 8 /* in which a clip gives up the pose and speed that it was joined with */
+#define MAX_JOINED_FRAMES (1 << 24)
 
 static void *motiongpt3_open(call *c, mrt_pipeline *p) {
   motiongpt3 *m = TAKE(c, &p->keep, motiongpt3, 1);
@@ -69,26 +75,55 @@ static ort_session *graph(call *c, mrt_pipeline *p, ort_session **kept, const ch
 
 /* ---- Prompts ---- */
 
-/* A prompt without outer blanks, asked for as in training; MRT_BAD_INPUT for what means something to
- * the model. */
-static char *motion_request(call *c, const motiongpt3 *m, const char *prompt, bool evaluation) {
+#define HAS(words, text) holds(words, sizeof words / sizeof *words, text)
+/* The first of the words that a text holds, or NULL. */
+static const char *holds(const char *const *words, size_t count, const char *text) {
+  size_t i;
+  for (i = 0; i < count; i++)
+    if (strstr(text, words[i])) return words[i];
+  return NULL;
+}
+
+/* How a prompt is worded: a template by its name, or itself. */
+static const char *find_template(call *c, const char *asked) {
+  const char *found;
+  if (!asked || !strcmp(asked, "caption")) return "<Caption_Placeholder> \n ";
+  if (!strcmp(asked, "evaluation")) return "Generate motion: <Caption_Placeholder> \n \n ";
+  if (!strstr(asked, places[0]))
+    fail(c, MRT_BAD_INPUT, "template \"%.100s\" is unknown; choose caption or evaluation, or write "
+         "one with %s (the Python package reads files of them)", asked, places[0]);
+  if (strlen(asked) > MAX_TEMPLATE)
+    fail(c, MRT_BAD_INPUT, "template of %zu bytes: %d are the most", strlen(asked), MAX_TEMPLATE);
+  if ((found = HAS(added_tokens, asked)) || (found = HAS(reserved, asked)))
+    fail(c, MRT_BAD_INPUT, "template holds %s, which the model reserves; leave it out", found);
+  return asked;
+}
+
+/* A prompt without outer blanks, worded for the model; MRT_BAD_INPUT for what means something to
+ * it. */
+static char *motion_request(call *c, const motiongpt3 *m, const char *prompt, const char *worded,
+                            int32_t num_frames, double fps) {
   buffer out = {&c->memory, NULL, 0, 0};
-  const char *end, *start = prompt;
+  const char *end, *start = prompt, *found;
   char *trimmed;
-  size_t i, size;
+  size_t size;
   int32_t k;
-  for (i = 0; i < sizeof added_tokens / sizeof *added_tokens; i++)
-    if (strstr(prompt, added_tokens[i]))
-      fail(c, MRT_BAD_INPUT, "prompt holds %s, which the model reserves; leave it out",
-           added_tokens[i]);
-  for (i = 0; i < sizeof reserved / sizeof *reserved; i++)
-    if (strstr(prompt, reserved[i]))
-      fail(c, MRT_BAD_INPUT, "prompt holds %s, which the model reserves; leave it out",
-           reserved[i]);
+  if ((found = HAS(added_tokens, prompt)) || (found = HAS(reserved, prompt)) ||
+      (found = HAS(places, prompt)))
+    fail(c, MRT_BAD_INPUT, "prompt holds %s, which the model reserves; leave it out", found);
   end = prompt + strlen(prompt);
   while (start < end && is_space(utf8_read(start, end, &size))) start += size;
   trimmed = trim_end(c, &c->memory, start);
-  buffer_print(c, &out, evaluation ? "Generate motion: %s \n \n " : "%s \n ", trimmed);
+  while (*worded) {
+    for (k = 0; k < 3 && strncmp(worded, places[k], strlen(places[k])); k++) continue;
+    if (k == 3)
+      buffer_add(c, &out, worded++, 1);
+    else
+      worded += strlen(places[k]);
+    if (k == 0) buffer_print(c, &out, "%s", trimmed);
+    if (k == 1) buffer_print(c, &out, "%d", num_frames);
+    if (k == 2) buffer_print(c, &out, "%.1f", num_frames / fps);
+  }
   if (m->wraps_holders) buffer_print(c, &out, "%s", added_tokens[0]);
   for (k = 0; k < m->num_output_holders; k++) buffer_print(c, &out, "%s", added_tokens[4]);
   if (m->wraps_holders) buffer_print(c, &out, "%s", added_tokens[1]);
@@ -102,7 +137,7 @@ typedef struct prompt_tokens {
   int64_t *text_ids, *text_positions, *motion_ids, *motion_positions;
 } prompt_tokens;
 
-static prompt_tokens tokenize(call *c, mrt_pipeline *p, const request *r, bool evaluation) {
+static prompt_tokens tokenize(call *c, mrt_pipeline *p, const request *r, const char *worded) {
   motiongpt3 *m = p->model;
   int32_t i, s;
   size_t k;
@@ -114,7 +149,8 @@ static prompt_tokens tokenize(call *c, mrt_pipeline *p, const request *r, bool e
         tokenizer_parse(c, &p->keep, file.bytes, file.num_bytes, m->tokenizer_file);
   }
   for (i = 0; i < r->num_prompts; i++) {
-    const char *text = motion_request(c, m, r->prompts[i], evaluation);
+    const char *text =
+        motion_request(c, m, r->prompts[i], worded, r->num_frames[i], p->bundle.fps);
     int64_t num_text = 0, num_motion = 0;
     size_t last = 0;
     rows[i] = tokenizer_encode(c, &c->memory, m->tokenizer, text, strlen(text), false,
@@ -262,7 +298,8 @@ typedef struct settled {
   int32_t num_steps;
   const char *solver;
   double scale, temperature;
-  bool guided, evaluation;
+  const char *worded; /* the template */
+  bool guided;
 } settled;
 
 /* What only other families have is no option here. */
@@ -287,10 +324,7 @@ static settled settle(call *c, const mrt_pipeline *p, const request *r) {
   settled s;
   size_t i;
   refuse_others(c, r);
-  s.evaluation = r->text_template && !strcmp(r->text_template, "evaluation");
-  if (r->text_template && !s.evaluation && strcmp(r->text_template, "caption"))
-    fail(c, MRT_BAD_INPUT, "template \"%s\" is unknown; choose caption or evaluation",
-         r->text_template);
+  s.worded = find_template(c, r->text_template);
   s.num_steps = r->num_steps;
   s.solver = r->solver;
   if (r->preset) {
@@ -457,6 +491,42 @@ static void solve_rotations(const mrt_skeleton *s, const vec3 *seen, mat3 *local
   }
 }
 
+/* Where joints (22, 3) face, by hips and shoulders: radians about y. */
+static double facing(const float *joints) {
+  const float *left = joints + 3 * 1, *right = joints + 3 * 2; /* hips */
+  const float *left_arm = joints + 3 * 16, *right_arm = joints + 3 * 17;
+  double x = (double)right[0] - left[0] + right_arm[0] - left_arm[0];
+  double z = (double)right[2] - left[2] + right_arm[2] - left_arm[2];
+  return atan2(z, 0 - x); /* not -x: zero must not become -0, a half turn */
+}
+
+/* Put a clip behind the frames before it, whose last pose and step it goes on from: turned and moved
+ * there, and what is left of the difference fades. joints holds both, the clip as it was made. */
+static void carry_on(float *joints, int64_t before, int64_t num_frames) {
+  enum { ROW = 3 * NUM_JOINTS };
+  float *clip = joints + before * ROW;
+  const float *last = clip - ROW;
+  double aim[ROW], turn = facing(last) - facing(clip), cosine = cos(turn), sine = sin(turn);
+  double pivot_x = clip[0], pivot_z = clip[2];
+  int64_t t;
+  int32_t k;
+  for (k = 0; k < ROW; k++)
+    aim[k] = last[k] + (before > 1 ? (double)last[k] - last[k - ROW] : 0);
+  for (t = 0; t < num_frames; t++)
+    for (k = 0; k < ROW; k += 3) {
+      float *at = clip + t * ROW + k;
+      double x = at[0] - pivot_x, z = at[2] - pivot_z;
+      at[0] = (float)(cosine * x + sine * z + aim[0]);
+      at[2] = (float)(cosine * z - sine * x + aim[2]);
+    }
+  for (k = 0; k < ROW; k++) aim[k] -= clip[k];
+  for (t = 0; t < num_frames && t < SEAM_FRAMES; t++) {
+    double left = 1 - (double)t / SEAM_FRAMES, share = left * left * (3 - 2 * left);
+    for (k = 0; k < ROW; k++) clip[t * ROW + k] = (float)(clip[t * ROW + k] + share * aim[k]);
+  }
+}
+
+/* features: NULL, if the motion was put together of clips, which have each their own. */
 static void fill_motion(call *c, const mrt_pipeline *p, mrt_motion *m, const float *joints,
                         const float *features) {
   const mrt_skeleton *s = m->skeleton;
@@ -477,6 +547,7 @@ static void fill_motion(call *c, const mrt_pipeline *p, mrt_motion *m, const flo
   motion_pose(c, m, local, root);
   /* The positions are those that the model gave; the bones' own lengths come close to them. */
   memcpy(m->global_positions, joints, (size_t)m->num_frames * NUM_JOINTS * 3 * sizeof(float));
+  if (!features) return;
   m->num_contacts = 4;
   m->foot_contacts = TAKE(c, &m->keep, uint8_t, 4 * (size_t)m->num_frames);
   m->heading = TAKE(c, &m->keep, float, 2 * (size_t)m->num_frames);
@@ -493,6 +564,43 @@ static void fill_motion(call *c, const mrt_pipeline *p, mrt_motion *m, const flo
   }
 }
 
+/* The motion of the prompts from first to last (left out), whose clips, decoded, have `most` frames
+ * a row: the first sample of the first prompt, its second one, and so on. */
+static mrt_motion *add_motion(call *c, const mrt_pipeline *p, const request *r, mrt_motions *list,
+                              int32_t first, int32_t last, int32_t sample, const float *joints,
+                              const float *features, int64_t most) {
+  int64_t row = (int64_t)first * r->num_samples + sample, num_frames = 0;
+  buffer prompt = {&c->memory, NULL, 0, 0};
+  float *whole;
+  mrt_motion *m;
+  int32_t i;
+  for (i = first; i < last; i++) {
+    num_frames += r->num_frames[i];
+    buffer_print(c, &prompt, i > first ? " %s" : "%s", r->prompts[i]);
+  }
+  if (num_frames > MAX_JOINED_FRAMES)
+    fail(c, MRT_BAD_INPUT, "%lld frames in one motion: at most %d", (long long)num_frames,
+         MAX_JOINED_FRAMES);
+  m = motions_add(c, list, request_motion_of(r, first) * r->num_samples + sample,
+                  p->bundle.output_skeleton, (int32_t)num_frames, p->bundle.fps);
+  m->sample = sample;
+  m->prompt = arena_copy(c, &m->keep, prompt.bytes, prompt.length);
+  joints += row * most * NUM_JOINTS * 3;
+  if (last == first + 1) {
+    fill_motion(c, p, m, joints, features + row * most * NUM_FEATURES);
+    return m;
+  }
+  whole = TEMP(c, float, num_frames *NUM_JOINTS * 3);
+  for (i = first, num_frames = 0; i < last; i++, joints += r->num_samples * most * NUM_JOINTS * 3) {
+    memcpy(whole + num_frames * NUM_JOINTS * 3, joints,
+           (size_t)r->num_frames[i] * NUM_JOINTS * 3 * sizeof(float));
+    if (i > first) carry_on(whole, num_frames, r->num_frames[i]);
+    num_frames += r->num_frames[i];
+  }
+  fill_motion(c, p, m, whole, NULL);
+  return m;
+}
+
 static mrt_motions *motiongpt3_generate(call *c, mrt_pipeline *p, const request *r, uint32_t seed) {
   motiongpt3 *m = p->model;
   const bundle *b = &p->bundle;
@@ -504,7 +612,7 @@ static mrt_motions *motiongpt3_generate(call *c, mrt_pipeline *p, const request 
   tensor outputs[2] = {{0}};
   mrt_motions *list;
   noise n;
-  int32_t i;
+  int32_t i, first, last;
   if (!m->has_language)
     fail(c, MRT_BAD_BUNDLE, "%s: holds a motion encoder and decoder, no language model", b->place);
   if (r->continue_from)
@@ -513,7 +621,7 @@ static mrt_motions *motiongpt3_generate(call *c, mrt_pipeline *p, const request 
     fail(c, MRT_BAD_INPUT, "%lld motions in one call: at most %d", (long long)batch, MAX_ROWS);
   s = settle(c, p, r);
   report(c, r, "encoding text", 0, 1);
-  tokens = tokenize(c, p, r, s.evaluation);
+  tokens = tokenize(c, p, r, s.worded);
   hidden = holder_hidden(c, p, &tokens, &width);
   ancestral = !strcmp(s.solver, "ancestral");
   x = TEMP(c, float, batch *D);
@@ -545,17 +653,14 @@ static mrt_motions *motiongpt3_generate(call *c, mrt_pipeline *p, const request 
       tensor_count(&outputs[1]) != (size_t)(batch * most * NUM_FEATURES) ||
       outputs[0].type != TENSOR_FLOAT || outputs[1].type != TENSOR_FLOAT)
     fail(c, MRT_BAD_BUNDLE, "%s: its decoder gives another shape", b->place);
-  list = motions_new(c, (int32_t)batch);
-  for (row = 0; row < batch; row++) {
-    int32_t prompt = (int32_t)(row / r->num_samples);
-    mrt_motion *motion =
-        motions_add(c, list, (int32_t)row, b->output_skeleton, r->num_frames[prompt], b->fps);
-    fill_motion(c, p, motion, (const float *)outputs[0].data + row * most * NUM_JOINTS * 3,
-                (const float *)outputs[1].data + row * most * NUM_FEATURES);
-    motion->seed = seed;
-    motion->sample = (int32_t)(row % r->num_samples);
-    motion->prompt =
-        arena_copy(c, &motion->keep, r->prompts[prompt], strlen(r->prompts[prompt]));
+  list = motions_new(c, request_num_motions(r) * r->num_samples);
+  for (first = 0; first < r->num_prompts; first = last) {
+    int32_t number = request_motion_of(r, first), sample;
+    for (last = first; last < r->num_prompts && request_motion_of(r, last) == number;) last++;
+    for (sample = 0; sample < r->num_samples; sample++)
+      add_motion(c, p, r, list, first, last, sample, (const float *)outputs[0].data,
+                 (const float *)outputs[1].data, most)
+          ->seed = seed;
   }
   return list;
 }
@@ -589,6 +694,6 @@ static const float *embed(call *c, mrt_pipeline *p, const char *prompt, int32_t 
 static const char *const graphs[] = {"backbone", "conditions", "sampler", "decoder", NULL};
 
 const family motiongpt3_family = {
-    "motiongpt3", false,           false,      false,               graphs,
+    "motiongpt3", true,            false,      false,               false, graphs,
     motiongpt3_open, max_frames,   motiongpt3_generate, num_features, no_number,
     has_text_encoder, no_number,   book_prompt, embed, no_number};

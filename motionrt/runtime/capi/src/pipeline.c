@@ -180,7 +180,7 @@ uint32_t draw_seed(void) {
 
 /* Every sample by itself, with the seed that follows: the motions of single runs. */
 static mrt_motions *generate_each(call *c, mrt_pipeline *p, const request *r, uint32_t seed) {
-  int32_t count = r->sequence ? 1 : r->num_prompts, sample, i;
+  int32_t count = request_num_motions(r), sample, i;
   mrt_motions *list = motions_new(c, count * r->num_samples);
   request alone = *r;
   if (r->has_seed && (uint64_t)seed + r->num_samples - 1 > UINT32_MAX)
@@ -208,7 +208,7 @@ static void run(call *c, const generate_arguments *a) {
   int32_t i;
   if (a->document) {
     r = request_parse(c, a->document, a->folder, a->options, p->family->name,
-                      p->family->takes_sequences);
+                      p->family->splits_prompts);
   } else {
     double seconds = 5;
     int32_t num_frames = 0;

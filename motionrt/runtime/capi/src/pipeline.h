@@ -11,6 +11,7 @@
 typedef struct family {
   const char *name;
   bool takes_sequences, takes_constraints, streams;
+  bool splits_prompts; /* the sentences of a JSON request's prompt are a sequence */
   const char *const *graphs; /* that are held when all are loaded; NULL ends them */
   /* Read the sections of the manifest that are the family's; the result is kept as `model`. */
   void *(*open)(call *c, mrt_pipeline *p);

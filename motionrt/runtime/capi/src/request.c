@@ -270,9 +270,42 @@ static void read_constraints(call *c, request *r, const json *value, const char 
   }
 }
 
+/* Every sentence of the prompts becomes a prompt of its own, as long as the whole was to be. */
+static void split_sentences(call *c, request *r) {
+  request whole = *r;
+  char ***parts = TEMP(c, char **, whole.num_prompts);
+  int32_t *counts = TEMP(c, int32_t, whole.num_prompts), i, k, at = 0;
+  int64_t all = 0;
+  for (i = 0; i < whole.num_prompts; i++) {
+    parts[i] = split_prompt(c, &c->memory, whole.prompts[i], &counts[i]);
+    all += counts[i];
+  }
+  if (all > MAX_PROMPTS) wrong(c, "prompt", "fewer sentences");
+  r->num_prompts = (int32_t)all;
+  r->prompts = TEMP(c, const char *, all);
+  r->seconds = TEMP(c, double, all);
+  if (whole.num_frames) r->num_frames = TEMP(c, int32_t, all);
+  r->motion_of = TEMP(c, int32_t, all);
+  for (i = 0; i < whole.num_prompts; i++)
+    for (k = 0; k < counts[i]; k++, at++) {
+      r->prompts[at] = parts[i][k];
+      r->seconds[at] = whole.seconds[i];
+      if (whole.num_frames) r->num_frames[at] = whole.num_frames[i];
+      r->motion_of[at] = i;
+    }
+}
+
+int32_t request_motion_of(const request *r, int32_t prompt) {
+  return r->motion_of ? r->motion_of[prompt] : r->sequence ? 0 : prompt;
+}
+
+int32_t request_num_motions(const request *r) {
+  return request_motion_of(r, r->num_prompts - 1) + 1;
+}
+
 request request_parse(call *c, const char *document, const char *folder,
                       const mrt_generate_options *options, const char *family,
-                      bool takes_sequences) {
+                      bool splits_prompts) {
   /* Each key, and the families that alone have it; NULL: all have. */
   static const struct {
     const char *key, *families;
@@ -335,7 +368,7 @@ request request_parse(call *c, const char *document, const char *folder,
     prompts = json_get(root, "prompts");
   }
   if (!prompt == !prompts) fail(c, MRT_BAD_INPUT, "request: give prompt, or prompts");
-  if (prompt && takes_sequences) {
+  if (prompt && splits_prompts) {
     r.prompts = (const char **)split_prompt(c, &c->memory, text(c, prompt, "prompt"),
                                             &r.num_prompts);
   } else if (prompt) {
@@ -367,9 +400,9 @@ request request_parse(call *c, const char *document, const char *folder,
   if ((value = json_get(root, "num_samples")))
     r.num_samples = (int32_t)whole(c, value, "num_samples", 1, MAX_SAMPLES);
   if ((value = json_get(root, "sample_seeds"))) r.sample_seeds = yes(c, value, "sample_seeds");
-  r.sequence = takes_sequences;
+  r.sequence = splits_prompts;
   if ((value = json_get(root, "multi_prompt")))
-    r.sequence = yes(c, value, "multi_prompt") && takes_sequences;
+    r.sequence = yes(c, value, "multi_prompt") && splits_prompts;
   if ((value = json_get(root, "num_steps")))
     r.num_steps = (int32_t)whole(c, value, "num_steps", 1, 1 << 30);
   if ((value = json_get(root, "solver"))) r.solver = text(c, value, "solver");
@@ -395,8 +428,7 @@ request request_parse(call *c, const char *document, const char *folder,
   }
   if ((value = json_get(root, "compat"))) r.compat = need_compat(c, text(c, value, "compat"));
   if ((value = json_get(root, "temperature"))) r.temperature = number(c, value, "temperature");
-  if ((value = json_get(root, "sentences")) && yes(c, value, "sentences"))
-    fail(c, MRT_BAD_INPUT, "request: sentences: a clip for each sentence is made by Python alone");
+  if ((value = json_get(root, "sentences")) && yes(c, value, "sentences")) split_sentences(c, &r);
   if ((value = json_get(root, "template"))) r.text_template = text(c, value, "template");
   check(c, &r);
   return r;

@@ -11,6 +11,7 @@ typedef struct request {
   double *seconds;      /* (num_prompts) */
   int32_t *num_frames;  /* (num_prompts), resolved */
   bool sequence;        /* the prompts are one motion */
+  int32_t *motion_of;   /* (num_prompts) rising: the motion that each is a part of, instead; or NULL */
   bool has_seed;
   uint32_t seed;
   int32_t num_samples;
@@ -23,7 +24,7 @@ typedef struct request {
   double guided_from, guided_to; /* of the base steps, 0 to 1; NaN: the preset's, else all */
   double guidance_scale; /* MotionGPT3's; NaN: the model's */
   double temperature;    /* MotionGPT3's; NaN: the model's */
-  const char *text_template; /* MotionGPT3's; NULL: the model's */
+  const char *text_template; /* MotionGPT3's name or text; NULL: the model's */
   double first_heading;
   const json *constraints_document; /* parsed, or NULL */
   const char *constraints_place;    /* where it is from */
@@ -48,10 +49,15 @@ typedef struct request {
 
 /* The public options as a request, checked; prompts are to be set. options may be NULL. */
 request request_make(call *c, const mrt_generate_options *options);
-/* Read a JSON request; files in it are relative to folder. */
+/* Read a JSON request; files in it are relative to folder. splits_prompts: the sentences of a prompt
+ * are parts of one motion, without being asked for. */
 request request_parse(call *c, const char *text, const char *folder,
                       const mrt_generate_options *options, const char *family,
-                      bool takes_sequences);
+                      bool splits_prompts);
+/* The motions that its prompts make, a sample of each. */
+int32_t request_num_motions(const request *r);
+/* The motion that a prompt is a part of. */
+int32_t request_motion_of(const request *r, int32_t prompt);
 /* Draw standard normal values, of the seed's stream or of those that were given. */
 void draw(call *c, const request *r, noise *stream, float *values, size_t count);
 /* The constraints of both kinds that are asked for. */

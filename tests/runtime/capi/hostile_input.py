@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -33,6 +34,7 @@ FLAGS = (
 )
 
 
+@lru_cache(maxsize=1)
 def build() -> Path:
     """Build the driver."""
     sources = [HERE / name for name in ("fuzz.c", "fuzz_targets.c")]

@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 from hostile_input import CAPI, HERE, LIBRARIES, TARGETS, compile_c
@@ -28,6 +29,7 @@ SECONDS_AN_INPUT, MEGABYTES = 120, 2048
 """What an input may take before it counts as a finding; on a busy machine most of it is waiting."""
 
 
+@lru_cache(maxsize=1)
 def build() -> Path:
     """Build the fuzzer; clang has what it needs."""
     sources = [HERE / name for name in ("libfuzzer.c", "fuzz_targets.c")]

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ AARCH64 = System(
 BOTH = pytest.mark.parametrize("system", [WINDOWS, AARCH64], ids=lambda system: system.name)
 
 
+@lru_cache(maxsize=2)
 def build(system: System) -> Path:
     if not shutil.which(system.compiler):
         pytest.skip(f"{system.compiler} is not installed")
@@ -109,11 +111,11 @@ def test_it_compiles_without_a_warning_and_is_small(system: System) -> None:
 @BOTH
 @pytest.mark.slow
 def test_it_does_the_same_as_here(system: System, tmp_path: Path) -> None:
-    library = build(system)
     command = emulator(system, tmp_path)
     onnxruntime = os.environ.get(f"MOTIONRT_{system.name.upper()}_ONNXRUNTIME")
     if not onnxruntime:
         pytest.skip(f"no ONNX Runtime for {system.name} is named")
+    library = build(system)
     source, own = TESTS / "platform.c", capi.library_path()
     here = compile_c("platform", source, own, f"-Wl,-rpath,{own.parent}")
     run(tmp_path / "here", [str(here)], capi.packaged_onnxruntime(), tmp_path / "none")

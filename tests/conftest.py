@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
+import tempfile
+from functools import partial
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -34,17 +38,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="python",
         help="What runs golden cases: the package itself, or the C library as far as it goes.",
     )
+    parser.addoption(
+        "--traced",
+        metavar="DIR",
+        help="Where traced graphs are kept for further runs of the same code, instead of this one.",
+    )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Hear signals whatever started the tests: `nohup` and background jobs ignore some.
 
     The commands that tests start would inherit it, and leave such a signal alone, as they should.
     """
+    if config.option.traced is None:  # processes of this one are given its option
+        config.option.traced = tempfile.mkdtemp(prefix="motionrt-traced-")
+        config.add_cleanup(partial(shutil.rmtree, config.option.traced, ignore_errors=True))
+    sys.meta_path.insert(0, BeforeTracing(Path(config.option.traced)))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+class BeforeTracing(MetaPathFinder):
+    """Finds no module, but has traced graphs kept as soon as somebody imports what traces them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "motionrt.export.to_onnx":
+            sys.meta_path.remove(self)
+            import traced
+
+            traced.keep_in(self.folder)
 
 
 @pytest.fixture(scope="session")

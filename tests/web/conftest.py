@@ -6,14 +6,15 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_server import serving
 
 from motionrt.web import build
 from motionrt.web.node import LEAST_VERSION, find_node
@@ -46,20 +47,25 @@ def site(built: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-class Plain(SimpleHTTPRequestHandler):
-    """What `python -m http.server` does, without a word."""
+@pytest.fixture
+def serve(site: Path) -> Iterator[Callable[..., str]]:
+    """Serve the site, as `python -m http.server` does or in another way; gives the address."""
+    with ExitStack() as servers:
 
-    def log_message(self, *_: object) -> None:
-        pass
+        def start(kind: type[SimpleHTTPRequestHandler] = SimpleHTTPRequestHandler) -> str:
+            silent = type("Silent", (kind,), {"log_message": lambda *_: None})
+            handler = partial(silent, directory=str(site))
+            server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+            servers.enter_context(serving(server))
+            return f"http://127.0.0.1:{server.server_port}/"
+
+        yield start
 
 
 @pytest.fixture
-def address(site: Path) -> Iterator[str]:
+def address(serve: Callable[..., str]) -> str:
     """Where the site is served, by a server that knows nothing of it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Plain, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    return serve()
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,19 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, where processes share them: none waits at the end."""
+    if hasattr(config, "workerinput"):
+        slow = [item for item in items if item.get_closest_marker("slow") or is_visit(item)]
+        long = {item.path for item in slow}
+        items.sort(key=lambda item: item.path not in long)
+
+
+def is_visit(item: pytest.Item) -> bool:
+    """Whether a test drives a browser."""
+    return "browser" in getattr(item, "fixturenames", ())
+
+
 class BeforeTracing(MetaPathFinder):
     """Finds no module, but has traced graphs kept as soon as somebody imports what traces them."""
 

@@ -11,7 +11,7 @@ from motionrt.export.quantise.recipes import DENOISER_RECIPES
 
 
 @click.command()
-@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("data", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Bundle to write at the end.")
 @click.option(
     "--work",
@@ -26,7 +26,11 @@ from motionrt.export.quantise.recipes import DENOISER_RECIPES
     metavar="BUNDLE",
     help="Go on from a bundle's weights, with its text encoder; 'default' is the embedded one.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Training steps in all.")
+@click.option(
+    "--steps",
+    type=click.IntRange(0),
+    help="Training steps in all; 0 with --from only makes its bundle anew.",
+)
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
@@ -64,8 +68,12 @@ def command(
     command is given again. On a CPU it takes the lowest priority.
 
     With --from the training begins from a bundle that this command made, so that a few thousand
-    steps on motions of your own are enough; give the same --from when it goes on.
+    steps on motions of your own are enough; give the same --from when it goes on. With --steps 0
+    as well no data is read: the bundle gets the graphs that this version exports, of its own
+    weights.
     """
+    if not data and options["steps"] != 0:
+        raise click.MissingParameter(param_type="argument", param_hint="'DATA...'")
     from motionrt.runtime.bundle.embedded import embedded_bundle
 
     with needing("train", "training"):

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save
 import motionrt
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.bundle.manifest import Bundle, FileInfo, Limits, check_place, sha256
+from motionrt.runtime.errors import InputError
 from motionrt.runtime.files import atomic_file, atomic_folder
 from motionrt.runtime.text.familiarity import KnownInfo, KnownPrompts, thin_out
 from motionrt.runtime.text.prompt import clean_prompt
@@ -117,10 +118,20 @@ def run(
     """Train, or go on training, in the work folder; then make the bundle at output.
 
     With start, a bundle that this recipe made, its weights are what is trained on and its text
-    encoder is kept; without, everything is learnt from the data.
+    encoder is kept; without, everything is learnt from the data. With no steps nothing is learnt:
+    the bundle at output is that of start, its graphs made anew; InputError without one of them.
     """
     if output is not None:
         check_place(output, replace=True)
+    if steps == 0:
+        from motionrt.train.default.renewal import renew
+
+        if start is None or output is None:
+            raise InputError("no training steps: give --from BUNDLE and --output, to make it anew")
+        renew(start, output, precision, echo)
+        return
+    if not data:
+        raise InputError("no motion data folders to train on")
     place = torch.device(_device(device))
     if place.type == "cpu":
         lower_priority()

@@ -41,7 +41,8 @@ SKELETON = "cmu22"
 NUM_TEXT_TOKENS = 1
 MAX_DIFFERENCE = 1e-3
 """Between the model that was read and its graph, in normalised features: rounding alone is less."""
-_STEP, _REFERENCE, _STATISTICS = "step", "reference.safetensors", "statistics.safetensors"
+STEP = "step"
+_REFERENCE, _STATISTICS = "reference.safetensors", "statistics.safetensors"
 _PREFIX = "denoiser."
 
 
@@ -62,7 +63,7 @@ class Shipped:
 
     def _weight_files(self) -> set[str]:
         graphs = self.bundle.manifest.graphs
-        return {name for key in (_STEP, TEXT_GRAPH) for name in graphs[key].data}
+        return {name for key in (STEP, TEXT_GRAPH) for name in graphs[key].data}
 
     def encoder(self) -> Callable[[Sequence[str]], NDArray[np.float32]]:
         """Return its text encoder: cleaned prompts to text vectors (N, width).
@@ -97,6 +98,19 @@ class Shipped:
             files={**manifest.files, **files},
         ).write(folder)
 
+    def copy_known_prompts(self, folder: Path) -> None:
+        """Put what it says of the prompts it knows, if it does, into a bundle of its encoder."""
+        known = self.bundle.manifest.text.get("known_prompts")
+        if known is None:
+            return
+        manifest, path = Bundle(folder).manifest, folder / known["file"]
+        path.write_bytes(self.bundle.path(known["file"]).read_bytes())
+        msgspec.structs.replace(
+            manifest,
+            text={**manifest.text, "known_prompts": known},
+            files={**manifest.files, path.name: FileInfo(path.stat().st_size, sha256(path))},
+        ).write(folder)
+
 
 def read_shipped(folder: Path) -> Shipped:
     """Read a bundle that ``train-default`` made; InputError if it is none or is not understood."""
@@ -112,7 +126,7 @@ def read_shipped(folder: Path) -> Shipped:
     for reason, true in reasons.items():
         if true:
             raise InputError(f"{folder}: {reason}; give a bundle that train-default made")
-    graph = manifest.graphs[_STEP]
+    graph = manifest.graphs[STEP]
     bundle.check_hashes([*graph.files.values(), *graph.data, _STATISTICS, _REFERENCE])
     proto = onnx.load(bundle.path(graph.files["onnx"]))
     tensors = _tensors(proto, bundle.folder)
@@ -192,9 +206,9 @@ def _stats(tensors: dict[str, Tensor], statistics: dict[str, NDArray[np.float32]
 def _check(shipped: Shipped) -> None:
     """Compare the model with the graph it was read from, on the bundle's own reference inputs."""
     bundle = shipped.bundle
-    graph = bundle.manifest.graphs[_STEP]
+    graph = bundle.manifest.graphs[STEP]
     references = load_file(bundle.path(_REFERENCE))
-    feed = {tensor.name: references[f"{_STEP}/in/{tensor.name}"] for tensor in graph.inputs}
+    feed = {tensor.name: references[f"{STEP}/in/{tensor.name}"] for tensor in graph.inputs}
     # Nothing is held: how a graph keeps to what is held is no matter of its weights.
     feed["motion_mask"] = np.zeros_like(feed["motion_mask"])
     told = run_graph(bundle.path(graph.files["onnx"]), feed)

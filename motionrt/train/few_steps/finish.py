@@ -11,7 +11,7 @@ import msgspec
 from motionrt.export.bundle import BundleWriter
 from motionrt.export.kimodo import export_kimodo
 from motionrt.export.readers.kimodo import read_kimodo
-from motionrt.runtime.bundle.manifest import Bundle, FileInfo, check_place, sha256
+from motionrt.runtime.bundle.manifest import Bundle, check_place
 from motionrt.runtime.files import atomic_folder
 from motionrt.train.default.checkpoint import write_kimodo_checkpoint
 from motionrt.train.default.shipped import read_shipped
@@ -55,16 +55,8 @@ def make_bundle(
             "guidance_type": "nocfg",
         }
         sampler.pop("guidance_weights", None)
-        text, files = manifest.text, manifest.files
-        known = source.text.get("known_prompts")
-        if known is not None:
-            path = folder / known["file"]
-            path.write_bytes(shipped.bundle.path(known["file"]).read_bytes())
-            files = {**files, path.name: FileInfo(path.stat().st_size, sha256(path))}
-            text = {**text, "known_prompts": known}
-        msgspec.structs.replace(
-            manifest, sampler=sampler, limits=source.limits, text=text, files=files
-        ).write(folder)
+        msgspec.structs.replace(manifest, sampler=sampler, limits=source.limits).write(folder)
+        shipped.copy_known_prompts(folder)
     for warning in writer.warnings:
         echo(f"Warning: {warning}")
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())

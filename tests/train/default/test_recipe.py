@@ -72,6 +72,21 @@ def test_one_command_goes_from_data_to_a_bundle_that_runs(
     assert np.isfinite(motion.posed_joints).all()
     assert any("3/3" in line for line in said)
 
+    # Made anew by the same exporter it is the same; what was measured of it is not forgotten.
+    again = tmp_path / "again"
+    recipe.run([], tmp_path / "work", again, echo=said.append, steps=0, start=output)
+    anew = Bundle(again).manifest
+    for name in set(manifest.files) - {"reference.safetensors", "sampler.onnx", "step.onnx"}:
+        assert anew.files[name] == manifest.files[name], name
+    for field in ("text", "limits", "sampler", "provenance"):
+        assert getattr(anew, field) == getattr(manifest, field)
+    for name, graph in manifest.graphs.items():
+        for figure in ("relative", "motion_joints_cm"):
+            assert anew.graphs[name].deviation.get(figure) == graph.deviation.get(figure)
+    assert said[-1].endswith(f"its weights are those of {output}")
+    same = motionrt.load(again, backend="cpu").generate("a person walks", seconds=1.0, seed=0)
+    np.testing.assert_allclose(same.posed_joints, motion.posed_joints, rtol=0, atol=1e-4)
+
 
 @pytest.mark.usefixtures("tiny_recipe")
 def test_a_finished_run_goes_on_when_more_steps_are_asked_for(

@@ -15,8 +15,9 @@ import {
   type Progress,
 } from "motionrt-web";
 import type { Character, Wardrobe } from "./character";
+import type { Insets } from "./framing";
 import { TakeHistory } from "./history";
-import { FASTEST_MPS, firstHeading, lengthOf, pathConstraint, smoothed, type Point } from "./path";
+import { FASTEST_MPS, firstHeading, lengthOf, ontoPath, pathConstraint, smoothed, type Moved, type Point } from "./path";
 import { Stage } from "./stage";
 import { frameOf, type NewTake, type Take } from "./takes";
 import { thumbnail } from "./thumbnail";
@@ -30,7 +31,11 @@ const EXAMPLES = [
   "a person kicks with the right leg",
 ];
 const MOST_SAMPLES = 4;
+/** Where the panel lies below the stage or beside it, and not over it: as in page.css. */
+const SMALL = "(max-width: 820px), (max-height: 500px) and (orientation: landscape)";
 const TAKES_MB = 100;
+/** From the foot of one label to that of the next. */
+const LABEL_PX = 27;
 const FORMATS: [string, string, (motion: Motion) => string | Uint8Array<ArrayBuffer>][] = [
   ["BVH", "text/plain", toBvh],
   ["GLB", "model/gltf-binary", toGlb],
@@ -59,7 +64,14 @@ function element<T extends HTMLElement = HTMLElement>(id: string): T {
 
 /** Make the page work with a generator. */
 export function mount(generator: Generator, options: Options = {}): void {
-  void new Page(generator, options).start();
+  let page: Page;
+  try {
+    page = new Page(generator, options);
+  } catch (error) {
+    throw new Error(`there is no WebGL to draw with (${(error as Error).message}); turn on hardware acceleration`);
+  }
+  document.body.dataset.started = "yes";
+  void page.start();
 }
 
 class Page {
@@ -96,6 +108,9 @@ class Page {
   private playing = false;
   private drawing = false;
   private next = 0;
+  private insets: Insets = { left: 0, right: 0, top: 0, bottom: 0 };
+  /** Of labels, in pixels, once they were asked for. */
+  private widths: number[] = [];
   private noticed: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -123,6 +138,8 @@ class Page {
   private async load(): Promise<void> {
     show("failure", false);
     show("loading", true);
+    element("loading-told").textContent = "Loading the model";
+    element("loading-bar").removeAttribute("value");
     try {
       this.model = await this.generator.load((progress) => this.tellLoading(progress));
     } catch (error) {
@@ -145,7 +162,7 @@ class Page {
     this.fillSettings(model);
     element<HTMLButtonElement>("generate").disabled = false;
     this.tellSettings();
-    if (!matchMedia("(max-width: 820px)").matches) this.prompt.focus();
+    if (!matchMedia(SMALL).matches) this.prompt.focus();
     this.layOut();
     this.options.loaded?.();
   }
@@ -171,17 +188,19 @@ class Page {
     const numFrames = Math.trunc(seconds * model.fps);
     const constraints: Constraint[] = [];
     if (this.path) constraints.push(pathConstraint(this.path, numFrames));
-    constraints.push(...this.poses.filter(({ frame }) => frame < numFrames).map(poseConstraint));
+    const held = this.poses.filter(({ frame }) => frame < numFrames);
+    constraints.push(...held.map((pose) => poseConstraint(pose, this.moved(pose, numFrames))));
     const { num_steps, solver, preset } = this.quality();
     const weights = ["text-weight", "hold-weight"].map((id) => Number(element<HTMLInputElement>(id).value));
-    const most = 2 ** 32;
-    const given = this.seed.value === "" ? NaN : Math.min(most - MOST_SAMPLES, Math.max(0, Math.trunc(Number(this.seed.value))));
+    const samples = Number(chosenOf("samples"));
+    const given = this.seed.value === "" ? NaN : Math.min(2 ** 32 - samples, Math.max(0, Math.trunc(Number(this.seed.value))));
+    if (Number.isFinite(given)) this.seed.value = String(given); // as it is used
     return {
       prompts: [this.prompt.value.trim()],
       multi_prompt: true,
       seconds,
       seed: Number.isFinite(given) ? given : crypto.getRandomValues(new Uint32Array(1))[0]! % 1_000_000,
-      num_samples: Number(chosenOf("samples")),
+      num_samples: samples,
       sample_seeds: true,
       num_steps,
       solver,
@@ -289,7 +308,9 @@ class Page {
 
   private tellShown(request: MotionRequest): void {
     const hint = this.motions[0]?.info.hint;
-    element("hint").textContent = typeof hint === "string" ? capital(hint) : "";
+    const prompt = request.prompts![0]!;
+    // Whoever wrote a long prompt knows it: the hint is what is new.
+    element("hint").textContent = typeof hint === "string" ? capital(prompt ? hint.replaceAll(prompt, shortened(prompt, 48)) : hint) : "";
     show("hint", typeof hint === "string");
     this.address(request);
     this.label(); // its name is known now
@@ -379,6 +400,14 @@ class Page {
     this.notice("This pose is held in what you generate next; drag its mark to another time");
   }
 
+  /** How a pose is brought to the path, which it cannot be held beside. */
+  private moved({ frame, motion, source }: HeldPose, numFrames: number): Moved | null {
+    if (!this.path || frame >= numFrames) return null;
+    const [x, , z] = motion.root_positions.subarray(3 * source, 3 * source + 3);
+    const turn = matrixOf(motion.local_rotations.subarray(4 * source * motion.skeleton.parents.length));
+    return ontoPath(this.path, frame, numFrames, [x!, z!], Math.atan2(turn[0]![2]!, turn[2]![2]!));
+  }
+
   private movePose(id: number, frame: number): void {
     const pose = this.poses.find((held) => held.id === id);
     if (!pose || pose.frame === frame) return;
@@ -392,9 +421,12 @@ class Page {
   }
 
   private refreshHeld(): void {
-    this.stage.hold(this.path, this.poses.map(({ motion, source }) => ({ motion, frame: source })));
     const shown = this.figures[this.stage.chosen];
     const asked = Math.trunc(Number(this.seconds.value) * (this.model?.fps ?? shown?.fps ?? 1));
+    this.stage.hold(
+      this.path,
+      this.poses.map((pose) => ({ motion: pose.motion, frame: pose.source, moved: this.moved(pose, asked) })),
+    );
     if (shown) this.timeline.show(shown, { keys: this.poses, path: this.path !== null, numFrames: asked });
     const list = element("constraints");
     list.replaceChildren();
@@ -480,6 +512,7 @@ class Page {
   }
 
   private choose(): void {
+    this.widths = [];
     [...element("labels").children].forEach((label, i) => (label.ariaPressed = String(i === this.stage.chosen)));
     const { chosen } = this.stage;
     const beside = this.takes.beside()[chosen - this.motions.length];
@@ -490,11 +523,21 @@ class Page {
   private moveLabels(): void {
     const labels = element("labels").children as HTMLCollectionOf<HTMLElement>;
     if (!labels.length) return;
-    const apart = element("apart").ariaPressed === "true";
-    this.stage.heads().forEach(({ x, y, shown }, i) => {
+    const placed: { x: number; y: number; width: number }[] = [];
+    const { left, right } = this.insets;
+    const end = element("labels").clientWidth - right;
+    this.stage.heads().forEach(({ x: above, y, room, shown }, i) => {
       const label = labels[i];
       if (!label) return;
-      const low = Math.max(6, y - 26 + (apart ? 0 : 26 * i));
+      label.style.maxWidth = `${room}px`;
+      const width = (this.widths[i] ??= label.offsetWidth);
+      const x = Math.min(Math.max(above, left + width / 2 + 4), end - width / 2 - 4);
+      // A label that another one covers goes above it.
+      const covers = (other: { x: number; y: number; width: number }): boolean =>
+        Math.abs(other.x - x) < (other.width + width) / 2 + 2 && Math.abs(other.y - low) < LABEL_PX;
+      let low = Math.max(6, y - LABEL_PX);
+      for (let other; low > 6 && (other = placed.find(covers)); ) low = Math.max(6, other.y - LABEL_PX);
+      placed.push({ x, y: low, width });
       label.style.transform = `translate(-50%, 0) translate(${x.toFixed(1)}px, ${low.toFixed(1)}px)`;
       label.style.visibility = shown ? "visible" : "hidden";
     });
@@ -505,7 +548,7 @@ class Page {
   /** Save motions as a file, several in a .zip. */
   private save(motions: Motion[], format: string, name: string): void {
     const [, kind, write] = FORMATS.find(([label]) => label === format)!;
-    const words = name.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.slice(0, 8).join("-") || "motion";
+    const words = name.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.slice(0, 8).join("-").slice(0, 80) || "motion";
     const suffix = format.toLowerCase();
     try {
       const files = motions.map(write);
@@ -659,7 +702,7 @@ class Page {
     element("frame").onclick = () => this.stage.frame();
     element("follow").onclick = () => {
       this.stage.follows = toggle("follow");
-      if (!this.stage.follows) this.stage.frame();
+      this.stage.frame();
     };
     element("apart").onclick = () => {
       this.stage.place(toggle("apart"));
@@ -744,12 +787,17 @@ class Page {
   }
 
   private layOut(): void {
-    const small = matchMedia("(max-width: 820px)").matches;
+    const small = matchMedia(SMALL).matches;
     const beside = matchMedia("(min-width: 1200px)").matches && !element("takes").hidden;
-    this.stage.shift = small ? 0 : beside ? 56 : 374;
-    this.stage.taken = small ? 0 : beside ? 692 : 374;
-    const empty = element("empty");
-    this.stage.covered = empty.hidden ? 0 : empty.offsetHeight * (small ? 1.1 : 0.6);
+    const [empty, transport] = [element("empty"), element("transport")];
+    const below = empty.hidden ? 0 : empty.offsetHeight + 16;
+    this.insets = {
+      left: small ? 0 : 374,
+      right: small ? 0 : beside ? 318 : 0,
+      top: this.figures.length > 1 ? 78 : small ? 46 : 14, // of the tools and the labels below them
+      bottom: small ? below : Math.max(below, transport.hidden ? 0 : 76),
+    };
+    this.stage.keepClear(this.insets);
   }
 
   private notice(text: string, action?: [string, () => void]): void {
@@ -779,20 +827,31 @@ class Page {
   }
 }
 
-function poseConstraint({ frame, motion, source }: HeldPose): PoseConstraint {
+function poseConstraint({ frame, motion, source }: HeldPose, moved: Moved | null): PoseConstraint {
   const joints = motion.skeleton.parents.length;
   const rotations = Array.from({ length: joints }, (_, joint) => {
     const at = 4 * (source * joints + joint);
     return matrixOf(motion.local_rotations.subarray(at, at + 4));
   });
-  const place = Array.from(motion.root_positions.subarray(3 * source, 3 * source + 3));
+  const [x, y, z] = motion.root_positions.subarray(3 * source, 3 * source + 3) as unknown as [number, number, number];
   const smooth = motion.smooth_root_positions;
+  const [sin, cos] = [Math.sin(moved?.turn ?? 0), Math.cos(moved?.turn ?? 0)];
+  const place = (x: number, z: number): Point => {
+    if (!moved) return [x, z];
+    const [across, along] = [x - moved.from[0], z - moved.from[1]];
+    return [moved.to[0] + cos * across + sin * along, moved.to[1] + cos * along - sin * across];
+  };
+  if (moved) {
+    const [first, middle, last] = rotations[0] as [number[], number[], number[]];
+    rotations[0] = [first.map((v, i) => cos * v + sin * last[i]!), middle, first.map((v, i) => cos * last[i]! - sin * v)];
+  }
+  const [across, along] = place(x, z);
   return {
     type: "fullbody",
     frame_indices: [frame],
     local_joints_rot: [rotations],
-    root_positions: [place],
-    ...(smooth ? { smooth_root_2d: [[smooth[3 * source]!, smooth[3 * source + 2]!]] } : {}),
+    root_positions: [[across, y, along]],
+    ...(smooth ? { smooth_root_2d: [place(smooth[3 * source]!, smooth[3 * source + 2]!)] } : {}),
   };
 }
 
@@ -807,7 +866,7 @@ function matrixOf(quaternion: Float32Array): number[][] {
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
-const capital = (text: string): string => (/^[\w./]+:/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1));
+const capital = (text: string): string => (/^[\w./-]+:/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1));
 const shortened = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1).trimEnd()}…` : text);
 const show = (id: string, is: boolean): void => void (element(id).hidden = !is);
 

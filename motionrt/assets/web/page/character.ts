@@ -22,7 +22,10 @@ export interface Wardrobe {
 /** Read a .vrm or .glb; MotionrtError says what it lacks. */
 export async function readCharacter(file: File): Promise<Wardrobe> {
   const bytes = await file.arrayBuffer();
+  const magic = new TextDecoder().decode(bytes.slice(0, 4));
+  if (magic !== "glTF") throw new MotionrtError(`${file.name}: is no character that this page reads; give a .vrm or .glb`);
   const gltf = await parse(bytes, file.name);
+  if (!gltf.scene) throw new MotionrtError(`${file.name}: there is nothing in it; give a character`);
   if (gltf.userData.vrm) return { name: file.name, put: async (motion) => onVrm(await parse(bytes, file.name), motion) };
   const found = bonesOf(gltf.scene);
   const missing = NEEDED.filter((bone) => !found.has(bone));
@@ -42,7 +45,8 @@ async function parse(bytes: ArrayBuffer, name: string): Promise<GLTF> {
   try {
     return await loader.parseAsync(bytes.slice(0), "");
   } catch (error) {
-    throw new MotionrtError(`${name}: cannot be read (${(error as Error).message}); give a .vrm or .glb`);
+    const told = (error as Error).message;
+    throw new MotionrtError(`${name}: cannot be read (${told.length > 120 ? `${told.slice(0, 120)}…` : told})`);
   }
 }
 

@@ -6,6 +6,8 @@ export type Point = [number, number];
 const SPACING_M = 0.1;
 /** Frames between two places that are held; the model finds the way between them. */
 const FRAMES_APART = 5;
+/** A pose this near to a path may stay where it is. */
+const NEAR_M = 0.5;
 /** Someone who runs; a path that asks for more is doubtful. */
 export const FASTEST_MPS = 4.5;
 
@@ -58,6 +60,23 @@ export function pathConstraint(points: Point[], numFrames: number): Root2D {
     frame_indices: frames,
     smooth_root_2d: frames.map((frame) => along[frame]!.map((value) => Math.round(value * 1e4) / 1e4)),
   };
+}
+
+/** How a pose is brought to a path: turned about +y by radians where it stands, and moved from there. */
+export interface Moved {
+  turn: number;
+  from: Point;
+  to: Point;
+}
+
+/** A pose that is held while a path passes elsewhere stands there, facing along it; null if it is near already. */
+export function ontoPath(points: Point[], frame: number, numFrames: number, from: Point, facing: number): Moved | null {
+  const along = resampled(points, numFrames);
+  const at = (i: number): Point => along[Math.min(Math.max(i, 0), numFrames - 1)]!;
+  const [to, before, after] = [at(frame), at(frame - 2), at(frame + 2)];
+  if (distance(from, to) < NEAR_M) return null;
+  const turn = distance(before, after) > 0 ? Math.atan2(after[0] - before[0], after[1] - before[1]) - facing : 0;
+  return { turn, from, to };
 }
 
 /** Where a body faces that begins to go along a path, radians about +y: 0 is +z. */

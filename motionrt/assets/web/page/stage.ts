@@ -3,12 +3,20 @@ import * as THREE from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import type { Motion, SkeletonInfo } from "motionrt-web";
 import type { Character } from "./character";
+import { HEIGHT_M, distance, panes, reach, standing, type Insets, type Pane } from "./framing";
 import { Mannequin, PALETTE } from "./mannequin";
-import type { Point } from "./path";
+import type { Moved, Point } from "./path";
 
 const APART_M = 1.5;
 const HELD = 0xd9691c;
 const FLOOR_M = 60;
+/** The picture of each figure is drawn apart where one of all would show them smaller than this part of it. */
+const TOO_SMALL = 0.72;
+const NO_INSETS: Insets = { left: 0, right: 0, top: 0, bottom: 0 };
+const MOST_ROWS = 3;
+const UP = new THREE.Vector3(0, 1, 0);
+/** A followed figure is no further from the middle, metres. */
+const LAG_M = 0.4;
 
 /** A motion on the stage. */
 interface Actor {
@@ -20,9 +28,27 @@ interface Actor {
   trail: THREE.Line;
 }
 
+/** A picture on the canvas: of all actors, or of one. */
+interface View {
+  pane: Pane;
+  actors: Actor[];
+  /** What the camera looks at. */
+  look: THREE.Vector3;
+}
+
+/** Where the label of a figure belongs, in CSS pixels. */
+export interface Head {
+  x: number;
+  y: number;
+  /** So wide at most. */
+  room: number;
+  shown: boolean;
+}
+
 export interface HeldPose {
   motion: Motion;
   frame: number;
+  moved: Moved | null;
 }
 
 export class Stage {
@@ -37,11 +63,15 @@ export class Stage {
   private readonly turns: THREE.Quaternion[] = [];
   private actors: Actor[] = [];
   private resting: Mannequin | null = null;
+  private views: View[] = [{ pane: panes(1, 1, NO_INSETS, 1, 1)[0]!, actors: [], look: new THREE.Vector3(0, HEIGHT_M, 0) }];
+  private readonly eye = new THREE.PerspectiveCamera();
+  /** How far away everything is seen; the visitor may go closer. */
+  private fitted = 0;
+  private time = 0;
   private wide = true;
   /** Counts what changes the picture besides camera and time. */
   private version = 0;
   private drawn = "";
-  private readonly centre = new THREE.Vector3(0, 0.85, 0);
   /** Whether the camera goes with the chosen figure. */
   follows = true;
   chosen = 0;
@@ -55,7 +85,8 @@ export class Stage {
     this.camera.position.set(2.2, 1.75, 4.6);
     this.controls = new OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enableDamping: true, dampingFactor: 0.12, minDistance: 1, maxDistance: 30, maxPolarAngle: 1.55 });
-    this.controls.target.copy(this.centre);
+    this.controls.target.set(0, HEIGHT_M, 0);
+    this.controls.update(); // the camera is turned to it from now on
     this.sun.castShadow = true;
     this.sun.shadow.mapSize.set(2048, 2048);
     this.sun.shadow.bias = -0.0004;
@@ -125,9 +156,14 @@ export class Stage {
       const group = new THREE.Group();
       group.position.copy(place);
       if (path && path.length > 1) group.add(...ribbon(path));
-      for (const { motion, frame } of i === this.chosen ? poses : []) {
+      for (const { motion, frame, moved } of i === this.chosen ? poses : []) {
         const ghost = new Mannequin(motion.skeleton, { middle: HELD, left: HELD, right: HELD }, 0.32);
         ghost.pose(motion, frame / motion.fps, []);
+        if (moved) {
+          const from = new THREE.Vector3(moved.from[0], 0, moved.from[1]).applyAxisAngle(UP, moved.turn);
+          ghost.group.rotation.y = moved.turn;
+          ghost.group.position.set(moved.to[0], 0, moved.to[1]).sub(from);
+        }
         group.add(ghost.group);
       }
       this.held.add(group);
@@ -136,6 +172,7 @@ export class Stage {
 
   /** Show all figures at a moment. */
   pose(time: number): void {
+    this.time = time;
     for (const actor of this.actors) {
       const { motion, body, character, feet } = actor;
       body.pose(motion, time, this.turns);
@@ -154,69 +191,158 @@ export class Stage {
 
   /** Draw a picture; seconds since the last. */
   draw(seconds: number, time: number): void {
-    this.fit();
-    const actor = this.actors[this.chosen] ?? this.actors[0];
-    if (actor) {
-      const { motion, group } = actor;
-      const frame = Math.min(Math.max(time * motion.fps, 0), motion.num_frames - 1);
-      const at = 3 * Math.floor(frame);
-      const middle = this.actors.length > 1 && this.wide ? this.middle(time) : null;
-      this.centre.set(
-        middle ? middle.x : motion.root_positions[at]! + group.position.x,
-        0.85,
-        middle ? middle.z : motion.root_positions[at + 2]! + group.position.z,
-      );
-    } else this.centre.set(0, 0.85, 0);
+    this.resize();
+    const { target } = this.controls;
     if (this.follows) {
-      const step = this.centre.clone().sub(this.controls.target).multiplyScalar(1 - Math.exp(-5 * seconds));
-      this.controls.target.add(step);
+      for (const { actors, look } of this.views) {
+        const step = this.aim(actors, time).sub(look);
+        look.addScaledVector(step, Math.max(1 - Math.exp(-5 * seconds), 1 - LAG_M / Math.max(step.length(), 1e-6)));
+      }
+      const step = this.views[0]!.look.clone().sub(target);
+      target.add(step);
       this.camera.position.add(step);
     }
-    const { target } = this.controls;
-    this.sun.position.set(target.x + 2.6, 6.5, target.z + 2.2);
-    this.sun.target.position.set(target.x, 0, target.z);
+    this.controls.enablePan = !this.follows;
     this.controls.update();
-    this.grid.uniforms.centre!.value.set(target.x, target.z);
     // A picture that would be the last one again is left out: batteries, and the model's own work.
-    const seen = [...this.camera.position.toArray(), ...target.toArray(), time].map((value) => value.toFixed(4));
-    const key = [...seen, ...this.camera.projectionMatrix.elements, this.version].join();
+    const places = [this.camera.position, target, ...this.views.map(({ look }) => look)];
+    const seen = places.flatMap((place) => place.toArray().map((value) => value.toFixed(4)));
+    const key = [...seen, time.toFixed(4), ...Object.values(this.insets), this.version].join();
     if (key === this.drawn) return;
     this.drawn = key;
-    this.renderer.render(this.scene, this.camera);
+    for (const view of this.views) this.drawView(view);
+  }
+
+  private drawView(view: View): void {
+    const { pane, actors, look } = view;
+    const apart = this.views.length > 1;
+    const middle = apart ? look : this.controls.target;
+    this.sun.position.set(middle.x + 2.6, 6.5, middle.z + 2.2);
+    this.sun.target.position.set(middle.x, 0, middle.z);
+    this.grid.uniforms.centre!.value.set(middle.x, middle.z);
+    this.actors.forEach((actor, i) => {
+      const shown = actors.includes(actor);
+      actor.group.visible = shown;
+      const held = this.held.children[i];
+      if (held) held.visible = shown;
+    });
+    const { x, width, height } = pane;
+    const y = this.canvas.clientHeight - pane.y - height; // WebGL counts from below
+    const { renderer } = this;
+    renderer.setScissorTest(apart);
+    renderer.setViewport(x, y, width, height);
+    renderer.setScissor(x, y, width, height);
+    renderer.render(this.scene, this.eyeOf(view));
+    renderer.setClearColor(this.grid.uniforms.ink!.value as THREE.Color, 0.35);
+    if (x > 0) this.blank(x, y, 1, height);
+    if (pane.y > 0) this.blank(x, y + height - 1, width, 1);
+    renderer.setClearColor(0, 0);
+  }
+
+  private blank(x: number, y: number, width: number, height: number): void {
+    this.renderer.setScissor(x, y, width, height);
+    this.renderer.clear();
   }
 
   /** See all figures, and all of what they do. */
   frame(): void {
-    const box = new THREE.Box3(new THREE.Vector3(-0.5, 0, -0.5), new THREE.Vector3(0.5, 1.8, 0.5));
-    for (const { motion, group } of this.actors) {
-      for (let t = 0; t < motion.num_frames; t += this.follows ? motion.num_frames : 5) {
-        const at = new THREE.Vector3(motion.root_positions[3 * t]!, 0, motion.root_positions[3 * t + 2]!).add(group.position);
-        box.expandByPoint(at.clone().setY(0)).expandByPoint(at.clone().setY(1.8));
-      }
-    }
-    const sphere = box.getBoundingSphere(new THREE.Sphere());
-    const angle = (this.camera.fov * Math.PI) / 360;
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    const narrow = Math.min(1, ((width - this.taken) / Math.max(1, height)) * 0.92);
-    const away = Math.max(2.4, (sphere.radius * 1.04) / Math.sin(Math.atan(Math.tan(angle) * narrow)));
-    const direction = this.camera.position.clone().sub(this.controls.target).normalize();
-    const target = this.follows && this.actors.length ? this.centre : sphere.center.setY(0.85);
-    this.controls.target.copy(target);
-    this.camera.position.copy(target).addScaledVector(direction, away);
+    this.arrange();
+    const { position } = this.camera;
+    const direction = position.clone().sub(this.controls.target).normalize();
+    for (const view of this.views) view.look.copy(this.follows ? this.aim(view.actors, this.time) : this.middle());
+    this.controls.target.copy(this.views[0]!.look);
+    position.copy(this.controls.target).addScaledVector(direction, this.fitted);
   }
 
-  /** Where a pixel lies on the floor, relative to the chosen figure's place; null for the sky. */
+  /** See as much as before, after other figures, another canvas or other panels came. */
+  private refit(): void {
+    const before = this.fitted;
+    this.arrange();
+    const { position } = this.camera;
+    const away = position.clone().sub(this.controls.target);
+    if (before > 0) position.copy(this.controls.target).addScaledVector(away, this.fitted / before);
+  }
+
+  /** Choose between a picture of all figures and one of each: where they part, they would be small in one. */
+  private arrange(): void {
+    const { actors } = this;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const split = (count: number, rows: number): Pane[] => panes(width, height, this.insets, count, rows);
+    const whole = split(1, 1);
+    const turn = this.camera.quaternion;
+    const away = (seen: Actor[], pane: Pane): number => {
+      const aim = this.follows ? (time: number) => this.aim(seen, time) : () => this.middle();
+      const points = reach(seen.map(({ motion }) => motion), seen.map(({ group }) => group.position), aim);
+      return distance(points, turn, ...this.angles(pane));
+    };
+    const views = (parts: Pane[], of: (i: number) => Actor[]): View[] =>
+      parts.map((pane, i) => {
+        const look = this.views.length === parts.length ? this.views[i]!.look : this.aim(of(i), this.time);
+        return { pane, actors: of(i), look };
+      });
+    this.version++;
+    if (!actors.length) {
+      const standing = [-0.5, 0.5].flatMap((x) => [-HEIGHT_M, 1.75 - HEIGHT_M].map((y) => new THREE.Vector3(x, y, 0)));
+      this.fitted = distance(standing, turn, ...this.angles(whole[0]!));
+      this.views = views(whole, () => []);
+      return;
+    }
+    this.fitted = away(actors, whole[0]!);
+    if (this.follows && this.wide && actors.length > 1) {
+      const ways = Array.from({ length: Math.min(MOST_ROWS, actors.length) }, (_, rows) => {
+        const parts = split(actors.length, rows + 1);
+        const own = Math.max(...parts.map((pane, i) => away([actors[i]!], pane)));
+        return { parts, own, size: Math.min(...parts.map((pane) => pane.height)) / own };
+      });
+      const best = ways.reduce((best, way) => (way.size > best.size ? way : best));
+      if (height / this.fitted < TOO_SMALL * best.size) {
+        this.fitted = best.own;
+        this.views = views(best.parts, (i) => [actors[i]!]);
+        return;
+      }
+    }
+    this.views = views(whole, () => actors);
+  }
+
+  /** Tangents of half of what a camera sees of an uncovered pane, across and upright. */
+  private angles({ width, height, left, right, top, bottom }: Pane): [number, number] {
+    const tangent = Math.tan((this.camera.fov * Math.PI) / 360) / Math.max(1, height);
+    return [tangent * Math.max(40, width - left - right), tangent * Math.max(40, height - top - bottom)];
+  }
+
+  /** The middle of actors at a time. */
+  private aim(actors: Actor[], time: number): THREE.Vector3 {
+    const sum = new THREE.Vector3(0, actors.length ? 0 : HEIGHT_M, 0);
+    for (const { motion, group } of actors) sum.add(standing(motion, time, new THREE.Vector3())).add(group.position);
+    return sum.divideScalar(Math.max(1, actors.length));
+  }
+
+  /** The middle of where all actors ever are. */
+  private middle(): THREE.Vector3 {
+    const box = new THREE.Box3();
+    for (const { motion, group } of this.actors) {
+      for (let t = 0; t < motion.num_frames; t++) {
+        box.expandByPoint(standing(motion, t / motion.fps, new THREE.Vector3()).add(group.position));
+      }
+    }
+    return box.isEmpty() ? new THREE.Vector3(0, HEIGHT_M, 0) : box.getCenter(new THREE.Vector3());
+  }
+
+  /**
+   * Where a pixel lies on the floor, relative to a figure's place; null for the sky. The figure is the one whose
+   * picture it is, or the chosen one.
+   */
   onFloor(event: PointerEvent): Point | null {
     const box = this.canvas.getBoundingClientRect();
-    const at = new THREE.Vector2(
-      ((event.clientX - box.left) / box.width) * 2 - 1,
-      1 - ((event.clientY - box.top) / box.height) * 2,
-    );
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    const view = this.views.find(({ pane }) => x < pane.x + pane.width && y < pane.y + pane.height) ?? this.views[0]!;
+    const { pane, actors } = view;
+    const at = new THREE.Vector2(((x - pane.x) / pane.width) * 2 - 1, 1 - ((y - pane.y) / pane.height) * 2);
     const ray = new THREE.Raycaster();
-    ray.setFromCamera(at, this.camera);
-    const hit = ray.ray.intersectPlane(new THREE.Plane(new THREE.Vector3(0, 1, 0), 0), new THREE.Vector3());
+    ray.setFromCamera(at, this.eyeOf(view));
+    const hit = ray.ray.intersectPlane(new THREE.Plane(UP, 0), new THREE.Vector3());
     if (!hit || hit.length() > FLOOR_M / 2) return null;
-    const place = this.actors[this.chosen]?.group.position;
+    const place = (this.views.length > 1 ? actors[0] : this.actors[this.chosen])?.group.position;
     return [hit.x - (place?.x ?? 0), hit.z - (place?.z ?? 0)];
   }
 
@@ -225,46 +351,57 @@ export class Stage {
     this.controls.enabled = !drawing;
   }
 
-  /** Where the head of each figure is on the canvas, in CSS pixels. */
-  heads(): { x: number; y: number; shown: boolean }[] {
+  /** Where the label of each figure belongs: above its head, or its picture. */
+  heads(): Head[] {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    return this.actors.map(({ body, group }) => {
-      const box = new THREE.Box3().setFromObject(body.group.visible ? body.group : group);
-      const top = box.getCenter(new THREE.Vector3()).setY(box.max.y + 0.16).project(this.camera);
-      return { x: ((top.x + 1) / 2) * width, y: ((1 - top.y) / 2) * height, shown: top.z < 1 };
+    if (this.views.length > 1) {
+      return this.views.map(({ pane }) => {
+        const room = pane.width - pane.left - pane.right;
+        return { x: pane.x + pane.left + room / 2, y: pane.y + pane.top, room: room - 8, shown: true };
+      });
+    }
+    const eye = this.eyeOf(this.views[0]!);
+    return this.actors.map(({ motion, group, character }) => {
+      const top = standing(motion, this.time, new THREE.Vector3());
+      const joints = 3 * motion.skeleton.parents.length;
+      const frame = Math.min(Math.round(this.time * motion.fps), motion.num_frames - 1);
+      const heights = motion.posed_joints.subarray(joints * frame, joints * (frame + 1)).filter((_, i) => i % 3 === 1);
+      top.setY(Math.max(...heights) + (character ? 0.32 : 0.2)).add(group.position).project(eye);
+      return { x: ((top.x + 1) / 2) * width, y: ((1 - top.y) / 2) * height, room: 999, shown: top.z < 1 };
     });
   }
 
-  /** Keep what is looked at in the middle of what a panel of so many pixels leaves free. */
-  shift = 0;
-  /** So many pixels are taken by panels at the sides. */
-  taken = 0;
-  /** So many pixels at the bottom are covered. */
-  covered = 0;
+  /** What panels leave free is where figures are kept; whoever changes it says so. */
+  keepClear(insets: Insets): void {
+    if (JSON.stringify(insets) === JSON.stringify(this.insets)) return;
+    this.insets = insets;
+    this.refit();
+  }
 
-  private fit(): void {
+  private insets = NO_INSETS;
+
+  /** Follow a change of the canvas's size. */
+  private resize(): void {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const ratio = Math.min(devicePixelRatio, 2);
     const size = this.renderer.getSize(new THREE.Vector2());
-    if (size.x !== width || size.y !== height || this.renderer.getPixelRatio() !== ratio) {
-      this.renderer.setPixelRatio(ratio);
-      this.renderer.setSize(width, height, false);
-      this.version++;
-    }
-    this.camera.aspect = width / Math.max(1, height);
-    this.camera.setViewOffset(width, height, -this.shift / 2, this.covered / 2, width, height);
-    this.camera.updateProjectionMatrix();
+    if (size.x === width && size.y === height && this.renderer.getPixelRatio() === ratio) return;
+    this.renderer.setPixelRatio(ratio);
+    this.renderer.setSize(width, height, false);
+    this.refit();
   }
 
-  private middle(time: number): THREE.Vector3 {
-    const sum = new THREE.Vector3();
-    for (const { motion, group } of this.actors) {
-      const frame = Math.min(Math.floor(time * motion.fps), motion.num_frames - 1);
-      sum.add(group.position);
-      sum.x += motion.root_positions[3 * frame]!;
-      sum.z += motion.root_positions[3 * frame + 2]!;
-    }
-    return sum.divideScalar(this.actors.length);
+  /** The camera of a view: it looks at the middle of what is not covered. */
+  private eyeOf({ pane, look }: View): THREE.PerspectiveCamera {
+    const { camera, eye } = this;
+    const { width, height } = pane;
+    Object.assign(eye, { fov: camera.fov, near: camera.near, far: camera.far, aspect: width / Math.max(1, height) });
+    eye.quaternion.copy(camera.quaternion);
+    eye.position.copy(camera.position);
+    if (this.views.length > 1) eye.position.add(look).sub(this.controls.target);
+    eye.setViewOffset(width, height, (pane.right - pane.left) / 2, (pane.bottom - pane.top) / 2, width, height);
+    eye.updateMatrixWorld();
+    return eye;
   }
 
   private actor(motion: Motion, index: number): Actor {

@@ -10,6 +10,8 @@ from motionrt.runtime.errors import InputError
 INDEX, MODULE = "index.html", "motionrt-web"
 OWN_SCRIPT, BROWSER_SCRIPT = "server.js", "page.js"
 """What the page loads here, instead of what generates in the browser."""
+KEPT_HINT = "Once: it is kept on this device, and works offline."
+"""What the page says of itself while it loads, and is not so here."""
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -45,6 +47,6 @@ def page_files(folder: Path) -> dict[str, PageFile]:
             if file.suffix in MEDIA_TYPES and file.name not in _LEFT_OUT:
                 files[prefix + file.name] = PageFile(file.read_bytes(), MEDIA_TYPES[file.suffix])
     page = index.read_text("utf-8").replace(BROWSER_SCRIPT, OWN_SCRIPT)
-    page = page.replace("made on your own device", "made on a server")
+    page = page.replace("made on your own device", "made on a server").replace(KEPT_HINT, "")
     files["/"] = files[f"/{INDEX}"] = PageFile(page.encode(), MEDIA_TYPES[".html"])
     return files

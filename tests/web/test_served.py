@@ -25,8 +25,9 @@ def test_a_typed_sentence_becomes_the_servers_motion(
         {"walks": pipeline}, port=0, page=built / "page", token="s3cret", limits=limits
     )
     with serving(server):
-        for path in ("", "page.css", "server.js", "motionrt-web/index.js"):
+        for path in ("", "start.js", "server.js", "motionrt-web/index.js"):
             assert httpx2.get(server.url + path).status_code == 200
+        assert "offline" not in httpx2.get(server.url).text  # which the static page promises
         assert httpx2.get(f"{server.url}v1/bundles").status_code == 401
         seen = visit(server.url, tmp_path, "s3cret")
     assert seen["problems"] == [] and seen["sees"]

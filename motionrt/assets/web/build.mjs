@@ -1,7 +1,7 @@
 // node build.mjs VERSION: bundles the module and the page into dist/, with their licences.
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 const version = process.argv[2] ?? "0.0.0";
@@ -39,21 +39,47 @@ async function writeLicences(metafiles, folder) {
   await writeFile(path.join(folder, "THIRD_PARTY_LICENSES.txt"), texts.join(line));
 }
 
+/** Write index.html: its styles in it, so that it is shown once it is there, and what it imports named at its head. */
+async function writePage({ outputs }) {
+  const styles = await build({ ...common, entryPoints: ["page/page.css"], write: false });
+  const imported = new Set(["motionrt-web/index.js"]);
+  const follow = (output) => {
+    for (const { path: name, kind, external } of output.imports) {
+      const own = path.relative(page, name);
+      if (kind !== "import-statement" || external || imported.has(own)) continue;
+      imported.add(own);
+      follow(outputs[name]);
+    }
+  };
+  follow(outputs[path.posix.join(page, "page.js")]);
+  const links = [...imported].map((name) => `<link rel="modulepreload" href="${name}">`);
+  const html = await readFile("page/index.html", "utf8");
+  const link = '<link rel="stylesheet" href="page.css">';
+  if (!html.includes(link)) throw new Error(`page/index.html: has no ${link}`);
+  await writeFile(
+    path.join(page, "index.html"),
+    html.replace(link, () => `${links.join("\n")}\n<style>${styles.outputFiles[0].text.trim()}</style>`),
+  );
+}
+
 await rm("dist", { recursive: true, force: true });
 await mkdir(module_, { recursive: true });
 await mkdir(page, { recursive: true });
 
 const wasm = "node_modules/onnxruntime-web/dist";
+const sizes = {};
+for (const kind of ["", ".asyncify"]) {
+  const file = `ort-wasm-simd-threaded${kind}.wasm`;
+  await cp(path.join(wasm, file), path.join(module_, file));
+  sizes[file] = (await stat(path.join(module_, file))).size;
+}
 const workers = await build({
   ...common,
+  define: { ...common.define, WASM_BYTES: JSON.stringify(sizes) },
   entryPoints: ["index", "parts", "worker", "worker_webgpu"].map((name) => `src/${name}.ts`),
   outdir: module_,
   external: ["*.wasm"],
 });
-for (const kind of ["", ".asyncify"]) {
-  const file = `ort-wasm-simd-threaded${kind}.wasm`;
-  await cp(path.join(wasm, file), path.join(module_, file));
-}
 execFileSync(process.execPath, [
   "node_modules/typescript/bin/tsc",
   ...["--project", "tsconfig.module.json", "--outDir", path.join(module_, "types")],
@@ -99,6 +125,9 @@ const scripts = await build({
     })),
   }],
 });
-await build({ ...common, entryPoints: ["page/page.css", "page/service_worker.ts"], outdir: page });
-for (const file of ["index.html", "icon.svg"]) await cp(path.join("page", file), path.join(page, file));
+await build({ ...common, entryPoints: ["page/service_worker.ts"], outdir: page });
+// A plain script, of a syntax that old browsers read too: it tells them that they are too old.
+await build({ ...common, entryPoints: ["page/start.ts"], outdir: page, format: "iife", target: "es2015" });
+await writePage(scripts.metafile);
+await cp("page/icon.svg", path.join(page, "icon.svg"));
 await writeLicences([workers.metafile, scripts.metafile], page);

@@ -4,8 +4,6 @@ import { mount } from "./app";
 
 const KEPT = "motionrt-token";
 
-document.getElementById("loading-hint")?.remove(); // nothing is kept on this device
-
 /** The token of this tab, or the one that the visitor types. */
 function token(refused: boolean): string | null {
   const kept = sessionStorage.getItem(KEPT);

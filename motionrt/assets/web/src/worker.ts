@@ -2,9 +2,10 @@
 import * as ort from "onnxruntime-web/wasm";
 import { host, isThread } from "./worker_host";
 
-ort.env.wasm.wasmPaths = { wasm: new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href };
+const FILE = "ort-wasm-simd-threaded.wasm";
+
 if (!isThread) {
-  host("wasm", (threads) => {
+  host("wasm", FILE, ort.env.wasm, (threads) => {
     ort.env.wasm.numThreads = threads;
     return { ort, runsOn: threads > 1 ? `WebAssembly, ${threads} threads` : "WebAssembly" };
   });

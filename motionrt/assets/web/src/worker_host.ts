@@ -4,15 +4,21 @@ import { MotionrtError, type Motion } from "./generator";
 import type { Onnxruntime } from "./graphs";
 import { KimodoModel } from "./kimodo";
 import type { Answer, Question } from "./messages";
+import { fetchWebAssembly } from "./webassembly";
 
 class Cancelled extends Error {}
 
 /** Whether this worker is one of onnxruntime's own threads, which answers nobody else. */
 export const isThread = self.name.startsWith("em-pthread");
 
-/** Answer what the page asks; start makes an onnxruntime of so many threads, and says what it runs on. */
+/**
+ * Answer what the page asks. file is onnxruntime's WebAssembly, beside this script, which its settings are given;
+ * start makes an onnxruntime of so many threads, and says what it runs on.
+ */
 export function host(
   provider: "wasm" | "webgpu",
+  file: string,
+  settings: { wasmBinary?: ArrayBufferLike | Uint8Array },
   start: (threads: number) => { ort: Onnxruntime; runsOn: string },
 ): void {
   let model: KimodoModel | null = null;
@@ -41,7 +47,9 @@ export function host(
         model = null;
         const bundle = await BundleFiles.open(question.bundle);
         const { ort, runsOn } = start(question.threads);
-        model = await KimodoModel.load(bundle, ort, provider, runsOn, onProgress);
+        const fetched = fetchWebAssembly(file, ort, (bytes) => (settings.wasmBinary = bytes), onProgress);
+        model = await KimodoModel.load(bundle, fetched.ort, provider, runsOn, fetched.together);
+        delete settings.wasmBinary; // it is compiled
         tell({ id, kind: "loaded", model: model.info });
         return;
       }

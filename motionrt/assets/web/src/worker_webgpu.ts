@@ -2,9 +2,10 @@
 import * as ort from "onnxruntime-web/webgpu";
 import { host, isThread } from "./worker_host";
 
-ort.env.wasm.wasmPaths = { wasm: new URL("./ort-wasm-simd-threaded.asyncify.wasm", import.meta.url).href };
+const FILE = "ort-wasm-simd-threaded.asyncify.wasm";
+
 if (!isThread) {
-  host("webgpu", (threads) => {
+  host("webgpu", FILE, ort.env.wasm, (threads) => {
     ort.env.wasm.numThreads = threads;
     return { ort, runsOn: "WebGPU" };
   });

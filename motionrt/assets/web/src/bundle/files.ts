@@ -120,7 +120,8 @@ async function newest(base: string, cache: Cache | null): Promise<Response> {
 const refusal = (name: string, { status }: Response): string =>
   `${name}: the server answered ${status}${status === 404 ? "; is the whole folder there?" : ""}`;
 
-async function download(
+/** Fetch a file of so many bytes; tell hears of them as they come. */
+export async function download(
   name: string,
   url: string,
   size: number,
@@ -133,14 +134,18 @@ async function download(
     throw new MotionrtError(`${name}: cannot be reached; are you online?`);
   }
   if (!response.ok) throw new MotionrtError(refusal(name, response));
-  if (!response.body) return new Uint8Array(await response.arrayBuffer());
+  if (!response.body) {
+    const whole = new Uint8Array(await response.arrayBuffer());
+    tell(whole.length);
+    return whole;
+  }
   const bytes = new Uint8Array(size);
   let at = 0;
   const reader = response.body.getReader();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (at + value.length > size) throw new MotionrtError(`${name}: longer than the manifest says; reload`);
+    if (at + value.length > size) throw new MotionrtError(`${name}: longer than the ${size} bytes that it should have; reload`);
     bytes.set(value, at);
     at += value.length;
     tell(value.length);

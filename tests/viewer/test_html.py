@@ -124,7 +124,9 @@ BROWSER = """
 const asked = [], nothing = () => {};
 const element = () => new Proxy({
   clientWidth: 800, clientHeight: 600, style: {}, textContent: "", setPointerCapture: nothing,
-  addEventListener: nothing, getBoundingClientRect: () => ({ left: 0, top: 0 }),
+  getBoundingClientRect: () => ({ left: 0, top: 0, width: 116, height: 116 }),
+  addEventListener: nothing,
+  hasPointerCapture: () => true, blur: nothing,
   getContext: () => new Proxy({}, { get: (_, name) => name === "drawn" ? undefined : nothing }),
 }, {});
 const elements = {};
@@ -132,13 +134,15 @@ globalThis.document = {
   getElementById: (id) => (elements[id] ??= element()), createElement: element, title: "",
 };
 globalThis.window = { devicePixelRatio: 1 };
-globalThis.EventSource = class {};
+let opened = 0;
+globalThis.EventSource = class { static CLOSED = 2; constructor() { opened++; } };
 globalThis.fetch = async (place, what) => {
   asked.push(JSON.parse(what.body)); return { ok: true };
 };
 let drawing = nothing;
 globalThis.requestAnimationFrame = (next) => { drawing = next; };
 globalThis.setInterval = nothing;
+globalThis.setTimeout = (act) => act();
 """
 """As much of a browser as the page needs."""
 
@@ -163,7 +167,14 @@ window.onkeydown(key("ArrowUp")); window.onkeydown(key("ArrowUp")); window.onkey
 $("text").value = "wave"; $("form").onsubmit({ preventDefault: nothing });
 come(100, [9]);
 drawing(200);
-console.log(JSON.stringify({ seen, asked, told: $("stats").textContent, other: pose()[0][0] }));
+const other = pose()[0][0];
+stick.onpointerdown({ pointerId: 2, clientX: 58, clientY: 8 });  // to its rim: run
+stick.onpointerup({ pointerId: 2 });
+come(101, Array(1000).fill(9));  // nobody looks: nothing is drawn
+const hidden = state.frames.length;
+events.onerror({}); // the browser tries again by itself
+events.readyState = 2; events.onerror({});  // it was refused, so the page does
+console.log(JSON.stringify({ seen, asked, told: $("stats").textContent, other, hidden, opened }));
 """
 
 
@@ -185,10 +196,13 @@ def test_a_streams_page_shows_what_comes_and_asks_for_what_is_clicked(tmp_path: 
     assert 3 <= found["seen"]["x"] <= 3.4
     assert found["seen"]["first"] == 10 and found["seen"]["held"] == 3
     assert found["other"] == 9  # another stream begins anew
-    goal, go, stop, said = found["asked"]
+    goal, go, stop, said, run, let_go = found["asked"]
     assert goal["goal"] == pytest.approx([1.5, -0.75], abs=1e-3) and goal["seconds"] >= 1.5
     assert np.hypot(*go["velocity"]) == pytest.approx(1.2, abs=0.02)
-    assert stop == {"velocity": None} and said == {"prompt": "wave"}
+    assert stop == let_go == {"velocity": None} and said == {"prompt": "wave"}
+    assert np.hypot(*run["velocity"]) == pytest.approx(2.8, abs=0.02)
+    assert np.dot(run["velocity"], go["velocity"]) > 0.99 * 2.8 * 1.2  # both away from who looks
+    assert found["hidden"] <= 2 * 5 * 20 and found["opened"] == 2
     assert "3.0\u00d7 real time" in found["told"] and "after 200 ms" in found["told"]
 
 

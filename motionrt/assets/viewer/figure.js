@@ -1,8 +1,9 @@
 // A figure and its floor on a canvas. World: metres, y up. Who uses it has `ctx`, what is drawn on,
 // and `tallest`, the height of the tallest figure.
-const WHITE = [255, 255, 255];
+const DARK = window.matchMedia ? window.matchMedia("(prefers-color-scheme: dark)") : { matches: false };
+const paper = () => DARK.matches ? [25, 28, 34] : [255, 255, 255];  // as the page's --ground
 const PALETTES = [  // the first is used alone; the others tell overlaid motions apart
-  { left: [238, 108, 52], right: [41, 112, 214], centre: [55, 68, 88] },
+  { left: [238, 108, 52], right: [41, 112, 214], get centre() { return DARK.matches ? [176, 185, 200] : [55, 68, 88]; } },
   { left: [200, 62, 142], right: [16, 150, 136], centre: [124, 112, 134] },
   { left: [214, 158, 18], right: [98, 80, 200], centre: [142, 124, 96] },
   { left: [210, 70, 70], right: [80, 150, 60], centre: [100, 130, 140] },
@@ -87,7 +88,7 @@ function drawShadows(camera, pane, figures) {  // drawn small and laid down nine
   const shrink = Math.max(0.014 * tallest * camera.scale, 1.5);
   shade.width = Math.ceil(pane.width / shrink); shade.height = Math.ceil(pane.height / shrink);
   shadeCtx.setTransform(1 / shrink, 0, 0, 1 / shrink, -pane.x / shrink, -pane.y / shrink);
-  shadeCtx.fillStyle = "#1f2937";
+  shadeCtx.fillStyle = DARK.matches ? "#000" : "#1f2937";
   for (const { clip, joints } of figures) {
     const flat = joints.map((p) => camera.project([p[0], 0, p[2]]));
     for (const part of clip.parts) {
@@ -126,8 +127,8 @@ function drawFigures(camera, figures) {  // all limbs of all figures, the farthe
   items.sort((a, b) => b.depth - a.depth);
   for (const { depth, clip, palette, part, pixels, ball, halo, rootDepth } of items) {
     const haze = 0.14 + 0.14 * clamp((depth - rootDepth) / (0.2 * clip.height), -1, 1);
-    const colour = css(mix(palette[part ? part.side : "centre"], WHITE, haze));
-    for (const [grow, paint] of [[halo, "#fff"], [0, colour]]) {
+    const colour = css(mix(palette[part ? part.side : "centre"], paper(), haze));
+    for (const [grow, paint] of [[halo, css(paper())], [0, colour]]) {
       ctx.fillStyle = paint;
       if (ball) {
         const r = clip.head.radius * ball[3] + grow;

@@ -162,12 +162,12 @@ def _graphs(rng: np.random.Generator, num_tokens: int) -> dict[str, tuple[list[A
                 ("future_tokens", [*tokens, HIDDEN], "float32"),
             ],
         ),
-        "sampler": _sampler(drawn, num_tokens),
+        **_denoiser(drawn, num_tokens),
     }
 
 
-def _sampler(drawn: Any, num_tokens: int) -> tuple[list[Any], Given, Given]:
-    """x0 = tanh(x / 2 + what is told), x' = a x + b x0, a step after another."""
+def _denoiser(drawn: Any, num_tokens: int) -> dict[str, tuple[list[Any], Given, Given]]:
+    """x0 = tanh(x / 2 + what is told), x' = a x + b x0: a step, and one after another."""
     tokens: list[int | str] = ["batch", "tokens"]
     body = [
         ("Mul", ["x_in", "half"], ["halved"]),
@@ -215,13 +215,23 @@ def _sampler(drawn: Any, num_tokens: int) -> tuple[list[Any], Given, Given]:
         ("Pad", ["root_mask", "pads"], ["held1"]),
         ("Greater", ["held1", "nothing"], ["held"]),
         ("Pad", ["observed_root", "pads"], ["observed"]),
-        ("Scan", ["x", "x0_previous", "schedule"], ["x_next", "x0"], {"body": body}),
     ]
+    loop = ("Scan", ["x", "x0_previous", "schedule"], ["x_next", "x0"], {"body": body})
+    names = {"x": "x_in", "x0_previous": "x0_in", "coefficients": "row"}
+    first = [("Identity", [outer], [inner]) for outer, inner in names.items()]
+    last = [("Identity", ["x_out"], ["x_next"]), ("Identity", ["x0_out"], ["x0"])]
+    state: Given = [(name, [*tokens, TOKEN], "float32") for name in ("x", "x0_previous")]
+    rows: dict[str, Given] = {
+        "step": [
+            ("time_tokens", [2 * HIDDEN], "float32"),
+            ("coefficients", [3], "float32"),
+        ],
+        "sampler": [
+            ("schedule_tokens", ["steps", 2 * HIDDEN], "float32"),
+            ("schedule", ["steps", 3], "float32"),
+        ],
+    }
     given: Given = [
-        ("x", [*tokens, TOKEN], "float32"),
-        ("x0_previous", [*tokens, TOKEN], "float32"),
-        ("schedule_tokens", ["steps", 2 * HIDDEN], "float32"),
-        ("schedule", ["steps", 3], "float32"),
         ("text_tokens", ["batch", num_tokens, 2 * HIDDEN], "float32"),
         ("text_mask", ["batch", num_tokens], "bool"),
         ("history_mask", tokens, "bool"),
@@ -237,7 +247,10 @@ def _sampler(drawn: Any, num_tokens: int) -> tuple[list[Any], Given, Given]:
         ("branch_weights", ["branches"], "float32"),
     ]
     made: Given = [(name, [*tokens, TOKEN], "float32") for name in ("x_next", "x0")]
-    return nodes, given, made
+    return {
+        "step": ([*nodes, *first, *body, *last], [*state, *rows["step"], *given], made),
+        "sampler": ([*nodes, loop], [*state, *rows["sampler"], *given], made),
+    }
 
 
 def _model(name: str, listed: list[Any], given: Given, made: Given) -> bytes:

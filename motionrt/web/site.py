@@ -23,10 +23,11 @@ from motionrt.runtime.files import atomic_folder
 from motionrt.runtime.text.prompt_book import PromptBook
 from motionrt.web.build import built
 
-FAMILIES = ("kimodo",)
-"""Whose bundles a page runs."""
-GRAPHS = ("step", "decoder", "text_encoder")
-"""What a page runs: the sampling loop is its own, so that it can tell how far it is, and stop."""
+NEEDED = {"kimodo": ("step", "decoder"), "ardy": ("step", "encoder", "decoder")}
+"""The families whose bundles a page runs, and what it runs of them: the sampling loop is its own,
+so that it can tell how far it is, and stop."""
+IF_THERE = ("embed_text", "embed_constraints", "text_encoder")
+"""What else it runs, of bundles that have it."""
 LARGEST_BYTES = 1_500_000_000
 """Of a bundle: WebAssembly has 4 GB for weights, their copies and what is computed."""
 PAGE, MODULE, BUNDLE = "index.html", "motionrt-web", "bundle"
@@ -59,7 +60,7 @@ def write_site(
     """Write a folder that any web server can serve: index.html, the npm package, the bundle.
 
     Args:
-        bundle: of a family of `FAMILIES`, with a text encoder or a prompt book.
+        bundle: of a family of `NEEDED`, with a text encoder or a prompt book.
         path: the folder to make.
         webgpu: put in what runs the denoiser on the visitor's GPU, if ?webgpu is in the address.
         force: replace the folder, if it is a site.
@@ -97,13 +98,15 @@ def write_site(
 def _graphs(bundle: Bundle) -> dict[str, GraphInfo]:
     """Return the graphs that a page runs; BundleError if it cannot run the bundle."""
     manifest, place = bundle.manifest, bundle.folder
-    if manifest.family not in FAMILIES:
+    needed = NEEDED.get(manifest.family)
+    if needed is None:
         raise BundleError(
-            f"{place}: a page runs bundles of {' and '.join(FAMILIES)}, not of {manifest.family}; "
+            f"{place}: a page runs bundles of {' and '.join(NEEDED)}, not of {manifest.family}; "
             "serve it with motionrt serve"
         )
-    graphs = {name: manifest.graphs[name] for name in GRAPHS if name in manifest.graphs}
-    for name in GRAPHS[:2]:
+    names = (*needed, *IF_THERE)
+    graphs = {name: manifest.graphs[name] for name in names if name in manifest.graphs}
+    for name in needed:
         if name not in graphs or "onnx" not in graphs[name].files:
             raise BundleError(f"{place}: has no ONNX graph {name}; export the bundle again")
     if "text_encoder" not in graphs and not manifest.text.get("prompt_book"):

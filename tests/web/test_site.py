@@ -94,7 +94,11 @@ def test_only_a_site_is_replaced(quick: Path, bundle: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(family="ardy"), "a page runs bundles of kimodo, not of ardy"),
+        (
+            lambda m: m.update(family="motiongpt3"),
+            "a page runs bundles of kimodo and ardy, not of motiongpt3",
+        ),
+        (lambda m: m.update(family="ardy"), "has no ONNX graph encoder"),
         (lambda m: m["graphs"].pop("decoder"), "has no ONNX graph decoder"),
         (lambda m: m["graphs"].pop("text_encoder"), "neither text encoder nor prompt book"),
     ],

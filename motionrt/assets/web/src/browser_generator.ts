@@ -1,4 +1,6 @@
 /** A generator that runs a bundle in a worker of this page. */
+import { MotionStream, type StreamModel, type StreamOptions } from "./ardy/session";
+import type { WindowMaker } from "./ardy/windows";
 import {
   MotionrtError,
   type GenerateOptions,
@@ -39,6 +41,7 @@ type Ask = Question extends infer Q ? (Q extends Question ? Omit<Q, "id"> : neve
 export class BrowserGenerator implements Generator {
   private worker: Worker | null = null;
   private model: Promise<ModelInfo> | null = null;
+  private streamed: StreamModel | null = null;
   private readonly waiting = new Map<number, Waiting>();
   private readonly generating = new Set<number>();
   private next = 0;
@@ -77,6 +80,33 @@ export class BrowserGenerator implements Generator {
     }
   }
 
+  /** Begin a motion without an end, which is steered while it plays; only models that stream can (`ModelInfo.streams`). */
+  async stream(options: StreamOptions = {}): Promise<MotionStream> {
+    const { name, family } = await this.load();
+    if (!this.streamed) throw new MotionrtError(`${name}: ${family} makes clips, no streams; use a bundle of ardy`);
+    return MotionStream.begin(this.streamed, this.maker, options);
+  }
+
+  private readonly maker: WindowMaker = {
+    embed: async (prompt) => {
+      const answer = await this.ask({ kind: "embed", prompt });
+      if (answer.kind !== "embedded") throw new MotionrtError("the worker did not embed the prompt");
+      return answer.text;
+    },
+    make: async (request, signal) => {
+      const id = this.next;
+      const stop = (): void => this.tell({ id, kind: "cancel" });
+      signal.addEventListener("abort", stop, { once: true });
+      try {
+        const answer = await this.ask({ kind: "window", request });
+        if (answer.kind !== "made") throw new MotionrtError("the worker did not make the window");
+        return answer.features;
+      } finally {
+        signal.removeEventListener("abort", stop);
+      }
+    },
+  };
+
   cancel(): void {
     for (const id of this.generating) this.tell({ id, kind: "cancel" });
   }
@@ -85,6 +115,7 @@ export class BrowserGenerator implements Generator {
     this.worker?.terminate();
     this.worker = null;
     this.model = null;
+    this.streamed = null;
     for (const { reject } of this.waiting.values()) reject(new MotionrtError("the model was let go of"));
     this.waiting.clear();
   }
@@ -107,11 +138,14 @@ export class BrowserGenerator implements Generator {
     };
     const answer = await this.ask({ kind: "load", bundle: url, threads: globalThis.crossOriginIsolated ? threads : 1 }, { onProgress });
     if (answer.kind !== "loaded") throw new MotionrtError("the worker did not load the model");
+    this.streamed = answer.streamed;
     return answer.model;
   }
 
+  /** The question's number is that of `next`. */
   private ask(question: Ask, told: Pick<Waiting, "onProgress" | "onMotion"> = {}): Promise<Answer> {
     const id = this.next++;
+    if (!this.worker) return Promise.reject(new MotionrtError("the model was let go of"));
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject, ...told });
       this.tell({ ...question, id } as Question);

@@ -8,7 +8,7 @@ import { hipHeading, type Skeleton } from "./body/skeleton";
 import type { MotionFeatures } from "./features";
 import { MotionrtError, type Constraint, type PoseConstraint } from "./generator";
 
-const MASKS: Record<Constraint["type"], MaskName | null> = {
+export const MASKS: Record<Constraint["type"], MaskName | null> = {
   root2d: "Root",
   fullbody: "FullBody",
   "left-hand": "LeftHand",
@@ -26,12 +26,14 @@ export interface Held {
   frames: number[];
   /** (K, 2), x and z of the smoothed root. */
   ground: number[][];
+  /** (K, 2), the same without Kimodo's bug where three numbers are given. */
+  floor: number[][];
   /** (K, 2), cosine and sine. */
   heading: number[][] | null;
   pose: HeldPose | null;
 }
 
-interface HeldPose {
+export interface HeldPose {
   /** (K, J, 3, 3). */
   local: Float64Array;
   /** (K, 3). */
@@ -45,12 +47,24 @@ export function readConstraints(given: readonly Constraint[], skeleton: Skeleton
   if (!Array.isArray(given)) throw new MotionrtError("constraints must be a list");
   return given.map((constraint, number) => {
     try {
-      return readOne(constraint, skeleton);
+      return readOne(inOurNames(constraint), skeleton);
     } catch (error) {
       if (!(error instanceof MotionrtError)) throw error;
       throw new MotionrtError(`constraint ${number} (${String(constraint?.type)}): ${error.message}`);
     }
   });
+}
+
+/** ARDY's names: root_2d is the root's place, headings are angles (K,). */
+function inOurNames(given: Constraint): Constraint {
+  if (!given || typeof given !== "object") return given;
+  const { root_2d: place, ...own } = given as Constraint & { root_2d?: number[][] };
+  const named = { ...own, ...(place && !own.smooth_root_2d ? { smooth_root_2d: place } : {}) } as Constraint;
+  if (named.type !== "root2d" || !Array.isArray(named.global_root_heading)) return named;
+  const headings = named.global_root_heading.map((value: unknown) =>
+    typeof value === "number" ? [Math.cos(value), Math.sin(value)] : (value as number[]),
+  );
+  return { ...named, global_root_heading: headings };
 }
 
 function readOne(given: Constraint, skeleton: Skeleton): Held {
@@ -62,10 +76,12 @@ function readOne(given: Constraint, skeleton: Skeleton): Held {
     throw new MotionrtError("frame_indices must be a list of whole numbers from 0");
   }
   if (given.type === "root2d") {
+    const places = rows("smooth_root_2d", given.smooth_root_2d, frames.length, [2, 3]);
     return {
       type: given.type,
       frames: [...frames],
-      ground: ground(rows("smooth_root_2d", given.smooth_root_2d, frames.length, [2, 3])),
+      ground: ground(places),
+      floor: floor(places),
       heading: given.global_root_heading
         ? rows("global_root_heading", given.global_root_heading, frames.length, [2])
         : null,
@@ -73,12 +89,12 @@ function readOne(given: Constraint, skeleton: Skeleton): Held {
     };
   }
   const root = rows("root_positions", given.root_positions, frames.length, [3]);
+  const places = given.smooth_root_2d ? rows("smooth_root_2d", given.smooth_root_2d, frames.length, [2, 3]) : null;
   return {
     type: given.type,
     frames: [...frames],
-    ground: given.smooth_root_2d
-      ? ground(rows("smooth_root_2d", given.smooth_root_2d, frames.length, [2, 3]))
-      : root.map(([x, , z]) => [x!, z!]),
+    ground: places ? ground(places) : floor(root),
+    floor: floor(places ?? root),
     heading: null,
     pose: {
       local: rotations(given, skeleton, frames.length),
@@ -90,6 +106,7 @@ function readOne(given: Constraint, skeleton: Skeleton): Held {
 
 /** Of three columns the first Kimodo takes 0 and 1 (x and the height), a bug that is kept. */
 const ground = (smooth: number[][]): number[][] => smooth.map((row) => row.slice(0, 2));
+const floor = (places: number[][]): number[][] => places.map((row) => [row[0]!, row.at(-1)!]);
 
 function rows(name: string, value: unknown, count: number, widths: number[]): number[][] {
   if (!Array.isArray(value)) throw new MotionrtError(`${name} is missing`);
@@ -167,6 +184,7 @@ export function cropConstraints(constraints: readonly Held[], start: number, sto
         type: held.type,
         frames: kept.map((k) => held.frames[k]! - start),
         ground: kept.map((k) => held.ground[k]!),
+        floor: kept.map((k) => held.floor[k]!),
         heading: held.heading && kept.map((k) => held.heading![k]!),
         pose: held.pose && { local: take(held.pose.local), root: take(held.pose.root), groups: held.pose.groups },
       },
@@ -196,7 +214,7 @@ export function conditioning(constraints: readonly Held[], features: MotionFeatu
     ({ pose }) => pose && { ...pose, ...skeleton.forwardKinematics(pose.local, pose.root) },
   );
   const J = skeleton.numJoints;
-  const root = starts.smooth_root_pos;
+  const root = starts.root_path;
   const each = (visit: (held: Held, k: number, frame: number, pose: (typeof poses)[number]) => void): void =>
     constraints.forEach((held, n) => held.frames.forEach((frame, k) => visit(held, k, frame, poses[n]!)));
   each((held, k, frame) => {

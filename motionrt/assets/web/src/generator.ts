@@ -38,6 +38,8 @@ export interface ModelInfo {
   solvers: string[];
   /** Whether requests may hold constraints. */
   constraints: boolean;
+  /** Whether it makes motions without an end too (`BrowserGenerator.stream`). */
+  streams?: boolean;
   /** What it was trained to do, in words ("walking"); empty if nobody said. */
   actions: string[];
   /** Of the weights. */
@@ -53,8 +55,8 @@ export interface Root2D {
   frame_indices: number[];
   /** [x, z] a frame, metres. */
   smooth_root_2d: number[][];
-  /** [cosine, sine] a frame; [1, 0] faces +z, a turn about +y is positive. */
-  global_root_heading?: number[][];
+  /** [cosine, sine] a frame, or radians; [1, 0] faces +z, a turn about +y is positive. */
+  global_root_heading?: number[][] | number[];
 }
 
 /** A pose, or what of it is held. */
@@ -102,6 +104,8 @@ export interface MotionRequest {
   guidance_interval?: number[];
   first_heading_rad?: number;
   constraints?: Constraint[];
+  /** Of ardy: frames that a window looks back, whole tokens; more is steadier and takes longer. */
+  history_frames?: number;
   /** False makes what is longer than the model was trained on in one piece. */
   chain?: boolean;
   num_transition_frames?: number;

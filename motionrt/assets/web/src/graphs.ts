@@ -13,6 +13,9 @@ export interface Onnxruntime {
 
 export type Values = Float32Array | BigInt64Array | Uint8Array;
 
+/** One after another: a prompt may be encoded while a window is being made, and one thread runs both. */
+let last: Promise<unknown> = Promise.resolve();
+
 /** One graph, loaded. */
 export class Graph {
   private constructor(
@@ -50,7 +53,9 @@ export class Graph {
       const shape = info.axes.map((axis) => (typeof axis === "number" ? axis : (dims[axis] ?? 1)));
       feeds[info.name] = new this.ort.Tensor(kindOf(info), data, shape);
     }
-    const results = await this.session.run(feeds);
+    const running = last.then(() => this.session.run(feeds));
+    last = running.catch(() => undefined);
+    const results = await running;
     const outputs: Record<string, Values> = {};
     for (const info of this.info.outputs) outputs[info.name] = (await results[info.name]!.getData()) as Values;
     for (const tensor of Object.values(results)) tensor.dispose();

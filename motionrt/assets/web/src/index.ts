@@ -1,5 +1,6 @@
 /** motionrt-web: text to motion in the browser. */
 export { BrowserGenerator, type BrowserOptions } from "./browser_generator";
+export { MotionStream, type StreamOptions, type StreamTiming } from "./ardy/session";
 export { RemoteGenerator, type RemoteOptions } from "./remote_generator";
 export { toBvh } from "./formats/bvh";
 export { toGlb } from "./formats/glb";

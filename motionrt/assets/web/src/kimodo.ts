@@ -3,11 +3,10 @@
  *
  * Knows onnxruntime by its interface alone, and neither page nor worker.
  */
-import { matrixToQuaternion } from "./body/rotation";
-import { correctMotion, ROOT_MARGIN_M } from "./body/motion_correction";
+import { correctMotion } from "./body/motion_correction";
 import { expandLocal, Skeleton, type Expansion } from "./body/skeleton";
 import type { BundleFiles } from "./bundle/files";
-import type { Manifest } from "./bundle/manifest";
+import type { KimodoSampler, Manifest } from "./bundle/manifest";
 import { readSafetensors } from "./bundle/safetensors";
 import { conditioning, correctionTargets, cropConstraints, checkFrames, readConstraints, type Held, type Observed } from "./constraints";
 import { MotionFeatures } from "./features";
@@ -17,9 +16,21 @@ import {
   type Motion,
   type MotionRequest,
   type Progress,
-  type SkeletonInfo,
 } from "./generator";
 import { Graph, type Onnxruntime } from "./graphs";
+import { quaternions, told } from "./motions";
+import {
+  checkKeys,
+  checkLengths,
+  eachSeed,
+  headingOf,
+  marginOf,
+  partsOf,
+  presetOf,
+  seedsOf,
+  type Hooks,
+} from "./requests";
+import { whole } from "./rounding";
 import {
   DEFAULT_WEIGHT,
   guidanceAt,
@@ -30,16 +41,13 @@ import {
   type Guidance,
   type Interval,
 } from "./sampling/guidance";
-import { MAX_SEED, TorchGenerator } from "./sampling/noise";
+import { TorchGenerator } from "./sampling/noise";
 import { cosineSchedule, SOLVER_NAMES } from "./sampling/schedule";
 import { generateSegments, MAX_CHAINED_SECONDS, NUM_TRANSITION_FRAMES, partLengths, segmentLengths, waypointsBetween } from "./segments";
 import { KnownPrompts } from "./text/familiarity";
-import { cleanPrompt, splitPrompt, words } from "./text/prompt";
-import { TextTokenizer } from "./text/tokenizer";
+import { cleanPrompt } from "./text/prompt";
+import { TextSources, type Texts } from "./text/sources";
 
-const DEFAULT_SECONDS = 5;
-const MAX_PROMPT_WORDS = 1000;
-const MAX_SAMPLES = 64;
 const KEYS = new Set([
   "prompt", "prompts", "seconds", "num_frames", "seed", "num_samples", "sample_seeds", "multi_prompt", "num_steps",
   "solver", "preset", "guidance_type", "guidance_weights", "guidance_interval", "first_heading_rad", "constraints",
@@ -52,14 +60,6 @@ const PRESETS: Record<string, { solver: string; num_steps: number; guidance_inte
   balanced: { solver: "dpmpp-2m", num_steps: 20 },
   exact: { solver: "ddim", num_steps: 100 },
 };
-
-/** What is told, and asked, while a request runs. */
-export interface Hooks {
-  onProgress: (progress: Progress) => void;
-  onMotion: (motion: Motion, index: number) => void;
-  /** Called between steps: waits until messages were looked at, throws if cancelled. */
-  breathe: () => Promise<void>;
-}
 
 /** A request, settled. */
 interface Settled {
@@ -81,25 +81,16 @@ interface Settled {
   rootMargin: number;
 }
 
-interface Texts {
-  /** (B, 1, W). */
-  features: Float32Array[];
-  /** Whether there is a text. */
-  mask: boolean[];
-}
-
 export class KimodoModel {
   private readonly skeleton: Skeleton;
   private readonly features: MotionFeatures;
-  private readonly embeddings = new Map<string, Float32Array>();
 
   private constructor(
-    private readonly manifest: Manifest,
+    private readonly manifest: Manifest<KimodoSampler>,
     private readonly graphs: { step: Graph; decoder: Graph; text: Graph | null },
     private readonly parts: {
       statistics: [Float32Array, Float32Array];
-      tokenizer: TextTokenizer | null;
-      book: Map<string, Float32Array> | null;
+      texts: TextSources;
       known: Promise<KnownPrompts | null>;
       expansion: Expansion | null;
     },
@@ -117,22 +108,20 @@ export class KimodoModel {
     runsOn: string,
     onProgress: (progress: Progress) => void,
   ): Promise<KimodoModel> {
-    const { manifest } = bundle;
-    const { text, graphs } = manifest;
+    const manifest = bundle.manifest as Manifest<KimodoSampler>;
+    const { graphs } = manifest;
     if (!graphs.step || !graphs.decoder) throw new MotionrtError("manifest.json: no graphs step and decoder");
     const used = [graphs.step, graphs.decoder, ...(graphs.text_encoder ? [graphs.text_encoder] : [])];
-    const optional = [
-      graphs.text_encoder ? text.tokenizer : undefined,
-      text.prompt_book,
-      manifest.skeleton.expands_to ? "expansion.json" : undefined,
-    ].filter((name) => name !== undefined);
     const names = [
-      ...new Set(["statistics.safetensors", ...used.flatMap((info) => [info.files.onnx!, ...(info.data ?? [])]), ...optional]),
+      ...new Set([
+        "statistics.safetensors",
+        ...used.flatMap((info) => [info.files.onnx!, ...(info.data ?? [])]),
+        ...TextSources.files(manifest),
+        ...(manifest.skeleton.expands_to ? ["expansion.json"] : []),
+      ]),
     ];
     const files = await bundle.read(names, onProgress);
-    const tensors = (name: string) => readSafetensors(files.get(name)!, name);
-    const spelled = (name: string): string => new TextDecoder().decode(files.get(name));
-    const statistics = tensors("statistics.safetensors").tensors;
+    const statistics = readSafetensors(files.get("statistics.safetensors")!, "statistics.safetensors").tensors;
     const table = (name: string): Float32Array => statistics.get(name)?.data as Float32Array;
     const started: Graph[] = [];
     for (const name of ["step", "decoder", "text_encoder"]) {
@@ -148,10 +137,9 @@ export class KimodoModel {
       { step, decoder, text: textGraph },
       {
         statistics: [table("mean"), table("std")],
-        tokenizer: textGraph && text.tokenizer && text.rules ? new TextTokenizer(spelled(text.tokenizer), text.rules) : null,
-        book: text.prompt_book ? readBook(tensors(text.prompt_book)) : null,
+        texts: TextSources.of(manifest, manifest.sampler.text_width, cleanPrompt, textGraph, files),
         known: knownPrompts(bundle),
-        expansion: manifest.skeleton.expands_to ? (JSON.parse(spelled("expansion.json")) as Expansion) : null,
+        expansion: manifest.skeleton.expands_to ? (JSON.parse(new TextDecoder().decode(files.get("expansion.json"))) as Expansion) : null,
       },
       runsOn,
     );
@@ -187,36 +175,13 @@ export class KimodoModel {
 
   /** The embeddings of prompts, which are cleaned first; zeros for a blank one. */
   async encode(prompts: string[]): Promise<Float32Array[]> {
-    return (await this.encodeText(prompts)).features;
+    return (await this.parts.texts.encode(prompts)).features;
   }
 
   /** Make the motions of a request. */
   async generate(request: MotionRequest, hooks: Hooks): Promise<Motion[]> {
     const settled = this.settle(request);
-    let motions: Motion[] = [];
-    if (settled.sampleSeeds) {
-      const each: Motion[][] = [];
-      for (let sample = 0; sample < settled.numSamples; sample++) {
-        const alone = { ...settled, seed: settled.seed + sample, numSamples: 1 };
-        const scaled = {
-          ...hooks,
-          onProgress: ({ stage, done, total }: Progress) =>
-            hooks.onProgress({ stage, done: sample * total + done, total: settled.numSamples * total }),
-        };
-        const made = await this.run(alone, scaled);
-        made.forEach((motion, i) => {
-          motion.info.sample = sample;
-          if (made.length === 1) hooks.onMotion(motion, i + sample);
-        });
-        each.push(made);
-      }
-      motions = each[0]!.flatMap((_, i) => each.map((made) => made[i]!));
-      if (each[0]!.length > 1) motions.forEach(hooks.onMotion);
-    } else {
-      motions = await this.run(settled, hooks);
-      motions.forEach(hooks.onMotion);
-    }
-    return motions;
+    return eachSeed(settled, hooks, (seed, numSamples, own) => this.run({ ...settled, seed, numSamples }, own));
   }
 
   private get defaultGuidance(): Guidance {
@@ -225,58 +190,32 @@ export class KimodoModel {
   }
 
   private settle(request: MotionRequest): Settled {
-    const stranger = Object.keys(request).find((key) => !KEYS.has(key));
-    if (stranger !== undefined) throw new MotionrtError(`request: ${stranger} is not known to a browser`);
+    checkKeys(request, KEYS);
     const { fps, limits, sampler, skeleton } = this.manifest;
-    if ((request.prompt === undefined) === (request.prompts === undefined)) {
-      throw new MotionrtError("request: give prompt or prompts");
-    }
     const chain = request.chain ?? true;
     const most = chain ? Math.max(limits.max_frames, Math.trunc(MAX_CHAINED_SECONDS * fps)) : limits.max_frames;
     const { prompts, frames } = partsOf(request, fps);
-    for (const count of frames) {
-      if (!Number.isInteger(count) || count < 1 || count > most) {
-        throw new MotionrtError(
-          `duration: ${Number.isFinite(count) ? count : "no"} frames at ${fps} fps; this model takes 1 to ${most} ` +
-            `(${(most / fps).toFixed(1)} s)`,
-        );
-      }
-    }
-    const numSamples = whole(request.num_samples ?? 1, "num_samples", 1, MAX_SAMPLES);
-    const sampleSeeds = request.sample_seeds ?? false;
-    const highest = sampleSeeds ? MAX_SEED + 1 - numSamples : MAX_SEED;
-    const drawn = (): number => crypto.getRandomValues(new Uint32Array(1))[0]! % (highest + 1);
+    checkLengths(frames, most, fps);
     const constraints = readConstraints(request.constraints ?? [], this.skeleton);
-    const rootMargin = request.root_margin ?? ROOT_MARGIN_M;
-    if (!(Number.isFinite(rootMargin) && rootMargin >= 0)) {
-      throw new MotionrtError(`root margin ${rootMargin}: must be 0 or more metres`);
-    }
-    const firstHeading = request.first_heading_rad ?? 0;
-    if (!Number.isFinite(firstHeading)) throw new MotionrtError(`first heading ${firstHeading}: must be finite`);
-    if (request.preset !== undefined && !Object.hasOwn(PRESETS, request.preset)) {
-      throw new MotionrtError(`preset ${request.preset}: none of ${Object.keys(PRESETS).join(", ")}`);
-    }
-    const preset = request.preset === undefined ? undefined : PRESETS[request.preset]!;
+    const preset = presetOf(request, PRESETS);
     const numSteps = request.num_steps ?? (preset ?? sampler).num_steps;
     const solver = request.solver ?? (preset ?? sampler).solver;
     cosineSchedule(sampler.num_base_steps, numSteps, solver); // or refuse
     return {
       prompts,
       frames,
-      seed: request.seed === undefined ? drawn() : whole(request.seed, "seed", 0, highest),
-      numSamples,
-      sampleSeeds,
+      ...seedsOf(request),
       sequence: request.multi_prompt ?? true,
       numSteps,
       solver,
       guidance: resolveGuidance(request.guidance_type, request.guidance_weights) ?? this.defaultGuidance,
       guidanceInterval: resolveInterval(request.guidance_interval ?? preset?.guidance_interval),
-      firstHeading,
+      firstHeading: headingOf(request),
       constraints,
       chain,
       numTransitionFrames: request.num_transition_frames ?? NUM_TRANSITION_FRAMES,
       correct: request.postprocess ?? skeleton.corrected,
-      rootMargin,
+      rootMargin: marginOf(request),
     };
   }
 
@@ -301,7 +240,7 @@ export class KimodoModel {
     );
     const longest = Math.max(...settled.frames);
     hooks.onProgress({ stage: "encoding text", done: 0, total: settled.numSteps });
-    const texts = await this.encodeText(rows.map(({ prompt }) => prompt));
+    const texts = await this.parts.texts.encode(rows.map(({ prompt }) => prompt));
     const { width } = this.features;
     const noise = generator.randn(rows.length * longest * width);
     const one = conditioning(settled.constraints, this.features, longest);
@@ -345,7 +284,7 @@ export class KimodoModel {
     const between = settled.constraints.length ? waypointsBetween(settled.constraints, parts) : [];
     const held = [...settled.constraints, ...between];
     hooks.onProgress({ stage: "encoding text", done: 0, total: settled.numSteps * lengths.length });
-    const texts = await this.encodeText(prompts);
+    const texts = await this.parts.texts.encode(prompts);
     const clips = await generateSegments(
       ({ index, numFrames, firstHeading, observed }) => {
         const prompt = promptOfPart[index]!;
@@ -380,46 +319,6 @@ export class KimodoModel {
       motions.push(this.finish(settled, arrays, 0, total, total, inside, info));
     }
     return motions;
-  }
-
-  private async encodeText(prompts: string[]): Promise<Texts> {
-    const { text_width: width } = this.manifest.sampler;
-    const texts: Texts = { features: [], mask: [] };
-    for (const prompt of prompts) {
-      const count = words(prompt).length;
-      if (count > MAX_PROMPT_WORDS) {
-        throw new MotionrtError(`prompt of ${count} words: at most ${MAX_PROMPT_WORDS}; describe one short motion`);
-      }
-      const cleaned = cleanPrompt(prompt);
-      const embedding = cleaned ? await this.embedding(cleaned) : new Float32Array(width);
-      if (embedding.length !== width) {
-        throw new MotionrtError(`embeddings of texts hold ${embedding.length} numbers, not ${width}`);
-      }
-      texts.features.push(embedding);
-      texts.mask.push(cleaned !== "");
-    }
-    return texts;
-  }
-
-  private async embedding(cleaned: string): Promise<Float32Array> {
-    const known = this.embeddings.get(cleaned) ?? this.parts.book?.get(cleaned);
-    if (known) return known;
-    const { tokenizer } = this.parts;
-    if (!tokenizer || !this.graphs.text) {
-      if (this.parts.book) throw new MotionrtError(`the prompt book does not know “${cleaned}”`);
-      throw new MotionrtError("the bundle holds neither text encoder nor prompt book");
-    }
-    const { ids, firstPooled } = tokenizer.row(cleaned);
-    const padded = ids.length ? ids : [tokenizer.rules.pad_id];
-    const masks = (from: number): BigInt64Array =>
-      BigInt64Array.from(padded, (_, i) => (i >= from && i < ids.length ? 1n : 0n));
-    const outputs = await this.graphs.text.run(
-      { input_ids: BigInt64Array.from(padded, BigInt), attention_mask: masks(0), pool_mask: masks(firstPooled) },
-      { batch: 1, tokens: padded.length },
-    );
-    const embedding = Object.values(outputs)[0] as Float32Array;
-    this.embeddings.set(cleaned, embedding);
-    return embedding;
   }
 
   /** Denoise: the normalised features (B, T, D); part is which of how many parts it is. */
@@ -558,41 +457,6 @@ export class KimodoModel {
   }
 }
 
-/** The prompts of a request, each with its frames; a prompt alone is split into sentences. */
-function partsOf(request: MotionRequest, fps: number): { prompts: string[]; frames: number[] } {
-  const [name, given] =
-    request.num_frames === undefined
-      ? ["durations", request.seconds ?? DEFAULT_SECONDS]
-      : ["numbers of frames", request.num_frames];
-  let prompts = request.prompts ?? [];
-  let each = Array.isArray(given) ? given : prompts.map(() => given);
-  if (request.prompt !== undefined) ({ prompts, each } = splitPrompt(request.prompt, given, name));
-  if (!prompts.length || !prompts.every((prompt) => typeof prompt === "string")) {
-    throw new MotionrtError("request: prompts must be texts");
-  }
-  if (each.length !== prompts.length) {
-    throw new MotionrtError(`${each.length} ${name} for ${prompts.length} prompts; give one, or one for each`);
-  }
-  return { prompts, frames: request.num_frames === undefined ? each.map((seconds) => Math.trunc(seconds * fps)) : each };
-}
-
-function told({ spec }: Skeleton): SkeletonInfo {
-  const { name, joint_names, parents, rest_positions, hip_joints, left_foot_joints, right_foot_joints } = spec;
-  return { name, joint_names, parents, rest_positions, hip_joints, left_foot_joints, right_foot_joints };
-}
-
-function quaternions(matrices: ArrayLike<number>): Float32Array {
-  const values = matrices as Float32Array;
-  const result = new Float32Array((values.length / 9) * 4);
-  for (let i = 0; i < values.length / 9; i++) result.set(matrixToQuaternion(values, 9 * i), 4 * i);
-  return result;
-}
-
-function whole(value: unknown, name: string, least: number, most: number): number {
-  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new MotionrtError(`${name} ${String(value)}: must be a whole number from ${least} to ${most}`);
-}
-
 /** What the model knows: fetched after all else, and done without where that fails. */
 async function knownPrompts(bundle: BundleFiles): Promise<KnownPrompts | null> {
   const known = bundle.manifest.text.known_prompts;
@@ -603,12 +467,4 @@ async function knownPrompts(bundle: BundleFiles): Promise<KnownPrompts | null> {
   } catch {
     return null;
   }
-}
-
-function readBook({ tensors, metadata }: ReturnType<typeof readSafetensors>): Map<string, Float32Array> {
-  const embeddings = tensors.get("embeddings");
-  if (!embeddings) throw new MotionrtError("the prompt book holds no embeddings");
-  const prompts = JSON.parse(metadata.prompts ?? "[]") as string[];
-  const width = embeddings.shape[1]!;
-  return new Map(prompts.map((prompt, i) => [prompt, (embeddings.data as Float32Array).slice(i * width, (i + 1) * width)]));
 }

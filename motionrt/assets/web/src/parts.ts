@@ -1,4 +1,10 @@
 /** What the module is made of, for those who run the graphs themselves. */
+export { conditioning as ardyConditioning, correctionTargets as ardyCorrectionTargets } from "./ardy/constraints";
+export { ArdyFeatures } from "./ardy/features";
+export { ArdyModel } from "./ardy/model";
+export { Quantizer } from "./ardy/quantizer";
+export { MotionStream, windowSeed, type StreamModel, type StreamOptions } from "./ardy/session";
+export { framesSeen, velocityWaypoints, type WindowMaker, type WindowRequest } from "./ardy/windows";
 export { correctMotion, emptyTargets, type CorrectionTargets } from "./body/motion_correction";
 export { Skeleton, type SkeletonSpec } from "./body/skeleton";
 export { BundleFiles } from "./bundle/files";
@@ -7,7 +13,8 @@ export { readSafetensors } from "./bundle/safetensors";
 export { checkFrames, conditioning, correctionTargets, readConstraints } from "./constraints";
 export { MotionFeatures } from "./features";
 export { Graph, type Onnxruntime } from "./graphs";
-export { KimodoModel, type Hooks } from "./kimodo";
+export { KimodoModel } from "./kimodo";
+export type { Hooks } from "./requests";
 export { guidanceAt, guidanceBranches, resolveGuidance, resolveInterval } from "./sampling/guidance";
 export { TorchGenerator } from "./sampling/noise";
 export { cosineSchedule } from "./sampling/schedule";

@@ -85,7 +85,7 @@ export function waypointsBetween(constraints: readonly Held[], parts: number[][]
       return Math.fround(((to - from) / (b - a)) * (end - a) + from);
     });
   });
-  return [{ type: "root2d", frames: held, ground: line, heading: null, pose: null }];
+  return [{ type: "root2d", frames: held, ground: line, floor: line, heading: null, pose: null }];
 }
 
 /** The last frame of every part that another part of the same prompt follows. */
@@ -182,10 +182,12 @@ export async function generateSegments(
 function transition({ local, root, smooth }: Decoded, count: number): Held {
   const frames = Array.from({ length: count }, (_, t) => t);
   const size = local.length / (root.length / 3);
+  const ground = frames.map((t) => [smooth[3 * t]!, smooth[3 * t + 2]!]);
   return {
     type: "fullbody",
     frames,
-    ground: frames.map((t) => [smooth[3 * t]!, smooth[3 * t + 2]!]),
+    ground,
+    floor: ground,
     heading: null,
     pose: { local: local.slice(0, count * size), root: root.slice(0, 3 * count), groups: null },
   };

@@ -1,9 +1,11 @@
 /** The worker's side: answers questions one after another, and hears of cancelling between steps. */
+import { ArdyModel } from "./ardy/model";
 import { BundleFiles } from "./bundle/files";
 import { MotionrtError, type Motion } from "./generator";
 import type { Onnxruntime } from "./graphs";
 import { KimodoModel } from "./kimodo";
 import type { Answer, Question } from "./messages";
+import { buffersOf } from "./motions";
 import { fetchWebAssembly } from "./webassembly";
 
 class Cancelled extends Error {}
@@ -21,15 +23,21 @@ export function host(
   settings: { wasmBinary?: ArrayBufferLike | Uint8Array },
   start: (threads: number) => { ort: Onnxruntime; runsOn: string },
 ): void {
-  let model: KimodoModel | null = null;
+  let model: KimodoModel | ArdyModel | null = null;
   let queue: Promise<unknown> = Promise.resolve();
   const cancelled = new Set<number>();
 
   const tell = (answer: Answer, transfer: Transferable[] = []): void => postMessage(answer, { transfer });
 
-  const loaded = (): KimodoModel => {
+  const loaded = (): KimodoModel | ArdyModel => {
     if (!model) throw new MotionrtError("the model is not loaded");
     return model;
+  };
+
+  const streaming = (): ArdyModel => {
+    const found = loaded();
+    if (found instanceof ArdyModel) return found;
+    throw new MotionrtError(`${found.info.name}: ${found.info.family} makes clips, no streams; use a bundle of ardy`);
   };
 
   const breathe = async (id: number): Promise<void> => {
@@ -47,10 +55,20 @@ export function host(
         model = null;
         const bundle = await BundleFiles.open(question.bundle);
         const { ort, runsOn } = start(question.threads);
+        const family = bundle.manifest.family === "ardy" ? ArdyModel : KimodoModel;
         const fetched = fetchWebAssembly(file, ort, (bytes) => (settings.wasmBinary = bytes), onProgress);
-        model = await KimodoModel.load(bundle, fetched.ort, provider, runsOn, fetched.together);
+        model = await family.load(bundle, fetched.ort, provider, runsOn, fetched.together);
         delete settings.wasmBinary; // it is compiled
-        tell({ id, kind: "loaded", model: model.info });
+        const streamed = model instanceof ArdyModel ? model.streamed : null;
+        tell({ id, kind: "loaded", model: model.info, streamed });
+        return;
+      }
+      case "embed":
+        tell({ id, kind: "embedded", text: await streaming().embed([question.prompt]) });
+        return;
+      case "window": {
+        const features = await streaming().window(question.request, () => breathe(id));
+        tell({ id, kind: "made", features }, [features.buffer]);
         return;
       }
       case "encode":
@@ -70,7 +88,9 @@ export function host(
       cancelled.add(data.id);
       return;
     }
-    queue = queue.then(() => answer(data)).catch((error: unknown) => {
+    // A prompt is embedded between the steps of a window: its frames need not wait for those of the last one.
+    const answered = data.kind === "embed" ? answer(data) : queue.then(() => answer(data));
+    const settled = answered.catch((error: unknown) => {
       if (error instanceof Cancelled) tell({ id: data.id, kind: "cancelled" });
       else {
         const onPurpose = error instanceof MotionrtError;
@@ -78,13 +98,8 @@ export function host(
         tell({ id: data.id, kind: "failed", message, onPurpose });
       }
     }).finally(() => cancelled.delete(data.id));
+    if (data.kind !== "embed") queue = settled;
   };
-}
-
-function buffersOf(motion: Motion): ArrayBufferLike[] & Transferable[] {
-  return Object.values(motion)
-    .filter((value) => ArrayBuffer.isView(value))
-    .map((view) => view.buffer) as ArrayBuffer[];
 }
 
 const channel = new MessageChannel();

@@ -20,7 +20,22 @@ export interface GraphInfo {
   data?: string[];
 }
 
-export interface Manifest {
+/** The sampler section of Kimodo's bundles. */
+export interface KimodoSampler {
+  num_base_steps: number;
+  num_steps: number;
+  solver: string;
+  guidance_type: string;
+  guidance_weights?: number[] | null;
+  num_text_tokens: number;
+  text_width: number;
+}
+
+/** Whose bundles a page runs. */
+const FAMILIES = ["kimodo", "ardy"];
+
+/** A manifest whose sampler section is its family's. */
+export interface Manifest<Sampler = unknown> {
   schema: number;
   family: string;
   name: string;
@@ -28,15 +43,7 @@ export interface Manifest {
   skeleton: SkeletonSpec;
   output_skeleton: SkeletonSpec;
   graphs: Record<string, GraphInfo>;
-  sampler: {
-    num_base_steps: number;
-    num_steps: number;
-    solver: string;
-    guidance_type: string;
-    guidance_weights?: number[] | null;
-    num_text_tokens: number;
-    text_width: number;
-  };
+  sampler: Sampler;
   limits: { max_frames: number; advised_seconds: number; transitions_included?: boolean };
   text: {
     tokenizer?: string;
@@ -58,8 +65,8 @@ export function readManifest(text: string): Manifest {
   if (manifest.schema !== SCHEMA) {
     throw new MotionrtError(`manifest.json: schema ${manifest.schema}, this page reads ${SCHEMA}`);
   }
-  if (manifest.family !== "kimodo") {
-    throw new MotionrtError(`manifest.json: family ${manifest.family}; a page runs bundles of kimodo`);
+  if (!FAMILIES.includes(manifest.family)) {
+    throw new MotionrtError(`manifest.json: family ${manifest.family}; a page runs bundles of ${FAMILIES.join(" and ")}`);
   }
   return manifest;
 }

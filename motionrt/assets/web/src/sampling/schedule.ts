@@ -1,5 +1,6 @@
 /** Noise schedules and solvers as tables: `motionrt/runtime/sampling/schedule.py`. */
 import { MotionrtError } from "../generator";
+import { rint } from "../rounding";
 
 /** Where spacing in log-SNR begins to denoise: signal is 1 % of the noise's size. */
 const LOWEST_HALF_LOG_SNR = -4.5;
@@ -26,13 +27,6 @@ function cosineBetas(numBaseSteps: number): Float32Array {
 function alphasCumprod(betas: Float32Array): Float32Array {
   let product = 1;
   return betas.map((beta) => (product *= fround(1 - beta)));
-}
-
-/** To the nearest whole number, of two equally near ones to the even one. */
-function rint(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 }
 
 function respacedTimesteps(numBaseSteps: number, numSteps: number): number[] {

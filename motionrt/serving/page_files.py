@@ -19,7 +19,11 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-_LEFT_OUT = ("service_worker.js", "worker.js", "worker_webgpu.js", BROWSER_SCRIPT)
+_STREAM_PAGE = ("stream.html", "stream.js", "stream.css")
+_LEFT_OUT = (
+    *("service_worker.js", "worker.js", "worker_webgpu.js", BROWSER_SCRIPT),
+    *_STREAM_PAGE,
+)
 
 
 @dataclass(frozen=True)

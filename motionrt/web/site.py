@@ -31,6 +31,10 @@ IF_THERE = ("embed_text", "embed_constraints", "text_encoder")
 LARGEST_BYTES = 1_500_000_000
 """Of a bundle: WebAssembly has 4 GB for weights, their copies and what is computed."""
 PAGE, MODULE, BUNDLE = "index.html", "motionrt-web", "bundle"
+_STREAMS = ("ardy",)
+"""Families whose page shows a motion without an end."""
+_STREAM_PAGE = ("stream.html", "stream.js", "stream.css")
+_CLIP_PAGE = (PAGE, "page.js", "page.css", "server.js", "part-*.js")
 _WORKER = "service_worker.js"
 _WEBGPU = ("worker_webgpu.js", "ort-wasm-simd-threaded.asyncify.wasm")
 _PARTS = "parts.js"
@@ -78,7 +82,7 @@ def write_site(
         raise InputError(f"{target}: is no site that motionrt web wrote, so it is not replaced")
     source = built(tell)
     with atomic_folder(target, replace=force) as folder:
-        shutil.copytree(source / "page", folder, dirs_exist_ok=True)
+        _copy_page(source / "page", folder, opened.manifest.family in _STREAMS)
         shutil.copytree(
             source / MODULE,
             folder / MODULE,
@@ -93,6 +97,14 @@ def write_site(
         _fill_service_worker(folder)
         total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return Site(opened.manifest.name, total, bundle_bytes)
+
+
+def _copy_page(source: Path, folder: Path, streams: bool) -> None:
+    """Copy one of the two pages: of clips, or of a motion without an end."""
+    others = shutil.ignore_patterns(*(_CLIP_PAGE if streams else _STREAM_PAGE))
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=others)
+    if streams:
+        (folder / _STREAM_PAGE[0]).rename(folder / PAGE)
 
 
 def _graphs(bundle: Bundle) -> dict[str, GraphInfo]:

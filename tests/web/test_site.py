@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import ardy_bundle
 import numpy as np
 import pytest
 
@@ -30,6 +31,8 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name, text in {
         "page/index.html": '<body data-bundle="bundle/" data-webgpu="no">',
         "page/page.js": "1",
+        "page/stream.html": '<body data-bundle="bundle/" data-webgpu="no" class="endless">',
+        "page/stream.js": "6",
         "page/service_worker.js": 'JSON.parse("/*FILES*/")',
         "motionrt-web/worker.js": "2",
         "motionrt-web/worker_webgpu.js": "3",
@@ -69,6 +72,19 @@ def test_the_service_worker_knows_all_files(quick: Path, bundle: Path, tmp_path:
     (quick / "page" / "page.js").write_text("changed")
     write_site(bundle, site, force=True)
     assert told(site)["version"] != first["version"]
+
+
+@pytest.mark.slow
+def test_a_bundle_that_streams_gets_the_page_of_a_stream(quick: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    bundle = ardy_bundle.write(tmp_path / "toy")
+    write_site(bundle, tmp_path / "site")
+    found = {file.name for file in (tmp_path / "site").iterdir() if file.is_file()}
+    assert found == {"index.html", "stream.js", "service_worker.js"}
+    assert "endless" in (tmp_path / "site" / "index.html").read_text()
+    inside = Bundle(tmp_path / "site" / "bundle")
+    graphs = {"step", "encoder", "decoder", "embed_text", "embed_constraints"}
+    assert set(inside.manifest.graphs) == graphs
 
 
 def test_webgpu_is_put_in_only_where_asked(quick: Path, bundle: Path, tmp_path: Path) -> None:

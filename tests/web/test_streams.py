@@ -49,33 +49,41 @@ class Plain(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def ask(
-    built: Path, toy: Path, browser: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ask]:
-    """Steer streams of the toy's site; see tests/node/stream.mjs."""
+def place(built: Path, toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the toy's site is served."""
     from motionrt.web import write_site
 
     site = tmp_path_factory.mktemp("web") / "site"
     write_site(toy, site)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Plain, directory=str(site))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-
-        def told(**question: object) -> dict[str, Any]:
-            address = f"http://127.0.0.1:{server.server_port}/"
-            done = subprocess.run(
-                ["node", str(ROOT / "tests" / "node" / "stream.mjs"), address, browser],
-                input=json.dumps(question),
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                timeout=120,
-            )
-            assert done.returncode == 0, done.stderr
-            answer: dict[str, Any] = json.loads(done.stdout)
-            return answer
-
-        yield told
+        yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+def in_browser(script: str, place: str, browser: str, given: str = "") -> dict[str, Any]:
+    """Run a script of tests/node in a browser at a place; what it saw."""
+    done = subprocess.run(
+        ["node", str(ROOT / "tests" / "node" / script), place, browser],
+        input=given,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def ask(place: str, browser: str) -> Ask:
+    """Steer streams of the toy's site; see tests/node/stream.mjs."""
+
+    def told(**question: object) -> dict[str, Any]:
+        return in_browser("stream.mjs", place, browser, json.dumps(question))
+
+    return told
 
 
 def same(found: Any, wanted: Any) -> None:
@@ -301,3 +309,17 @@ def test_what_cannot_be_meant_is_refused_in_one_line(ask: Ask) -> None:
     for told, wanted in zip([*heard, *refused], said, strict=True):
         assert isinstance(told, str) and told.startswith(f"MotionrtError: {wanted}"), told
     assert len(after["root_positions"]) == 15  # it goes on
+
+
+def test_a_visitor_steers_the_figure_of_the_page(place: str, browser: str) -> None:
+    seen = in_browser("steer.mjs", place, browser)
+    assert seen["problems"] == []
+    assert seen["chips"] == list(ardy_bundle.PROMPTS)  # a book's: it takes no others
+    assert seen["begun"] == WALKS and seen["said"] == JUMPS
+    assert seen["refused"] == "the prompt book does not know “nobody knows this”"
+    assert seen["reached"]
+    assert np.hypot(*seen["walks"]) == pytest.approx(1.2, abs=0.1)  # metres a second
+    assert seen["stops"] is None
+    assert seen["pauses"]
+    assert seen["again"].startswith("0:00") and seen["again"].endswith("seed 3")
+    assert "seed=3" in seen["address"]

@@ -111,23 +111,27 @@ await writeFile(
 await cp("module.md", path.join(module_, "README.md"));
 await writeLicences([workers.metafile], module_);
 
+const beside = {
+  name: "module beside the page",
+  setup: (bundler) => bundler.onResolve({ filter: /^motionrt-web$/ }, () => ({
+    path: "./motionrt-web/index.js",
+    external: true,
+  })),
+};
 const scripts = await build({
   ...common,
   entryPoints: { page: "page/browser.ts", server: "page/server.ts" },
   outdir: page,
   splitting: true, // what reads characters is fetched when there is one
   chunkNames: "part-[hash]",
-  plugins: [{
-    name: "module beside the page",
-    setup: (bundler) => bundler.onResolve({ filter: /^motionrt-web$/ }, () => ({
-      path: "./motionrt-web/index.js",
-      external: true,
-    })),
-  }],
+  plugins: [beside],
 });
 await build({ ...common, entryPoints: ["page/service_worker.ts"], outdir: page });
 // A plain script, of a syntax that old browsers read too: it tells them that they are too old.
 await build({ ...common, entryPoints: ["page/start.ts"], outdir: page, format: "iife", target: "es2015" });
 await writePage(scripts.metafile);
 await cp("page/icon.svg", path.join(page, "icon.svg"));
+// The page of a motion without an end; a site has one of the two.
+await build({ ...common, entryPoints: ["page/stream.ts", "page/stream.css"], outdir: page, plugins: [beside] });
+await cp("page/stream.html", path.join(page, "stream.html"));
 await writeLicences([workers.metafile, scripts.metafile], page);

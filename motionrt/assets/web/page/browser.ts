@@ -1,24 +1,9 @@
 /** The page that generates in the browser. */
 import { BrowserGenerator } from "motionrt-web";
 import { mount } from "./app";
+import { keepOffline, keepTheRest } from "./offline";
 
 const { bundle = "bundle/", webgpu } = document.body.dataset;
 const wanted = new URLSearchParams(location.search).has("webgpu") && webgpu === "yes";
 
-mount(new BrowserGenerator({ bundle, webgpu: wanted }), {
-  ready: keepOffline(),
-  loaded: () => void navigator.serviceWorker?.ready.then(({ active }) => active?.postMessage("keep")),
-});
-
-/** Let the service worker keep the page; resolves when it does, or when there is none. */
-async function keepOffline(): Promise<void> {
-  const workers = navigator.serviceWorker as ServiceWorkerContainer | undefined;
-  if (!workers) return; // plain HTTP of another machine
-  // Registering looks for a newer one, for as long as a network takes that is not there: nobody waits for it.
-  const failed = new Promise<void>((resolve) => workers.register("service_worker.js").catch(() => resolve()));
-  if (workers.controller) return;
-  const controlled = new Promise<void>((resolve) => {
-    workers.addEventListener("controllerchange", () => resolve(), { once: true });
-  });
-  await Promise.race([controlled, failed, new Promise((resolve) => setTimeout(resolve, 3000))]);
-}
+mount(new BrowserGenerator({ bundle, webgpu: wanted }), { ready: keepOffline(), loaded: keepTheRest });

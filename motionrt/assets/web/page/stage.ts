@@ -464,7 +464,7 @@ function ribbon(points: Point[]): THREE.Object3D[] {
 }
 
 /** A floor of fine lines, a metre apart, that fades out. */
-function gridMaterial(): THREE.ShaderMaterial {
+export function gridMaterial(): THREE.ShaderMaterial {
   return new THREE.ShaderMaterial({
     transparent: true,
     depthWrite: false,

@@ -40,6 +40,8 @@ export interface ModelInfo {
   constraints: boolean;
   /** Whether it makes motions without an end too (`BrowserGenerator.stream`). */
   streams?: boolean;
+  /** The only prompts that it takes, where it holds a prompt book and no encoder. */
+  prompts?: string[];
   /** What it was trained to do, in words ("walking"); empty if nobody said. */
   actions: string[];
   /** Of the weights. */

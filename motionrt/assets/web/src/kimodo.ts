@@ -163,6 +163,7 @@ export class KimodoModel {
       max_steps: sampler.num_base_steps,
       solvers: SOLVER_NAMES,
       constraints: true,
+      prompts: this.parts.texts.only,
       actions: manifest.text.known_prompts?.actions ?? [],
       licence: manifest.provenance.licence ?? "",
       runs_on: this.runsOn,

@@ -134,6 +134,7 @@ export class ArdyModel {
       solvers: [SOLVER],
       constraints: sizes.takes_constraints,
       streams: true,
+      prompts: this.texts.only,
       actions: [],
       licence: manifest.provenance.licence ?? "",
       runs_on: this.runsOn,

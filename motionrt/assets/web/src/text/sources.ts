@@ -49,6 +49,11 @@ export class TextSources {
     return new TextSources(width, clean, graph, tokenizer, book);
   }
 
+  /** The only prompts that there are, where no encoder takes others; undefined else. */
+  get only(): string[] | undefined {
+    return this.book && !(this.tokenizer && this.graph) ? [...this.book.keys()] : undefined;
+  }
+
   /** The embeddings of prompts, which are cleaned first; zeros for a blank one. */
   async encode(prompts: readonly string[]): Promise<Texts> {
     const texts: Texts = { features: [], mask: [] };

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from motionrt.runtime.body.skeleton import Skeleton
     from motionrt.runtime.pipeline import Pipeline
 
+_BESIDE_NPZ = {"amass", "csv"}
+"""What Kimodo's command line writes beside an .npz, of ``-o walk.npz`` too: it is a stem there."""
+
 
 @click.command("gen", cls=FamilyCommand)
 @click.argument("prompt", required=False, type=prompt_text)
@@ -294,8 +297,8 @@ def _outputs(
                 f"-o {output} names {named}, {' and '.join(asked)} asked for; give the name "
                 f"without its ending, and --{named} to have both"
             )
-        # A name that ends in .npz is one without ending: so it is in Kimodo's command line.
-        alone = None if asked or named == DEFAULT_FORMAT else named
+        is_stem = named == DEFAULT_FORMAT and not _BESIDE_NPZ.isdisjoint(extra)
+        alone = None if asked or is_stem else named
     for name in asked if alone is None else [alone]:
         bodies = FORMATS[name].holds.partition(";")[0]
         flag = f"--{name}" if name in asked else f"-o {output}: {FORMATS[name].ending}"

@@ -66,6 +66,23 @@ def test_robots_are_written_as_csv_unasked_and_otherwise_when_asked(tmp_path: Pa
         settled(load_skeleton("smplx22"), ["gmr"], {}, None)
 
 
+@pytest.mark.parametrize(
+    ("skeleton", "formats"),
+    [
+        ("humanml22", ("npz",)),
+        ("soma77", ("npz",)),
+        ("smplx22", ("npz", "amass")),  # as Kimodo's command line does
+        ("g1", ("npz", "csv")),
+    ],
+)
+def test_an_npz_that_is_named_is_alone_but_where_upstream_writes_more(
+    skeleton: str, formats: tuple[str, ...]
+) -> None:
+    rig = load_skeleton(skeleton)
+    assert settled(rig, [], {}, None, "walk.npz").formats == formats
+    assert "npz" in settled(rig, ["bvh"], {}, None, "walk.npz").formats
+
+
 def test_a_format_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stem = tmp_path / "walk"
     arguments = ["gen", "a man walks", "--duration", "1", "-o", stem]

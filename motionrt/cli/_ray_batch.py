@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import pickle
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 """Instead of an address: a cluster of this machine's own, for as long as the run lasts."""
+_ANSWER_SECONDS = 10
 MOST_TOGETHER = 16
 """Requests of a batch."""
 MOST_LONGER = 1.5
@@ -230,6 +232,19 @@ def _is_done(prepared: Prepared, done: dict[str, dict[str, Any]], name: str, fol
     )
 
 
+def check_reached(address: str) -> None:
+    """Raise BackendError if nothing answers at a cluster's ``host:port``; Ray tries for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # auto, local, or a name that Ray knows
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise BackendError(
+            f"--ray {address}: no cluster answers there ({one_line(error, 100)})"
+        ) from None
+
+
 def _on_cluster(
     work: Work, batches: Sequence[list[tuple[BatchItem, str]]]
 ) -> Iterator[list[dict[str, Any]]]:
@@ -247,6 +262,7 @@ def _on_cluster(
     for name in ("ray", "ray.data", "ray.data._internal.execution.streaming_executor"):
         logging.getLogger(name).setLevel(logging.ERROR)
     local = work.run.address == LOCAL
+    check_reached(work.run.address)
     try:
         ray.init(
             address=LOCAL if local else work.run.address,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import socket
 import sys
 import tarfile
 from pathlib import Path
@@ -17,10 +18,11 @@ import motionrt
 from motionrt.cli import _ray_batch
 from motionrt.cli._batch import Batch, BatchItem, ResultsFile, prepare
 from motionrt.cli._output import Outputs
-from motionrt.cli._ray_batch import Maker, RayRun, Work, batched
+from motionrt.cli._ray_batch import Maker, RayRun, Work, batched, check_reached
 from motionrt.cli._reading import Reading
 from motionrt.cli._shards import void_shards
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.errors import BackendError
 from motionrt.runtime.pipeline import Pipeline
 from motionrt.runtime.request import Request
 
@@ -192,6 +194,21 @@ def test_what_does_not_go_together_is_told(
 ) -> None:
     code, _, err = run(capsys, *words)
     assert code == 2 and message in err
+
+
+def test_an_address_where_nothing_answers_is_told_at_once() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(BackendError, match=f"--ray {address}: no cluster answers there"):
+            check_reached(address)  # bound, and nobody listens
+        bound.listen()
+        check_reached(address)
+        check_reached(f"ray://{address}")
+    for name in ("auto", "local", "anyscale://mine"):
+        check_reached(name)
+    with pytest.raises(BackendError, match="no cluster answers there"):
+        check_reached("host.invalid:6379")
 
 
 def test_what_to_install_is_told(

@@ -121,7 +121,8 @@ def embed_image_pairs(
         "pairs_sha256": _digest(captioned),
         "validation": validation,
     }
-    _claim(folder, settings)
+    content = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
+    _check_claim(folder, content)
     scale = 1.0
     if options.scale_to_text:
         scale = _scale(captioned, seeing, reading, progress)
@@ -130,15 +131,19 @@ def embed_image_pairs(
     for number, pair in enumerate(captioned):
         part = "val" if pair.name in held else "train"
         entry = {"image_path": pair.name, "caption": pair.caption}
+        made: dict[Path, torch.Tensor] = {}
         for kind, model in (("vl", seeing), ("text", reading)):
             name = f"embeddings/{kind}/{number:05d}.pt"
             entry[f"{kind}_emb_path"] = name
             path = folder / part / name
-            if path.is_file():
-                continue
+            if not path.is_file():
+                rows = model.embed(pair)
+                made[path] = (rows * scale if kind == "vl" else rows).contiguous()
+        # Not before: settings with which nothing could be embedded hold no folder.
+        _claim(folder, content)
+        for path, rows in made.items():
             make_folder(path.parent)
-            rows = model.embed(pair)
-            save_state(path, (rows * scale if kind == "vl" else rows).contiguous())
+            save_state(path, rows)
         listings[part].append(json.dumps(entry, ensure_ascii=False))
         if progress is not None:
             progress("embedding", number + 1, len(captioned))
@@ -192,7 +197,8 @@ class _Model:
         layer = self.options.vl_layer if self.sees else self.options.text_layer
         if not -len(states) <= layer < len(states):
             raise InputError(
-                f"{self.folder}: has hidden states 0 to {len(states) - 1}, {layer} is none"
+                f"{self.folder}: has hidden states 0 to {len(states) - 1}, {layer} is none; choose "
+                f"with --{'vl' if self.sees else 'text'}-layer"
             )
         rows: torch.Tensor = states[layer][0].float().cpu()
         if not bool(torch.isfinite(rows).all()):
@@ -277,19 +283,23 @@ def _held_out(names: Sequence[str], share: float) -> set[str]:
     return set(images[:count]) if count > 1 else set()
 
 
-def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Write the settings into the folder, or see that it has the same ones."""
+def _check_claim(folder: Path, content: str) -> None:
+    """Raise InputError if the folder holds something else than pairs of these settings."""
     path = folder / SETTINGS
-    content = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
     if path.is_file():
         if path.read_text(encoding="utf-8") != content:
             raise InputError(f"{folder}: holds pairs of other settings; remove it, or name another")
-        return
-    if folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder}: is not empty, and holds no pairs of ours; name another")
-    make_folder(folder)
-    with atomic_file(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+
+
+def _claim(folder: Path, content: str) -> None:
+    """Write the settings into the folder, if they are not there."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        make_folder(folder)
+        with atomic_file(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
 
 
 def _digest(captioned: Sequence[Captioned]) -> str:

@@ -199,8 +199,11 @@ def test_what_does_not_fit_is_one_line(
 
     with pytest.raises(CheckpointError, match="expected a model that sees"):
         embed(text, text)
-    with pytest.raises(InputError, match="has hidden states 0 to 3, 9 is none"):
+    with pytest.raises(InputError, match="0 to 3, 9 is none; choose with --vl-layer"):
         embed(vl, text, vl_layer=9)
+    with pytest.raises(InputError, match="0 to 3, -5 is none; choose with --text-layer"):
+        embed(vl, text, text_layer=-5)
+    assert not [file for file in tmp_path.rglob("*") if file.suffix in (".pt", ".json")]
     with pytest.raises(InputError, match="tokens 'words'"):
         embed(vl, text, tokens="words")
     (photos / "0.png").write_bytes(b"no image")

@@ -22,6 +22,8 @@ ENCODERS = {
 PROJECTORS = {"qwen3": "Qian2501/kimodo-qwen3-projection"}
 """What stands behind an encoder whose embeddings are not those that Kimodo was trained with."""
 DEVICES = ("cpu", "cuda")
+ENCODER_WIDTH = 4096
+"""Of the hidden states of all of them: an encoder of the same kind that has fewer is another."""
 
 
 def preset_encoder(
@@ -67,9 +69,11 @@ def tell_of_variables(text: Mapping[str, Any], environment: Mapping[str, str] = 
     """
     wanted = environment.get("TEXT_ENCODER", "").lower()
     has = str(text.get("encoder", "none"))
-    if wanted and wanted != has.lower():
+    width = text.get("embedding_width", ENCODER_WIDTH)
+    if wanted and (wanted != has.lower() or width != ENCODER_WIDTH):
+        told = has if width == ENCODER_WIDTH else f"{has} of width {width}"
         tell(
-            f"note: TEXT_ENCODER={wanted} changes nothing, this bundle's encoder is {has}; a "
+            f"note: TEXT_ENCODER={wanted} changes nothing, this bundle's encoder is {told}; a "
             "bundle with another is made by: motionrt export kimodo … --text-encoder DIR"
         )
     for name in ("TEXT_ENCODERS_DIR", "CHECKPOINT_DIR"):

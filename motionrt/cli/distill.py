@@ -1,4 +1,4 @@
-"""The command ``distill``: from a bundle to a student that samples in few steps."""
+"""Teach a student of the embedded model, or of one like it, that samples in four steps."""
 
 from __future__ import annotations
 

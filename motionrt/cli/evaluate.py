@@ -83,6 +83,7 @@ def command(
 
     import numpy as np
 
+    from motionrt.runtime.errors import InputError
     from motionrt.runtime.evaluator.dataset import read_clips
     from motionrt.runtime.pipeline import load
 
@@ -115,7 +116,12 @@ def command(
             from motionrt.runtime.evaluator.evaluation import EvaluationSettings, evaluate
             from motionrt.runtime.evaluator.pipeline import Evaluator
 
-            judge = Evaluator.load(evaluator, backend, threads)
+            judge = load(evaluator, backend, threads)
+            if not isinstance(judge, Evaluator):
+                raise InputError(
+                    f"--evaluator {evaluator}: a bundle of {judge.family.name}, which judges "
+                    "nothing; make one with: motionrt export evaluator"
+                )
             settings = EvaluationSettings(repeats, modality_texts, modality_samples, batch, seed)
             options = {} if steps is None else {"num_steps": steps}
             document["real"] = evaluate(None, judge, clips, settings)
@@ -133,7 +139,7 @@ def command(
     click.echo(" " * 16 + "".join(f"{name:>20}" for name in judged))
     for name in document[judged[-1]]:
         cells = [
-            f"{figure['mean']:.4f} ± {figure['interval']:.4f}" if figure else "-"
+            f"{figure['mean']:z.4f} ± {figure['interval']:.4f}" if figure else "-"
             for figure in (document[column].get(name) for column in judged)
         ]
         click.echo(f"{name:<16}" + "".join(f"{cell:>20}" for cell in cells))

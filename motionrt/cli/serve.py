@@ -109,6 +109,8 @@ def command(
     places: Sequence[Path | None] = bundles or [None]
     pipelines = _named([load(place, backend, threads) for place in places])
     for pipeline in pipelines.values():
+        if not pipeline.family.makes_motions:
+            raise InputError(f"{pipeline.bundle.folder}: {pipeline.family.name} makes no motions")
         ask_text_encoder(pipeline, text_encoder_url, text_encoder_token)
         for graph in pipeline.family.motion_graphs:
             pipeline.graph(graph)  # loaded now, or refused now

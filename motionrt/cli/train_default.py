@@ -1,4 +1,4 @@
-"""The command ``train-default``: from motion data folders to the embedded default's bundle."""
+"""Train a model as the embedded default is one, on folders of captioned motion."""
 
 from __future__ import annotations
 

@@ -118,6 +118,7 @@ def command(
     import json
 
     from motionrt.cli._projector_data import loss_weights
+    from motionrt.runtime.errors import InputError
     from motionrt.runtime.files import check_writable
 
     with needing("train", "training"):
@@ -126,6 +127,9 @@ def command(
 
     for path in (*output, *([checkpoint] if checkpoint else [])):
         check_writable(path)
+    for path in output:
+        if path.suffix not in (".safetensors", ".pt"):
+            raise InputError(f"{path}: a projector is written as .safetensors or .pt")
     options = ProjectorOptions(
         kind=kind,
         solver=solver,

@@ -42,6 +42,8 @@ class Family:
     """Its text encoder can be a server (`Pipeline.use_text_encoder`)."""
     streams: bool = False
     """It makes motions without an end (`Pipeline.stream`)."""
+    makes_motions: bool = True
+    """False: it judges motions or does something else with them."""
     captions: bool = False
     """It describes motions in words (`Pipeline.caption`)."""
     converses: bool = False

@@ -129,7 +129,12 @@ def _reason(place: HubPlace, error: Exception, doing: str = "fetching it from") 
             RepositoryNotFoundError,
             "neither a path here nor a repository on the hub (a private one needs HF_TOKEN)",
         ),
-        (RevisionNotFoundError, f"the repository has no revision {place.revision}"),
+        (
+            RevisionNotFoundError,
+            f"the repository has no revision {place.revision}"
+            if place.revision
+            else f"the repository has no branch main; name one, as {place.repository}@REVISION",
+        ),
     ):
         if any(isinstance(one, kind) for one in chain):
             return f"{place}: {text}"

@@ -13,7 +13,7 @@ import math
 import operator
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -128,6 +128,10 @@ class Request:
         InputError names what does not fit: an option or a preset that the family does not have, a
         length that is no number, prompts in sequence where the family takes none.
         """
+        if not isinstance(prompt, Iterable) or isinstance(prompt, (Mapping, bytes)):
+            raise InputError(
+                f"prompt is {type(prompt).__name__}, must be a text or a list of texts"
+            )
         prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
         checked = check_options(family.name, family.options, options or {}, KEYWORDS)
         for name, value in checked.items():

@@ -51,6 +51,9 @@ def test_no_variable_is_ignored_in_silence(
     first, second, *_ = errors.splitlines()
     assert first.startswith("note: TEXT_ENCODER=llm2vec changes nothing, this bundle's encoder is")
     assert second == "note: CHECKPOINT_DIR is for motionrt export; a bundle is named with --bundle"
+    monkeypatch.setenv("TEXT_ENCODER", "qwen3")  # the default's is one of two layers
+    errors = run(capsys, *GENERATE)[2]
+    assert "TEXT_ENCODER=qwen3 changes nothing, this bundle's encoder is qwen3 of width" in errors
     monkeypatch.setenv("TEXT_ENCODER_DEVICE", "cuda")
     code, _, errors = run(capsys, *GENERATE)
     assert code == 1

@@ -105,6 +105,7 @@ def test_a_download_that_broke_goes_on_where_it_stopped(
         (GATED, 0, {}, "its owner asks for consent: accept the terms on"),
         ("us/nothing", 0, {}, "neither a path here nor a repository on the hub"),
         ("us/walks@v9", 0, {}, "the repository has no revision v9"),
+        ("us/later", 0, {}, "has no branch main; name one, as us/later@REVISION"),
         ("us/walks", 503, {}, "answers 503"),
         ("us/walks", 0, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids fetching it"),
         ("us/walks", 0, {"HF_ENDPOINT": "http://127.0.0.1:9"}, "cannot be reached"),
@@ -114,6 +115,7 @@ def test_what_cannot_be_fetched_is_one_line(
     hub: Hub, tmp_path: Path, place: str, status: int, environment: dict[str, str], said: str
 ) -> None:
     hub.add("us/walks", {"README.md": b"nothing yet"})
+    hub.add("us/later", {"README.md": b"nothing yet"}, "v1")
     hub.add(GATED, {"README.md": b"for friends"})
     hub.status = status
     found = run(hub, tmp_path, "inspect", place, **environment)

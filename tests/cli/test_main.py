@@ -62,6 +62,7 @@ def test_every_command_has_one_line_in_the_help_and_a_text_of_its_own(
         command = cli.get_command(ctx, name)
         assert command is not None and command.help, name
         assert f"\n  {name} " in out
+        assert out.split(f"\n  {name} ")[1].lstrip()[0].isupper(), name
     assert cli.get_command(ctx, "fly") is None
     code, _, err = run(capsys, "fly")
     assert code == 2 and "No such command 'fly'" in err

@@ -65,6 +65,12 @@ def test_the_command_judges_a_bundle_beside_the_data(bundle: Path, tmp_path: Pat
     assert alone.exit_code == 0 and "r_precision_1" in alone.output and "±" in alone.output
     few = run.invoke(cli, ["evaluate", *command[2:6], "--limit", "10"])
     assert isinstance(few.exception, InputError) and "32 are the fewest" in str(few.exception)
+    none = run.invoke(cli, ["evaluate", "--data", str(data), "--evaluator", str(bundle)])
+    assert isinstance(none.exception, InputError) and "judges nothing; make one" in str(
+        none.exception
+    )
+    served = run.invoke(cli, ["serve", str(tiny_evaluator()), "--port", "0"])
+    assert isinstance(served.exception, InputError) and "makes no motions" in str(served.exception)
     assert run.invoke(cli, ["evaluate", "--data", str(data)]).exit_code == 2
     assert run.invoke(cli, ["evaluate", "--data", str(data), "--captions"]).exit_code == 2
 

@@ -187,7 +187,11 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.onnx_data: no such file"):
         read_text_encoder(folder)
     data.write_bytes(whole)
-    for damage in (b"", b"\xff" * 64, (folder / "model.onnx").read_bytes()[:200]):
+    graph = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"model\.onnx: no ONNX graph \(it has no operators"):
+        read_text_encoder(folder)
+    for damage in (b"\xff" * 64, graph[:200]):
         (folder / "model.onnx").write_bytes(damage)
         with pytest.raises(CheckpointError, match=r"model\.onnx[^\n]+$"):
             read_text_encoder(folder)

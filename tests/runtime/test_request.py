@@ -86,6 +86,7 @@ def test_an_option_that_there_is_not_is_refused_with_the_nearest(
     [
         ({"prompt": []}, "no prompt given"),
         ({"prompt": [3]}, "a prompt must be a text"),
+        ({"prompt": 3}, "prompt is int, must be a text or"),
         ({"prompt": "a \ud83d"}, "which is no letter"),
         ({"seconds": [1, 2]}, "2 durations for 1 prompts"),
         ({"num_frames": [1, 2]}, "2 durations for 1 prompts"),

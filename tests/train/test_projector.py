@@ -337,6 +337,12 @@ def test_commands_want_one_source_of_pairs(arguments: list[str]) -> None:
     assert result.exit_code == 2
 
 
+def test_a_projector_of_another_ending_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    output = tmp_path / "p.onnx"
+    result = CliRunner().invoke(cli, ["train-projector", "-o", str(output), "--pairs", "none"])
+    assert str(result.exception) == f"{output}: a projector is written as .safetensors or .pt"
+
+
 def test_the_page_says_what_is_advised() -> None:
     page = (ROOT / "docs" / "projectors.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d,]+) \| ([\d,\w ]+) \|$", page, re.MULTILINE)

@@ -142,6 +142,8 @@ def load_onnx(path: Path) -> ir.Model:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:  # protobuf's, and what the package makes of odd graphs
         raise CheckpointError(f"{path}: no ONNX graph ({one_line(error, 160)})") from None
+    if not len(model.graph):  # an empty file is a message of protobuf, too
+        raise CheckpointError(f"{path}: no ONNX graph (it has no operators)")
     for tensor in _external_tensors(model):
         name = os.fspath(tensor.location)
         # Not pathlib: it would take "a/../b" apart.

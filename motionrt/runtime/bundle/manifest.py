@@ -365,6 +365,10 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _is_checkpoint(folder: Path) -> bool:
+    return any(any(folder.glob(name)) for name in ("config.yaml", "*.safetensors", "*.ckpt"))
+
+
 def _read(folder: Path, root: Path) -> Manifest:
     """Read the manifest of a bundle that is opened at root and called folder in messages."""
     path = folder / FILE_NAME
@@ -374,7 +378,10 @@ def _read(folder: Path, root: Path) -> Manifest:
     try:
         document = msgspec.json.decode((root / FILE_NAME).read_bytes())
     except FileNotFoundError:
-        raise BundleError(f"{folder}: no {FILE_NAME} in it, so it is no bundle") from None
+        kind = "is a checkpoint, no bundle" if _is_checkpoint(root) else "holds no bundle"
+        raise BundleError(
+            f"{folder}: {kind} (no {FILE_NAME}); make one with: motionrt export"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); export the bundle again") from error
     schema = document.pop("schema", None) if isinstance(document, dict) else None

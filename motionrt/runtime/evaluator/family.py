@@ -8,4 +8,5 @@ FAMILY = Family(
     name="evaluator",
     pipeline="motionrt.runtime.evaluator.pipeline:Evaluator",
     motion_graphs=("motion_encoder",),
+    makes_motions=False,
 )

@@ -134,7 +134,10 @@ def test_a_section_is_read_as_a_class_or_its_key_is_named(own_copy: Path) -> Non
 def test_refuses_what_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such bundle"):
         Bundle(tmp_path / "nothing")
-    with pytest.raises(BundleError, match=r"no manifest\.json"):
+    with pytest.raises(BundleError, match=r"holds no bundle \(no manifest\.json\); make one with"):
+        Bundle(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(BundleError, match=r"is a checkpoint, no bundle \(no manifest\.json\)"):
         Bundle(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match="cannot be read"):

@@ -145,7 +145,8 @@ void bundle_open(call *c, arena *from, bundle *b) {
   const json *item, *limits, *schema;
   b->place = b->folder ? b->folder : "the bundle";
   text = read_bytes(c, &c->memory, b, "manifest.json", LARGEST_MANIFEST, &length);
-  b->manifest = json_parse(c, from, text, length, MRT_BAD_BUNDLE, b->place);
+  b->manifest = json_parse(c, from, text, length, MRT_BAD_BUNDLE,
+                           arena_print(c, &c->memory, "%s: manifest.json", b->place));
   schema = json_get(b->manifest, "schema");
   if (!schema || schema->kind != JSON_NUMBER || schema->integer != SCHEMA)
     fail(c, MRT_BAD_BUNDLE, "%s: this library reads bundles of schema %d; export it again",

@@ -74,6 +74,8 @@ def lower(bundle: Bundle, target: Target, folder: Path, progress: Progress) -> N
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle.path(name), place)
+            if name in target.copies:
+                shutil.copyfile(place, folder / target.copies[name])
     progress("hashing")
     files = {
         path.relative_to(folder).as_posix(): FileInfo(path.stat().st_size, sha256(path))

@@ -36,6 +36,8 @@ class Target:
     """Whether weights may lie beside their graph. Otherwise a graph is one file."""
     types: frozenset[str]
     """Element types of weights and casts."""
+    copies: Mapping[str, str]
+    """Files of a bundle that its host takes by another name: they are written under both."""
     notes: tuple[str, ...]
     source: str
     date: str
@@ -61,6 +63,7 @@ def _target(name: str, entry: Mapping[str, Any]) -> Target:
         loops=entry["loops"],
         external_data=entry["external_data"],
         types=frozenset(entry["types"].split()),
+        copies=entry.get("copies", {}),
         notes=tuple(entry["notes"]),
         source=entry["source"],
         date=entry["date"],

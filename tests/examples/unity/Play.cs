@@ -47,6 +47,20 @@ static class Play {
     Frame("jump", 1);
     if ((character.transform.position - place).magnitude != 0) return Fail("in place it moved");
 
+    // To a place on the floor, as the document's script asks for it.
+    player.inPlace = false;
+    player.seconds = 3;
+    place = character.transform.position;
+    Quaternion turned = character.transform.rotation;
+    var director = character.AddComponent<Director>();
+    director.WalkTo(-0.5f, 1);
+    Wait();
+    Frame("there", 3);
+    Vector3 way = Quaternion.Inverse(turned) * (character.transform.position - place) * (1 / Size);
+    if ((way - new Vector3(-0.5f, 0, 1)).magnitude > 0.15f) return Fail("it walked to " + way.x + ", " + way.z);
+    director.Jump();
+    Wait();
+
     // Gone while it generates: nothing is left.
     player.Play("a person waves");
     Call("OnDestroy");
@@ -77,6 +91,10 @@ static class Play {
   /// Frames go by until the motion is there: what plays goes on.
   static Motion Generate(string prompt) {
     if (!player.Play(prompt) || player.Play("another")) throw new Exception("one motion at a time");
+    return Wait();
+  }
+
+  static Motion Wait() {
     while (player.IsGenerating) {
       Thread.Sleep(5);
       Call("Update");

@@ -65,6 +65,11 @@ public class Object {
   public static void Destroy(Object what) { what.destroyed = true; }
 }
 
+public sealed class TextAsset : Object {
+  public byte[] bytes;
+  public string text { get { return System.Text.Encoding.UTF8.GetString(bytes); } }
+}
+
 public class Component : Object {
   public GameObject gameObject;
   public Transform transform { get { return gameObject.transform; } }

@@ -1,4 +1,5 @@
-// Host.exe BUNDLE STRINGS DUMP: the host's parts by themselves, and a Humanoid that the Inference Engine moves.
+// Host.exe BUNDLE CASES DUMP: the host's parts by themselves, motions that it makes, and a Humanoid that the
+// Inference Engine moves. CASES is JSON, what is asked for; DUMP gets lines of a word and numbers.
 using System;
 using System.Collections.Generic;
 using System.Globalization;
@@ -14,7 +15,12 @@ static class Host {
   static int Main(string[] arguments) {
     string bundle = arguments[0];
     dump = new StreamWriter(arguments[2]);
-    Parts(bundle, (List<object>)Json.Parse(File.ReadAllText(arguments[1])));
+    var cases = (Dictionary<string, object>)Json.Parse(File.ReadAllText(arguments[1]));
+    Parts(bundle, (List<object>)cases["strings"]);
+    foreach (object body in (List<object>)cases["bodies"]) Body((Dictionary<string, object>)body);
+    Refusals(bundle, (List<object>)cases["refused"]);
+    Motions(bundle, (List<object>)cases["motions"]);
+    Expanded((Dictionary<string, object>)cases["expanded"]);
     Clips();
     int failed = Player(bundle) ? 0 : 1;
     dump.Dispose();
@@ -41,6 +47,102 @@ static class Host {
         dump.WriteLine("timesteps " + string.Join(" ", schedule.Timesteps));
         Line("coefficients", schedule.Coefficients);
       }
+  }
+
+  static void Line(string what, IEnumerable<double> numbers) {
+    var words = new List<string> { what };
+    foreach (double number in numbers) words.Add(number.ToString("R", CultureInfo.InvariantCulture));
+    dump.WriteLine(string.Join(" ", words));
+  }
+
+  static double[] Numbers(object list) { return ((List<object>)list).ConvertAll(number => (double)number).ToArray(); }
+
+  static float[] Floats(object list) { return ((List<object>)list).ConvertAll(number => (float)(double)number).ToArray(); }
+
+  /// What a model sees of constraints, and what they make of a clip afterwards.
+  static void Body(Dictionary<string, object> given) {
+    var skeleton = new Skeleton(given["skeleton"], "skeleton");
+    var larger = given["larger"] == null ? null : new Skeleton(given["larger"], "larger");
+    var constraints = Constraint.Read((string)given["constraints"], skeleton, larger);
+    double[] local = Numbers(given["local"]), root = Numbers(given["root"]);
+    var features = new Features(skeleton, Convert.FromBase64String((string)given["statistics"]));
+    var seen = new Observation(constraints, features, root.Length / 3);
+    Line("observed", seen.Motion);
+    Line("mask", seen.Mask);
+    var targets = Constraint.Targets(constraints, skeleton, root.Length / 3);
+    MotionCorrection.Correct(skeleton, local, root, Numbers(given["contacts"]), targets);
+    Line("corrected", local);
+    Line("moved_root", root);
+  }
+
+  static KimodoHost Load(string bundle, IGraphs graphs) {
+    return new KimodoHost(File.ReadAllText(Path.Combine(bundle, "manifest.json")),
+                          File.ReadAllText(Path.Combine(bundle, "tokenizer.json")), graphs,
+                          File.ReadAllBytes(Path.Combine(bundle, "statistics.bytes")));
+  }
+
+  static InferenceGraphs Graphs() {
+    return new InferenceGraphs(new ModelAsset { graph = "step" }, new ModelAsset { graph = "decoder" },
+                               new ModelAsset { graph = "text_encoder" }, BackendType.CPU);
+  }
+
+  static void Refusals(string bundle, List<object> files) {
+    KimodoHost host = Load(bundle, null);
+    foreach (object constraints in files) {
+      string told = "taken";
+      try {
+        host.Begin("", new Options { Seconds = 3, ConstraintsJson = (string)constraints });
+      } catch (ArgumentException error) {
+        told = error.Message;
+      }
+      dump.WriteLine("line " + told);
+    }
+  }
+
+  static void Motions(string bundle, List<object> wanted) {
+    using (InferenceGraphs graphs = Graphs()) {
+      KimodoHost host = Load(bundle, graphs);
+      foreach (Dictionary<string, object> given in wanted) {
+        var options = new Options { Seed = (long)(double)given["seed"], Seconds = (double)given["seconds"] };
+        if (given.ContainsKey("num_steps")) options.NumSteps = (int)(double)given["num_steps"];
+        if (given.ContainsKey("preset")) options.Preset = (string)given["preset"];
+        if (given.ContainsKey("constraints")) options.ConstraintsJson = (string)given["constraints"];
+        if (given.ContainsKey("postprocess")) options.Postprocess = (bool)given["postprocess"];
+        if (given.ContainsKey("guidance_weights")) options.GuidanceWeights = Floats(given["guidance_weights"]);
+        HostClip made = host.Generate((string)given["prompt"], options);
+        Line("motion_roots", made.RootPositions());
+        Line("motion_rotations", made.LocalRotations());
+      }
+    }
+  }
+
+  /// Graphs that always decode the same arrays.
+  sealed class Decoded : IGraphs {
+    readonly Dictionary<string, object> arrays;
+    internal Decoded(Dictionary<string, object> arrays) { this.arrays = arrays; }
+
+    public HostTensor[] Run(string graph, Dictionary<string, HostTensor> inputs, params string[] outputs) {
+      return Array.ConvertAll(outputs, name => new HostTensor(
+          graph == "decoder" ? Floats(arrays[name]) : new float[graph == "step" ? inputs["x"].Floats.Length : 128], 1));
+    }
+  }
+
+  /// A body that is corrected with fewer joints than it is shown with.
+  static void Expanded(Dictionary<string, object> given) {
+    var host = new KimodoHost((string)given["manifest"], null, new Decoded(given));
+    var options = new Options {
+      Seed = 0, NumFrames = Floats(given["root_positions"]).Length / 3, Embedding = new float[128]
+    };
+    HostClip made = host.Generate("a person walks", options);
+    Line("expanded_roots", made.RootPositions());
+    Line("expanded_rotations", made.LocalRotations());
+    var way = new float[3];
+    try {
+      host.Generate("a person walks", new Options { Seed = 0, NumFrames = 20 });
+    } catch (ArgumentException error) {
+      dump.WriteLine("untold " + error.Message);
+    }
+    Line("expanded_way", new[] { made.RootDelta(0, 1, 0, way), way[0], way[2] });
   }
 
   /// The library's motion and one of its numbers, sampled by both.
@@ -100,8 +202,10 @@ static class Host {
     character.AddComponent<Animator>().avatar = AvatarBuilder.BuildHumanAvatar(
         character, new HumanDescription { human = human.ToArray(), skeleton = skeleton.ToArray() });
     var player = character.AddComponent<InferencePlayer>();
-    player.manifest = new TextAsset { text = File.ReadAllText(Path.Combine(bundle, "manifest.json")) };
-    player.tokenizer = new TextAsset { text = File.ReadAllText(Path.Combine(bundle, "tokenizer.json")) };
+    player.manifest = new TextAsset { bytes = File.ReadAllBytes(Path.Combine(bundle, "manifest.json")) };
+    player.tokenizer = new TextAsset { bytes = File.ReadAllBytes(Path.Combine(bundle, "tokenizer.json")) };
+    player.statistics = new TextAsset { bytes = File.ReadAllBytes(Path.Combine(bundle, "statistics.bytes")) };
+    player.constraints = new TextAsset { bytes = File.ReadAllBytes("constraints.json") };
     player.step = new ModelAsset { graph = "step" };
     player.decoder = new ModelAsset { graph = "decoder" };
     player.textEncoder = new ModelAsset { graph = "text_encoder" };

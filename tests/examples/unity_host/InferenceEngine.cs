@@ -2,21 +2,11 @@
 // at the other end of standard input and output, which runs the graph with onnxruntime.
 //
 // A message is: the name of the graph, how many inputs, and of each its name, whether it holds integers,
-// its axes and its numbers, 4 bytes each; then how many outputs and their names. Back come the outputs,
-// each its axes and numbers. As in the engine all numbers are float or int, and outputs are asked for
-// after the run: they are sent for together, when the first is.
+// its axes and its numbers, 4 bytes each. Outputs are asked for by name after the run, as in the engine;
+// back come whether it holds integers, its axes and its numbers. As there all numbers are float or int.
 using System;
 using System.Collections.Generic;
 using System.IO;
-using UnityEngine;
-
-namespace UnityEngine {
-
-public sealed class TextAsset : Object {
-  public string text;
-}
-
-}
 
 namespace Unity.InferenceEngine {
 
@@ -65,8 +55,8 @@ public sealed class Tensor<T> : Tensor {
 
 public sealed class Worker : IDisposable {
   public static int undisposed;
-  static readonly BinaryWriter to = new BinaryWriter(Console.OpenStandardOutput());
-  static readonly BinaryReader from = new BinaryReader(Console.OpenStandardInput());
+  static readonly BinaryWriter to = new BinaryWriter(new BufferedStream(Console.OpenStandardOutput(), 1 << 16));
+  static readonly BinaryReader from = new BinaryReader(new BufferedStream(Console.OpenStandardInput(), 1 << 16));
   readonly string graph;
   readonly Dictionary<string, Tensor> inputs = new Dictionary<string, Tensor>();
   bool scheduled;
@@ -100,12 +90,16 @@ public sealed class Worker : IDisposable {
     if (!scheduled) throw new InvalidOperationException("nothing was scheduled");
     to.Write(name);
     to.Flush();
+    bool whole = from.ReadBoolean();
     var axes = new int[from.ReadInt32()];
     int size = 1;
     for (int i = 0; i < axes.Length; i++) size *= axes[i] = from.ReadInt32();
-    var numbers = new float[size];
-    for (int i = 0; i < size; i++) numbers[i] = from.ReadSingle();
-    var result = new Tensor<float>(new TensorShape(axes), numbers);
+    var ints = new int[whole ? size : 0];
+    for (int i = 0; i < ints.Length; i++) ints[i] = from.ReadInt32();
+    var floats = new float[whole ? 0 : size];
+    for (int i = 0; i < floats.Length; i++) floats[i] = from.ReadSingle();
+    var shape = new TensorShape(axes);
+    Tensor result = whole ? (Tensor)new Tensor<int>(shape, ints) : new Tensor<float>(shape, floats);
     result.Dispose(); // the worker's own
     return result;
   }

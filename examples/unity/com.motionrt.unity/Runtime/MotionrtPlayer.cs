@@ -23,6 +23,8 @@ public class MotionrtPlayer : MonoBehaviour {
   [Tooltip("Keep the character where it stands; off: root motion carries it along.")]
   public bool inPlace;
   public float blendSeconds = 0.25f;
+  [Tooltip("Where the body shall be at some frames: a constraint file (JSON), or none.")]
+  public TextAsset constraints;
 
   Pipeline pipeline;
   Task<Clip> coming;
@@ -47,10 +49,13 @@ public class MotionrtPlayer : MonoBehaviour {
   }
 
   /// Generate a motion and play it when it is ready. False if one is being made already.
-  public bool Play(string text) {
+  public bool Play(string text) { return Play(text, constraints == null ? null : constraints.text); }
+
+  /// The same with other constraints than the component's: a constraint file's content, or null.
+  public bool Play(string text, string constraintsJson) {
     if (coming != null) return false;
     coming = Generate(text, new Options {
-      Seed = seed, Seconds = seconds, Progress = (stage, done, total) => !gone
+      Seed = seed, Seconds = seconds, ConstraintsJson = constraintsJson, Progress = (stage, done, total) => !gone
     });
     return true;
   }

@@ -119,14 +119,41 @@ public sealed class Schedule {
 public sealed class Branches {
   public readonly float[] Text, Constraints, Weights;
 
-  /// weights: none, one (regular) or two (separated). Nothing is constrained.
-  public Branches(float[] weights, bool hasText) {
-    bool guided = weights.Length > 0 && hasText;
-    if (weights.Length > 2) throw new ArgumentException("give one guidance weight, or two");
-    float whole = weights.Length == 0 ? 1 : 0;
-    Text = guided ? new[] { 1f, 0f } : new[] { whole };
-    Constraints = guided ? new[] { weights.Length == 1 ? 1f : 0f, 0f } : new[] { whole };
-    Weights = guided ? new[] { weights[0], 0f } : new[] { 0f };
+  /// weights: none, one (regular) or two (separated: text, then constraints).
+  public Branches(float[] weights, bool hasText, bool constrained) {
+    var rows = new List<float[]>(); // text, constraints, weight; the last is guided away from
+    if (weights.Length == 1 && (hasText || constrained)) rows.Add(new[] { 1, 1, weights[0] });
+    if (weights.Length == 2 && hasText) rows.Add(new[] { 1, 0, weights[0] });
+    if (weights.Length == 2 && constrained) rows.Add(new[] { 0, 1, weights[1] });
+    rows.Add(weights.Length == 0 ? new float[] { 1, 1, 0 } : new float[3]);
+    Text = rows.ConvertAll(row => row[0]).ToArray();
+    Constraints = rows.ConvertAll(row => row[1]).ToArray();
+    Weights = rows.ConvertAll(row => row[2]).ToArray();
+  }
+}
+
+/// A solver, how many steps, and where guidance ends, as motionrt.runtime.kimodo.options names them.
+public sealed class Preset {
+  public readonly string Solver;
+  public readonly int NumSteps;
+  /// The base steps that are guided begin here, as a share of all; 1 is noise.
+  public readonly double GuidedFrom;
+
+  public Preset(string solver, int numSteps, double guidedFrom = 0) {
+    Solver = solver;
+    NumSteps = numSteps;
+    GuidedFrom = guidedFrom;
+  }
+
+  /// Null for null; ArgumentException for a name that there is not.
+  public static Preset Find(string name) {
+    switch (name) {
+      case null: return null;
+      case "fast": return new Preset("dpmpp-2m", 12, 0.1);
+      case "balanced": return new Preset("dpmpp-2m", 20);
+      case "exact": return new Preset("ddim", 100);
+      default: throw new ArgumentException("preset " + name + ": choose fast, balanced or exact");
+    }
   }
 }
 

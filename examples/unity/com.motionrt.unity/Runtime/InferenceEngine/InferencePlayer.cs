@@ -37,8 +37,11 @@ public sealed class InferenceGraphs : IGraphs, IDisposable {
       worker.Schedule();
       var results = new HostTensor[outputs.Length];
       for (int i = 0; i < outputs.Length; i++) {
-        var found = (Tensor<float>)worker.PeekOutput(outputs[i]);
-        results[i] = new HostTensor(found.DownloadToArray(), found.shape.ToArray());
+        Tensor found = worker.PeekOutput(outputs[i]);
+        int[] shape = found.shape.ToArray();
+        var ints = found as Tensor<int>; // booleans are integers here
+        results[i] = ints != null ? new HostTensor(ints.DownloadToArray(), shape)
+                                  : new HostTensor(((Tensor<float>)found).DownloadToArray(), shape);
       }
       return results;
     } finally {
@@ -53,8 +56,8 @@ public sealed class InferenceGraphs : IGraphs, IDisposable {
 }
 
 public class InferencePlayer : MotionrtPlayer {
-  [Tooltip("manifest.json and tokenizer.json of the lowered bundle.")]
-  public TextAsset manifest, tokenizer;
+  [Tooltip("manifest.json, tokenizer.json and statistics.bytes of the lowered bundle; the last is for constraints.")]
+  public TextAsset manifest, tokenizer, statistics;
   [Tooltip("step.onnx, decoder.onnx and text_encoder.onnx of the lowered bundle.")]
   public ModelAsset step, decoder, textEncoder;
   public BackendType backend = BackendType.CPU;
@@ -69,7 +72,8 @@ public class InferencePlayer : MotionrtPlayer {
     try {
       if (host == null) {
         graphs = new InferenceGraphs(step, decoder, textEncoder, backend);
-        host = new KimodoHost(manifest.text, tokenizer.text, graphs);
+        host = new KimodoHost(manifest.text, tokenizer == null ? null : tokenizer.text, graphs,
+                              statistics == null ? null : statistics.bytes);
       }
       generation = host.Begin(text, options);
     } catch (Exception error) {

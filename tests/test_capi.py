@@ -114,6 +114,7 @@ def test_every_function_of_the_header_is_mirrored() -> None:
     ("name", "mirror"),
     [
         ("mrt_load_options", capi.LoadOptions),
+        ("mrt_tensor", capi.Tensor),
         ("mrt_pipeline_info", capi.PipelineInfo),
         ("mrt_constraint", capi.ConstraintStruct),
         ("mrt_motion_info", capi.MotionInfo),

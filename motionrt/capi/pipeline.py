@@ -18,7 +18,7 @@ from motionrt.capi.shared_library import (
     packaged_onnxruntime,
 )
 from motionrt.capi.stream import Stream
-from motionrt.capi.structures import FILE_FN, LoadOptions, PipelineInfo
+from motionrt.capi.structures import FILE_FN, LoadOptions, PipelineInfo, Runner
 from motionrt.runtime.bundle.embedded import embedded_bundle
 
 
@@ -33,11 +33,14 @@ class Pipeline:
         backend: str | None = None,
         onnxruntime: str | os.PathLike[str] | None = None,
         check_hashes: bool = True,
+        runner: Runner | None = None,
     ) -> None:
         """Load a bundle's folder, or its files by name; None takes the embedded default."""
         self._handle = None
+        self._runner = runner  # its functions are called as long as the pipeline lives
         if (
-            onnxruntime is None
+            runner is None
+            and onnxruntime is None
             and onnxruntime_version() is None
             and not os.environ.get("MOTIONRT_ONNXRUNTIME")
         ):
@@ -48,6 +51,7 @@ class Pipeline:
             backend=encoded(backend),
             onnxruntime=encoded_path(onnxruntime),
             check_hashes=check_hashes,
+            runner=None if runner is None else ctypes.pointer(runner),
         )
         handle = ctypes.c_void_p()
         self._files: dict[str, Any] = {}

@@ -29,6 +29,39 @@ FILE_FN = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, c_char_p, POINTER(c
 WRITE_FN = ctypes.CFUNCTYPE(c_bool, ctypes.c_void_p, ctypes.c_void_p, c_size_t)
 
 
+class Tensor(ctypes.Structure):
+    """``mrt_tensor``."""
+
+    _fields_ = (
+        ("name", c_char_p),
+        ("type", ctypes.c_int),
+        ("rank", c_int32),
+        ("dims", POINTER(c_int64)),
+        ("data", ctypes.c_void_p),
+    )
+
+
+OPEN_FN = ctypes.CFUNCTYPE(
+    ctypes.c_void_p, ctypes.c_void_p, c_char_p, POINTER(ctypes.c_uint8), c_size_t
+)
+RUN_FN = ctypes.CFUNCTYPE(
+    c_bool, ctypes.c_void_p, ctypes.c_void_p, POINTER(Tensor), c_int32, POINTER(Tensor), c_int32
+)
+CLOSE_FN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class Runner(ctypes.Structure):
+    """``mrt_runner``: what runs graphs in ONNX Runtime's place."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("user", ctypes.c_void_p),
+        ("open", OPEN_FN),
+        ("run", RUN_FN),
+        ("close", CLOSE_FN),
+    )
+
+
 class LoadOptions(ctypes.Structure):
     """``mrt_load_options``."""
 
@@ -38,6 +71,7 @@ class LoadOptions(ctypes.Structure):
         ("backend", c_char_p),
         ("onnxruntime", c_char_p),
         ("check_hashes", c_bool),
+        ("runner", POINTER(Runner)),
     )
 
 

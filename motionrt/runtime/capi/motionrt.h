@@ -132,16 +132,47 @@ MRT_API const float *mrt_skeleton_rest_positions(const mrt_skeleton *skeleton);
 
 typedef struct mrt_pipeline mrt_pipeline;
 
+/* The numbers of a graph's input or output. */
+typedef enum mrt_element { MRT_FLOAT32 = 1, MRT_INT64 = 7, MRT_BOOL = 9 } mrt_element;
+
+typedef struct mrt_tensor {
+  const char *name;
+  mrt_element type; /* a bool is one byte, 0 or 1 */
+  int32_t rank;
+  const int64_t *dims; /* (rank) */
+  void *data;          /* of an output: zeros, to be filled */
+} mrt_tensor;
+
+/* What runs graphs in ONNX Runtime's place: the inference of an engine. The bundle is one that
+ * `motionrt lower` wrote, whose graphs hold their weights. It is called in the threads that load and
+ * generate, one call at a time, and must not call this library. */
+typedef struct mrt_runner {
+  size_t struct_size;
+  void *user;
+  /* Make a graph ready; onnx is its file, which is gone afterwards. NULL if that cannot be done. */
+  void *(*open)(void *user, const char *graph, const void *onnx, size_t num_bytes);
+  /* Run what open gave: fill the data of all outputs, which have their sizes. false if it failed. */
+  bool (*run)(void *user, void *opened, const mrt_tensor *inputs, int32_t num_inputs,
+              const mrt_tensor *outputs, int32_t num_outputs);
+  void (*close)(void *user, void *opened);
+} mrt_runner;
+
+static inline void mrt_runner_init(mrt_runner *runner) {
+  mrt_runner fresh = {sizeof(mrt_runner), NULL, NULL, NULL, NULL};
+  *runner = fresh;
+}
+
 typedef struct mrt_load_options {
   size_t struct_size;
   int32_t threads;         /* CPU threads; 0: ONNX Runtime chooses */
   const char *backend;     /* NULL or "cpu"; "cuda", "directml", "coreml": used or refused */
   const char *onnxruntime; /* its library file; NULL: found as mrt_onnxruntime_load says */
   bool check_hashes;       /* compare every file with its SHA-256 first (11 MB: 7 ms); init: true */
+  const mrt_runner *runner; /* instead of ONNX Runtime, which is not looked for; it is copied */
 } mrt_load_options;
 
 static inline void mrt_load_options_init(mrt_load_options *options) {
-  mrt_load_options fresh = {sizeof(mrt_load_options), 0, NULL, NULL, true};
+  mrt_load_options fresh = {sizeof(mrt_load_options), 0, NULL, NULL, true, NULL};
   *options = fresh;
 }
 

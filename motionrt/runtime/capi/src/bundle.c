@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "files.h"
+#include "runner.h"
 #include "sha256.h"
 
 #define SCHEMA 2
@@ -214,6 +215,15 @@ ort_session *bundle_session(call *c, arena *from, const bundle *b, const char *g
   size_t num_data = 0, room = data && data->kind == JSON_ARRAY ? (size_t)data->num_items : 0;
   named_bytes *parts = TEMP(c, named_bytes, room), whole;
   options.unpack_each_run = unpack && unpack->kind == JSON_TRUE;
+  if (given->runner) {
+    if (room)
+      fail(c, MRT_BAD_BUNDLE,
+           "%s: the weights of graph %s lie beside it, which a runner cannot find; motionrt lower "
+           "writes graphs that hold theirs",
+           b->place, graph);
+    whole = bundle_read(c, &c->memory, b, file);
+    return session_of_runner(c, from, runner_open(c, from, given->runner, graph, whole, entry));
+  }
   for (item = room ? data->first : NULL; item; item = item->next) {
     if (item->kind != JSON_STRING) damaged(c, b, "a graph's data is no list of files");
     if (!b->folder) {

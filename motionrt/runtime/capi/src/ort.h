@@ -20,6 +20,7 @@ typedef struct tensor {
 typedef struct ort_session ort_session;
 
 typedef struct session_options {
+  const mrt_runner *runner; /* NULL: ONNX Runtime */
   int32_t threads;
   const char *backend; /* "cpu" and so on */
   /* Do not work out at once what no input decides: rounded weights are unpacked at each run. */
@@ -48,7 +49,11 @@ ort_session *session_open_bytes(call *c, arena *from, named_bytes graph, const n
 /* Run a graph. Outputs are asked for by their names; their data lives as long as the arena. */
 void session_run(call *c, arena *from, ort_session *session, const tensor *inputs,
                  size_t num_inputs, tensor *outputs, size_t num_outputs);
-/* The number of elements of a tensor. */
+/* The session of a graph that a runner has opened: session_run goes there. */
+struct runner_graph;
+ort_session *session_of_runner(call *c, arena *from, const struct runner_graph *graph);
+/* The number of elements of a tensor, and the bytes of one. */
 size_t tensor_count(const tensor *t);
+size_t element_size(tensor_type type);
 
 #endif

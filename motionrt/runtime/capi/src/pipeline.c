@@ -21,6 +21,19 @@ typedef struct load_arguments {
 
 static void free_pipeline(void *what) { mrt_pipeline_free(what); }
 
+static void take_runner(call *c, mrt_pipeline *p, const mrt_load_options *options) {
+  const mrt_runner *given = options->runner;
+  if (given->struct_size < sizeof *given || given->struct_size > 4096 || !given->open ||
+      !given->run || !given->close)
+    fail(c, MRT_BAD_ARGUMENT, "runner: call mrt_runner_init, and set open, run and close");
+  if (options->backend)
+    fail(c, MRT_BAD_ARGUMENT, "backend \"%s\": a runner runs the graphs, so give none",
+         options->backend);
+  p->runner = *given;
+  p->session.runner = &p->runner;
+  p->session.backend = "runner";
+}
+
 static void load(call *c, void *arguments) {
   load_arguments *a = arguments;
   mrt_load_options options;
@@ -54,12 +67,16 @@ static void load(call *c, void *arguments) {
          "%s: family %s is unknown to this library, which runs kimodo, motiongpt3 and ardy; use "
          "the Python package, or a newer library",
          p->bundle.place, p->bundle.family);
-  ort_load(c, options.onnxruntime);
   p->session.threads = options.threads;
-  p->session.backend = options.backend && strcmp(options.backend, "auto")
-                           ? arena_copy(c, &p->keep, options.backend, strlen(options.backend))
-                           : "cpu";
-  ort_check_backend(c, p->session.backend);
+  if (options.runner) {
+    take_runner(c, p, &options);
+  } else {
+    ort_load(c, options.onnxruntime);
+    p->session.backend = options.backend && strcmp(options.backend, "auto")
+                             ? arena_copy(c, &p->keep, options.backend, strlen(options.backend))
+                             : "cpu";
+    ort_check_backend(c, p->session.backend);
+  }
   p->model = p->family->open(c, p);
   cleanup_disarm(guard);
   *a->out = p;

@@ -38,6 +38,7 @@ struct mrt_pipeline {
   flag busy;
   bundle bundle;
   session_options session;
+  mrt_runner runner; /* the session options name it, if it was given */
   const family *family;
   void *model;
 };

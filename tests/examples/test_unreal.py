@@ -7,18 +7,22 @@ containers, geometry and hierarchies of components do there what the engine's do
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from carried import heading, same_way
 from documented import EMBED, commands, need, run
+from graph_server import Graphs, described
 from numpy.typing import NDArray
 from places import ROOT, TESTS
 
 import motionrt
+from motionrt.runtime.constraints.kinds import Root2D
 
 EXAMPLE = ROOT / "examples" / "unreal"
 STAND_INS = TESTS / "examples" / "unreal"
@@ -29,6 +33,7 @@ METRES = 1e-4
 NODE = ("rests", "plays")
 FLAGS = "-std=c++17 -fno-rtti -fno-exceptions -Wall -Wextra -Wshadow -Werror"
 """As the engine builds: without exceptions and types at run time, and shadowing is an error."""
+NNE = "-DMOTIONRT_WITH_NNE"
 
 
 def generate_headers(module: Path) -> None:
@@ -65,7 +70,7 @@ def compiler(project: Path) -> str:
     ship = "Plugins/Motionrt/ThirdParty/motionrt"
     own = (f"{MODULE}/Public", f"{MODULE}/Private", f"{EDITOR}/Public")
     folders = (*own, ship, STAND_INS / "engine")
-    return f"c++ {FLAGS} " + " ".join(f"-I {folder}" for folder in folders)
+    return f"c++ {FLAGS} {NNE}=1 " + " ".join(f"-I {folder}" for folder in folders)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +79,22 @@ def played(project: Path, compiler: str) -> list[str]:
     sources = [*sorted((project / MODULE / "Private").glob("*.cpp")), STAND_INS / "Play.cpp"]
     (project / "unity.cpp").write_text("".join(f'#include "{path}"\n' for path in sources))
     run(f"{compiler} -g unity.cpp -pthread -ldl -o play", project)
-    run(f"./play {project}/Plugins/Motionrt dump.txt", project)
+    # The engine's own inference is asked for through its standard input and output.
+    plugin = project / "Plugins" / "Motionrt"
+    graphs = Graphs(plugin / "ThirdParty" / "motionrt" / "motionrt-nne")
+    (project / "graphs.txt").write_text(described(graphs))
+    with subprocess.Popen(
+        ["./play", plugin, "dump.txt"],
+        cwd=project,
+        env={**os.environ, "GRAPHS": str(project / "graphs.txt")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        graphs.serve(process.stdout, process.stdin)
+        errors = process.stderr.read().decode()
+    assert process.returncode == 0, errors
     return (project / "dump.txt").read_text().splitlines()
 
 
@@ -149,6 +169,14 @@ def test_a_node_of_an_animation_blueprint_gives_the_same_pose(played: list[str])
     assert told == [f"node {mesh}: {what} 0" for mesh in ("figure", "mannequin") for what in NODE]
 
 
+def test_the_engines_own_inference_makes_the_same_motion(
+    seen: dict[str, NDArray[np.float64]],
+) -> None:
+    path = Root2D([0, 39], [[0.0, 0.0], [0.5, 1.0]])
+    walk = motionrt.load().generate("a person walks forward", 2, seed=1, constraints=[path])
+    same_way(seen["nne_walk"], walk.posed_joints, METRES)
+
+
 def test_what_is_wrong_is_said(
     played: list[str], seen: dict[str, NDArray[np.float64]], project: Path
 ) -> None:
@@ -157,20 +185,25 @@ def test_what_is_wrong_is_said(
     assert told["bundle"].startswith(f"{ship}/nowhere:")
     assert told["bones"] == "the mesh has no bone for Hips; name it in BoneMap"
     assert told["mesh"] == "the actor has no mesh with a skeleton"
+    assert told["runtime"].endswith(
+        ": NNE has no runtime NNERuntimeOther for the CPU; enable the plugin that brings it"
+    )
     assert [line for line in played if line.startswith("logged")] == [
-        f"logged {told[what]}" for what in ("bundle", "bones", "mesh")
+        f"logged {told[what]}" for what in ("bundle", "bones", "mesh", "runtime")
     ]
     np.testing.assert_array_equal(seen["still"], seen["again"])
 
 
 def test_each_file_compiles_alone(project: Path, compiler: str) -> None:
     sources = sorted(path.as_posix() for path in project.rglob("*.cpp") if path.parent != project)
-    assert len(sources) == 9
+    assert len(sources) == 10
     run("\n".join(f"{compiler} -fsyntax-only {path}" for path in sources), project)
+    older = compiler.replace(f"{NNE}=1", f"{NNE}=0")  # an engine without what is asked of NNE
+    run(f"{older} -fsyntax-only {project}/{MODULE}/Private/MotionrtNne.cpp", project)
 
 
 def test_the_page_leads_to_the_same_plugin(desk: Path, project: Path, compiler: str) -> None:
-    run(commands(EMBED, "Unreal"), desk)
+    run(commands(EMBED, "Unreal") + commands(EMBED, "By the engine's own inference"), desk)
     plugin = Path("Plugins", "Motionrt")
     found, expected = (
         {path.relative_to(root) for path in root.rglob("*") if "generated" not in path.name}
@@ -188,7 +221,9 @@ def test_the_rules_of_its_build(project: Path) -> None:
     said = run("mono rules.exe", project)
     assert said.splitlines() == [
         "public Core CoreUObject Engine",
-        "private Projects",
+        "private Projects NNE",
+        "define MOTIONRT_WITH_NNE=1",
+        "older Projects",
         "include PLUGIN/ThirdParty/motionrt",
         "ship NonUFS:PLUGIN/ThirdParty/motionrt/...",
         "editor Core CoreUObject Engine AnimGraph Motionrt BlueprintGraph",
@@ -203,6 +238,8 @@ def test_the_plugin_and_the_project_say_what_they_are() -> None:
     assert plugin["VersionName"] == motionrt.__version__
     modules = {module["Name"]: module["Type"] for module in plugin["Modules"]}
     assert modules == {"Motionrt": "Runtime", "MotionrtEditor": "UncookedOnly"}
+    (inference,) = plugin["Plugins"]
+    assert inference == {"Name": "NNERuntimeORT", "Enabled": True, "Optional": True}
     project = json.loads((EXAMPLE / "MotionrtDemo.uproject").read_text())
     assert [module["Name"] for module in project["Modules"]] == ["MotionrtDemo"]
     assert [module["Name"] for module in project["Plugins"]] == ["Motionrt"]

@@ -325,9 +325,36 @@ int main(int Count, char** Arguments)
 		Play({Actor, *Actor.Motionrt, *Actor.Mesh, true}, "mannequin");
 		Actor.Motionrt->EndPlay(EEndPlayReason::Destroyed);
 	}
+	{
+		// The engine's own inference, and a runtime of it that is not there.
+		AMotionrtFigure Figure;
+		FStage Stage{Figure, *Figure.Motionrt, *Figure.Mesh, false};
+		Set(*Figure.Motionrt, 2.0f, 1);
+		Figure.Motionrt->Bundle = TEXT("motionrt-nne");
+		Figure.Motionrt->NneRuntime = TEXT("NNERuntimeORTCpu");
+		Figure.Motionrt->Constraints =
+			TEXT("[{\"type\": \"root2d\", \"frame_indices\": [0, 39], \"smooth_root_2d\": [[0, 0], [0.5, 1]]}]");
+		Stage.Generate(TEXT("a person walks forward"));
+		Stage.Write("nne_walk");
+		for (int32 Index = 1; Index < 40; ++Index)
+		{
+			Stage.Frame("nne_walk", 0.05f);
+		}
+		Figure.Motionrt->Constraints = TEXT("");
+		Figure.Motionrt->NneRuntime = TEXT("NNERuntimeOther");
+		Problem(Stage, "runtime");
+		Figure.Motionrt->EndPlay(EEndPlayReason::Destroyed);
+	}
 	while (GNumThreads > 0)
 	{
 		std::this_thread::sleep_for(std::chrono::milliseconds(1));
+	}
+	for (const auto& Object : GCollected)
+	{
+		if (Object->bKept)
+		{
+			FStage::Fail("an object of another thread is kept for ever");
+		}
 	}
 	for (const FString& Line : GLogged)
 	{

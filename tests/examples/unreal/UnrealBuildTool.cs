@@ -5,7 +5,8 @@ using System.IO;
 
 namespace UnrealBuildTool {
 
-public class ReadOnlyTargetRules {}
+public class ReadOnlyBuildVersion { public int MajorVersion, MinorVersion; }
+public class ReadOnlyTargetRules { public ReadOnlyBuildVersion Version; }
 public class TargetInfo {}
 public enum StagedFileType { UFS, NonUFS }
 public enum TargetType { Game, Editor }
@@ -22,6 +23,7 @@ public class ModuleRules {
   public PCHUsageMode PCHUsage;
   public readonly List<string> PublicDependencyModuleNames = new List<string>();
   public readonly List<string> PrivateDependencyModuleNames = new List<string>();
+  public readonly List<string> PrivateDefinitions = new List<string>();
   public readonly List<string> PrivateIncludePaths = new List<string>();
   public readonly RuntimeDependencyList RuntimeDependencies = new RuntimeDependencyList();
   protected string PluginDirectory { get { return "PLUGIN"; } }
@@ -41,16 +43,22 @@ static class Show {
     Console.WriteLine(what + " " + string.Join(" ", values));
   }
 
+  static ReadOnlyTargetRules Engine(int minor) {
+    return new ReadOnlyTargetRules { Version = new ReadOnlyBuildVersion { MajorVersion = 5, MinorVersion = minor } };
+  }
+
   static void Main() {
-    var rules = new Motionrt(new ReadOnlyTargetRules());
+    var rules = new Motionrt(Engine(4));
     Line("public", rules.PublicDependencyModuleNames);
     Line("private", rules.PrivateDependencyModuleNames);
+    Line("define", rules.PrivateDefinitions);
+    Line("older", new Motionrt(Engine(1)).PrivateDependencyModuleNames);
     Line("include", rules.PrivateIncludePaths);
     Line("ship", rules.RuntimeDependencies.files);
-    var editor = new MotionrtEditor(new ReadOnlyTargetRules());
+    var editor = new MotionrtEditor(Engine(4));
     editor.PublicDependencyModuleNames.AddRange(editor.PrivateDependencyModuleNames);
     Line("editor", editor.PublicDependencyModuleNames);
-    Line("demo", new MotionrtDemo(new ReadOnlyTargetRules()).PrivateDependencyModuleNames);
+    Line("demo", new MotionrtDemo(Engine(4)).PrivateDependencyModuleNames);
     foreach (TargetRules target in
              new TargetRules[] { new MotionrtDemoTarget(new TargetInfo()), new MotionrtDemoEditorTarget(new TargetInfo()) })
       Line(target.Type.ToString(), target.ExtraModuleNames);

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <cwchar>
 #include <cwctype>
@@ -20,6 +22,7 @@ using int32 = std::int32_t;
 using int64 = std::int64_t;
 using uint8 = std::uint8_t;
 using uint32 = std::uint32_t;
+using uint64 = std::uint64_t;
 using TCHAR = wchar_t;
 #define TEXT(x) L##x
 #define PLATFORM_WINDOWS 0
@@ -53,12 +56,37 @@ public:
 	decltype(auto) operator[](int32 Index) { return Items.at(static_cast<std::size_t>(Index)); }
 	decltype(auto) operator[](int32 Index) const { return Items.at(static_cast<std::size_t>(Index)); }
 	T* GetData() { return Items.data(); }
+	const T* GetData() const { return Items.data(); }
+	bool operator==(const TArray& Other) const { return Items == Other.Items; }
 	auto begin() const { return Items.begin(); }
 	auto end() const { return Items.end(); }
 
 private:
 	std::vector<T> Items;
 };
+
+template <class T, class N = int32>
+class TArrayView
+{
+public:
+	TArrayView(T* InData, N InCount) : Data(InData), Count(InCount) {}
+	template <class U>
+	TArrayView(const TArray<U>& From) : Data(From.GetData()), Count(From.Num())
+	{
+	}
+	N Num() const { return Count; }
+	T& operator[](N Index) const { return Data[Index]; }
+	T* begin() const { return Data; }
+	T* end() const { return Data + Count; }
+
+private:
+	T* Data;
+	N Count;
+};
+template <class T>
+using TConstArrayView = TArrayView<const T>;
+template <class T>
+using TConstArrayView64 = TArrayView<const T, int64>;
 
 template <class K, class V>
 struct TPair
@@ -396,6 +424,8 @@ public: \
 \
 private:
 
+enum class EInternalObjectFlags { Async };
+
 class UObject
 {
 public:
@@ -407,7 +437,26 @@ public:
 	}
 	virtual const UClass* GetClass() const { return StaticClass(); }
 	FName GetFName() const { return Name; }
+	/** Objects of other threads are kept until this is cleared. */
+	void ClearInternalFlags(EInternalObjectFlags) { bKept = false; }
+	bool bKept = true;
 	FName Name;
+};
+
+/** Objects that were made in other threads, and what keeps them from being collected. */
+inline std::vector<std::unique_ptr<UObject>> GCollected;
+inline std::atomic<int> GNumGuards{0};
+
+template <class T>
+class TWeakInterfacePtr
+{
+public:
+	explicit TWeakInterfacePtr(T* From) : Held(From) {}
+	bool IsValid() const { return Held != nullptr; }
+	T* operator->() const { return Held; }
+
+private:
+	T* Held;
 };
 
 template <class T>

@@ -28,18 +28,18 @@ bool UMotionrtComponent::Play(const FString& Text)
 	{
 		return false;
 	}
-	if (!Pipeline.IsValid() || !Pipeline->GetBundle().Equals(Bundle))
+	if (!Pipeline.IsValid() || !Pipeline->Has(Bundle, NneRuntime))
 	{
 		bBound = false;
-		Pipeline = MakeShared<FMotionrtPipeline, ESPMode::ThreadSafe>(Bundle);
+		Pipeline = MakeShared<FMotionrtPipeline, ESPMode::ThreadSafe>(Bundle, NneRuntime);
 	}
 	Pipeline->Begin();
 	// The thread holds the pipeline, not this component: either may end first.
-	Coming = Async(EAsyncExecution::Thread, [Maker = Pipeline, Text, Wanted = Seconds, Drawn = Seed]()
+	Coming = Async(EAsyncExecution::Thread, [Maker = Pipeline, Text, Held = Constraints, Wanted = Seconds, Drawn = Seed]()
 	{
 		FMade Made;
 		Made.Prompt = Text;
-		Made.Motion = Maker->Generate(Text, Wanted, Drawn, Made.Problem);
+		Made.Motion = Maker->Generate(Text, Held, Wanted, Drawn, Made.Problem);
 		return Made;
 	});
 	return true;

@@ -5,6 +5,8 @@
 #include "Misc/Paths.h"
 #include "Misc/ScopeLock.h"
 
+#include <string>
+
 namespace
 {
 	/** The functions that are used, by name. */
@@ -137,7 +139,7 @@ FString FMotionrtPipeline::ShipFolder()
 }
 
 TSharedPtr<FMotionrtMotion, ESPMode::ThreadSafe> FMotionrtPipeline::Generate(
-	const FString& Prompt, double Seconds, int64 Seed, FString& OutProblem)
+	const FString& Prompt, const FString& Constraints, double Seconds, int64 Seed, FString& OutProblem)
 {
 	if (!Library.Open(OutProblem))
 	{
@@ -148,7 +150,11 @@ TSharedPtr<FMotionrtMotion, ESPMode::ThreadSafe> FMotionrtPipeline::Generate(
 	if (Handle == nullptr)
 	{
 		const FString Folder = FPaths::Combine(ShipFolder(), Bundle);
-		Status = Library.mrt_pipeline_load(TCHAR_TO_UTF8(*Folder), nullptr, &Handle);
+		mrt_load_options Options;
+		mrt_load_options_init(&Options);
+		const mrt_runner Runner = Nne.GetRunner();
+		Options.runner = Nne.GetRuntimeName().IsEmpty() ? nullptr : &Runner;
+		Status = Library.mrt_pipeline_load(TCHAR_TO_UTF8(*Folder), &Options, &Handle);
 	}
 	if (Status == MRT_OK)
 	{
@@ -158,11 +164,17 @@ TSharedPtr<FMotionrtMotion, ESPMode::ThreadSafe> FMotionrtPipeline::Generate(
 		Options.seed = Seed;
 		Options.progress = Listen;
 		Options.progress_user = this;
+		const std::string Held = TCHAR_TO_UTF8(*Constraints);
+		Options.constraints_json = Constraints.IsEmpty() ? nullptr : Held.c_str();
 		Status = Library.mrt_generate(Handle, TCHAR_TO_UTF8(*Prompt), &Options, &Made);
 	}
 	if (Status != MRT_OK)
 	{
 		OutProblem = UTF8_TO_TCHAR(Library.mrt_last_error());
+		if (!Nne.GetProblem().IsEmpty())
+		{
+			OutProblem = FString::Printf(TEXT("%s: %s"), *OutProblem, *Nne.GetProblem());
+		}
 		return nullptr;
 	}
 	return MakeShared<FMotionrtMotion, ESPMode::ThreadSafe>(Made);

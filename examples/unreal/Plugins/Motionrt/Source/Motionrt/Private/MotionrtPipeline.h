@@ -1,6 +1,7 @@
 #pragma once
 
 #include "CoreMinimal.h"
+#include "MotionrtNne.h"
 #include "MotionrtRetarget.h"
 
 #include <atomic>
@@ -31,7 +32,8 @@ private:
 class FMotionrtPipeline
 {
 public:
-	explicit FMotionrtPipeline(const FString& InBundle) : Bundle(InBundle) {}
+	/** InRuntime: what of NNE runs the graphs; empty: ONNX Runtime, which lies beside the library. */
+	FMotionrtPipeline(const FString& InBundle, const FString& InRuntime) : Bundle(InBundle), Nne(InRuntime) {}
 	~FMotionrtPipeline();
 	FMotionrtPipeline(const FMotionrtPipeline&) = delete;
 	FMotionrtPipeline& operator=(const FMotionrtPipeline&) = delete;
@@ -40,8 +42,11 @@ public:
 	void Begin() { Progress = 0.0f; }
 	/** Takes long: for a thread of its own. Null with a line if it failed or was cancelled. */
 	TSharedPtr<FMotionrtMotion, ESPMode::ThreadSafe> Generate(
-		const FString& Prompt, double Seconds, int64 Seed, FString& OutProblem);
-	const FString& GetBundle() const { return Bundle; }
+		const FString& Prompt, const FString& Constraints, double Seconds, int64 Seed, FString& OutProblem);
+	bool Has(const FString& OfBundle, const FString& OfRuntime) const
+	{
+		return Bundle.Equals(OfBundle) && Nne.GetRuntimeName().Equals(OfRuntime);
+	}
 	/** What is being generated ends within one step, and nothing more is made. */
 	void Cancel() { bCancelled = true; }
 	/** From 0 to 1, of the motion that is being made. */
@@ -54,6 +59,7 @@ private:
 	static bool Listen(void* User, const char* Stage, int32_t Done, int32_t Total);
 
 	FString Bundle;
+	FMotionrtNne Nne;
 	mrt_pipeline* Handle = nullptr;
 	std::atomic<bool> bCancelled{false};
 	std::atomic<float> Progress{0.0f};

@@ -34,8 +34,22 @@ public:
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "motionrt")
 	FString Bundle = TEXT("motionrt-default");
 
+	/**
+	 * A runtime of the engine's own inference that runs the graphs, as NNERuntimeORTCpu, for a bundle that was lowered
+	 * (`motionrt lower --target unreal`). Empty: ONNX Runtime, which lies beside the library.
+	 */
+	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "motionrt")
+	FString NneRuntime;
+
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "motionrt")
 	FString Prompt = TEXT("a person walks forward");
+
+	/**
+	 * Where the body shall be at some frames: a constraint file's content (JSON), or nothing. In motionrt's axes: metres
+	 * of the model's body, x to its left, y up, z ahead.
+	 */
+	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "motionrt", meta = (MultiLine = true))
+	FString Constraints;
 
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "motionrt")
 	float Seconds = 4.0f;

@@ -35,7 +35,14 @@ func play(text: String) -> Error:
 	if _thread:
 		return ERR_BUSY
 	_thread = Thread.new()
-	return _thread.start(_generate.bind(text, ProjectSettings.globalize_path(bundle)))
+	return _thread.start(_generate.bind(text, _folder()))
+
+
+# The library reads files, not what is in a .pck: an exported game has the bundle beside its executable.
+func _folder() -> String:
+	if OS.has_feature("editor"):
+		return ProjectSettings.globalize_path(bundle)
+	return OS.get_executable_path().get_base_dir().path_join(bundle.get_file())
 
 
 func _generate(text: String, folder: String) -> void:

@@ -22,6 +22,7 @@ from motionrt.cli._ray_batch import Maker, RayRun, Work, batched, check_reached
 from motionrt.cli._reading import Reading
 from motionrt.cli._shards import void_shards
 from motionrt.runtime.body.motion import Motion
+from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.errors import BackendError
 from motionrt.runtime.pipeline import Pipeline
 from motionrt.runtime.request import Request
@@ -105,7 +106,11 @@ def test_a_list_is_made_once(
 def test_what_cannot_be_made_is_told_and_the_rest_is_made(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, in_this_process: list[int]
 ) -> None:
-    bad = {**LINES[0], "name": "bad", "constraints": [{"type": "nothing"}]}
+    robot, frames = load_skeleton("g1"), 30
+    still = np.tile(np.eye(3, dtype=np.float32), (frames, robot.num_joints, 1, 1))
+    clip = Motion.from_local(still, np.zeros((frames, 3), np.float32), robot, 30.0)
+    clip.save(tmp_path / "robot.npz")  # fitted to the model, or refused, when it is needed
+    bad = {**LINES[0], "name": "bad", "continue_from": "robot.npz"}
     requests = write(tmp_path / "list.jsonl", [*LINES, bad])
     command = ("gen", "--batch", requests, "-o", tmp_path / "out", "--ray", "local")
     code, _, err = run(capsys, *command)

@@ -68,7 +68,8 @@ export function mount(generator: Generator, options: Options = {}): void {
   try {
     page = new Page(generator, options);
   } catch (error) {
-    throw new Error(`there is no WebGL to draw with (${(error as Error).message}); turn on hardware acceleration`);
+    if (!/WebGL/.test(String(error))) throw error;
+    throw new MotionrtError("there is no WebGL to draw with; turn on hardware acceleration in the browser's settings");
   }
   document.body.dataset.started = "yes";
   void page.start();

@@ -15,8 +15,8 @@ const TOO_SMALL = 0.72;
 const NO_INSETS: Insets = { left: 0, right: 0, top: 0, bottom: 0 };
 const MOST_ROWS = 3;
 const UP = new THREE.Vector3(0, 1, 0);
-/** A followed figure is no further from the middle, metres. */
-const LAG_M = 0.4;
+/** A followed figure is no further from the middle, metres: where all are in one picture, and in one of its own. */
+const [LAG_M, OWN_LAG_M] = [0.4, 0.12];
 
 /** A motion on the stage. */
 interface Actor {
@@ -194,9 +194,10 @@ export class Stage {
     this.resize();
     const { target } = this.controls;
     if (this.follows) {
+      const lag = this.views.length > 1 ? OWN_LAG_M : LAG_M;
       for (const { actors, look } of this.views) {
         const step = this.aim(actors, time).sub(look);
-        look.addScaledVector(step, Math.max(1 - Math.exp(-5 * seconds), 1 - LAG_M / Math.max(step.length(), 1e-6)));
+        look.addScaledVector(step, Math.max(1 - Math.exp(-5 * seconds), 1 - lag / Math.max(step.length(), 1e-6)));
       }
       const step = this.views[0]!.look.clone().sub(target);
       target.add(step);

@@ -28,7 +28,7 @@ addEventListener(
   (event) => {
     const script = (event.target as Element | null)?.tagName === "SCRIPT";
     if (script) fail("A part of the page could not be fetched. Are you online?");
-    else if (event instanceof ErrorEvent) fail(`The page could not start: ${event.message}`);
+    else if (event instanceof ErrorEvent) fail(`The page could not start: ${(event.error as Error | null)?.message ?? event.message}`);
   },
   true,
 );

@@ -39,7 +39,11 @@ export function fetchWebAssembly(
     try {
       return await ort.InferenceSession.create(model, options);
     } catch (error) {
-      throw new MotionrtError(`the model cannot be started here: ${error instanceof Error ? error.message : String(error)}`);
+      const told = error instanceof Error ? error.message : String(error);
+      if (/Content.Security.Policy/i.test(told)) {
+        throw new MotionrtError("the server's Content-Security-Policy bars WebAssembly: script-src needs 'wasm-unsafe-eval'");
+      }
+      throw new MotionrtError(`the model cannot be started here: ${told}`);
     }
   };
   return {

@@ -34,7 +34,7 @@ PAGE, MODULE, BUNDLE = "index.html", "motionrt-web", "bundle"
 _STREAMS = ("ardy",)
 """Families whose page shows a motion without an end."""
 _STREAM_PAGE = ("stream.html", "stream.js", "stream.css")
-_CLIP_PAGE = (PAGE, "page.js", "page.css", "server.js", "part-*.js")
+_CLIP_PAGE = (PAGE, "page.js", "server.js", "part-*.js")
 _WORKER = "service_worker.js"
 _WEBGPU = ("worker_webgpu.js", "ort-wasm-simd-threaded.asyncify.wasm")
 _PARTS = "parts.js"

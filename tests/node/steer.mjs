@@ -68,7 +68,10 @@ seen.pauses = still === (await time());
 await page.keyboard.press(" ");
 await until((before) => document.querySelector("#told-time").textContent !== before, still);
 await page.click("#again");
-await until(() => document.querySelector("#told-time").textContent.startsWith("0:00"));
+await until(() => {
+  const time = document.querySelector("#told-time");
+  return time.checkVisibility() && time.textContent.startsWith("0:0");
+});
 seen.again = await time();
 seen.address = await page.evaluate(() => location.hash);
 

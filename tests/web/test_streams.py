@@ -321,5 +321,5 @@ def test_a_visitor_steers_the_figure_of_the_page(place: str, browser: str) -> No
     assert np.hypot(*seen["walks"]) == pytest.approx(1.2, abs=0.1)  # metres a second
     assert seen["stops"] is None
     assert seen["pauses"]
-    assert seen["again"].startswith("0:00") and seen["again"].endswith("seed 3")
+    assert seen["again"].startswith("0:0") and seen["again"].endswith("seed 3")
     assert "seed=3" in seen["address"]

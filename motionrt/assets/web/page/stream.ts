@@ -75,7 +75,7 @@ class Page {
       this.stage.rest(skeleton);
       this.prompt.value ||= this.said[0] ?? "";
       if (prompts) this.prompt.placeholder = "one of the prompts below: this model takes no others";
-      await this.begin();
+      await this.begin(this.prompt.value.trim());
     } catch (error) {
       show("loading", false);
       show("failure", true);
@@ -85,7 +85,7 @@ class Page {
     }
     show("loading", false);
     for (const id of ["say", "play", "clear", "again"]) element<HTMLButtonElement>(id).disabled = false;
-    if (!matchMedia("(max-width: 820px)").matches) this.prompt.focus();
+    if (!matchMedia("(pointer: coarse)").matches) this.prompt.focus();
     keepTheRest();
   }
 
@@ -103,11 +103,10 @@ class Page {
 
   // The stream
 
-  private async begin(): Promise<void> {
+  private async begin(prompt: string): Promise<void> {
     const given = Math.trunc(Number(this.seed.value));
     const seed = this.seed.value === "" || !(given >= 0 && given < 2 ** 32) ? undefined : given;
     const { fps } = this.model!;
-    const prompt = this.prompt.value.trim();
     const stream = await this.generator.stream({ prompt, seed, reaction_frames: Math.max(1, Math.round(REACTION_S * fps)) });
     this.stream?.close();
     this.stream = stream;
@@ -162,9 +161,11 @@ class Page {
 
   private async again(): Promise<void> {
     this.problem(null);
-    if (this.stream) this.seed.value ||= String(this.stream.seed);
+    if (!this.stream) return;
+    this.seed.value ||= String(this.stream.seed);
+    this.prompt.value = this.stream.wanted; // and not what was refused
     try {
-      await this.begin();
+      await this.begin(this.stream.wanted);
     } catch (error) {
       this.problem(messageOf(error));
     }
@@ -237,7 +238,7 @@ class Page {
   }
 
   private address(): void {
-    const told = new URLSearchParams({ prompt: this.prompt.value.trim() });
+    const told = new URLSearchParams({ prompt: this.stream?.wanted ?? "" });
     if (this.seed.value !== "") told.set("seed", this.seed.value);
     history.replaceState(history.state, "", `#${told}`);
   }
@@ -371,8 +372,9 @@ class Page {
 
   private loop(now: number, before: number): void {
     const seconds = Math.min((now - before) / 1000, 0.2);
-    const wide = !matchMedia("(max-width: 820px)").matches;
-    this.stage.covered = wide ? element("panel").getBoundingClientRect().right : 0;
+    const [panel, stage] = ["panel", "stage"].map((id) => element(id).getBoundingClientRect()) as [DOMRect, DOMRect];
+    const over = panel.left < stage.right - 1 && panel.top < stage.bottom - 1; // else it is beside or below
+    this.stage.covered = over ? panel.right : 0;
     const moves = this.playing && this.rolling.advance(seconds);
     show("waiting", this.playing && !moves && this.isLate(seconds));
     this.dropGoal();

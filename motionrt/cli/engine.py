@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from motionrt.cli._exporting import add_engines, engine_options
+from motionrt.cli._engine_options import add_engines, engine_options
 
 
 @click.command("engine")

@@ -13,16 +13,27 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from motionrt.export.branches import Branches
-from motionrt.export.bundle import BundleWriter, source_hashes
+from motionrt.export.bundle import BundleWriter, count_parameters
 from motionrt.export.columns import in_columns
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.guided_step import (
+    BRANCHES,
+    BRANCHES_AXIS,
+    CARRIED,
+    LOOP_ATOL,
+    LOOP_RTOL,
+    MAX_POSITIONS,
+    STEP_ATOL,
+    STEP_RTOL,
+    separated_branches,
+    solver_update,
+)
 from motionrt.export.quantise.deviation import measure_motions
 from motionrt.export.quantise.recipes import FP32, Recipe, recipe
 from motionrt.export.readers.ardy import ArdyCheckpoint
 from motionrt.export.running import cpu_session
-from motionrt.export.sampling import LoopSpec
-from motionrt.export.text_encoder import TextEncoderSource
-from motionrt.export.text_encoder_graph import add_prompt_book, add_text_encoder
+from motionrt.export.sampling import LoopSpec, run_in_torch
+from motionrt.export.text_conditioning import TextConditioning, add_text_conditioning
 from motionrt.models.ardy import (
     LOCAL_ROOT_WIDTH,
     ConstrainedProjection,
@@ -37,15 +48,9 @@ from motionrt.runtime.ardy.quantizer import Quantizer
 from motionrt.runtime.ardy.rollout import roll_out
 from motionrt.runtime.body.skeleton import load_skeleton
 from motionrt.runtime.bundle.manifest import AxisInfo, Limits
-from motionrt.runtime.errors import ExportError
 from motionrt.runtime.sampling.guidance import Guidance
 from motionrt.runtime.sampling.schedule import cosine_schedule
-from motionrt.runtime.text.prompt_book import PromptBook
 
-STEP_ATOL, STEP_RTOL = 2e-4, 2e-4
-"""Rounding through two stacks of layers; recorded fused and unfused runs differ as much."""
-LOOP_ATOL, LOOP_RTOL = 3e-3, 1e-3
-"""The same after several steps, each of which passes on what the last one left."""
 TOKENIZER_ATOL = 2e-4
 SENSITIVE = ((r"hybrid|future|output_linear", FP32),)
 """Maps from and to tokens, which in few bits are most of the error and hardly of the time."""
@@ -55,8 +60,6 @@ WINDOW_SECONDS = 10.0
 """What the released models see at once, history and goals included."""
 MAX_SECONDS = 600.0
 """A longer clip is refused: it is held in memory as a whole. A stream has no end."""
-MAX_POSITIONS = 5000
-"""Rows of the positional table that checkpoints were trained with."""
 TOKENIZER_GRAPHS = ("encoder", "decoder")
 _CHECK_TOKENS = (2, 3, 2)
 """Of history, generated and beyond, in the checks."""
@@ -64,7 +67,7 @@ _MEASURED_STEPS, _MEASURED_WINDOWS = 10, 3
 
 LOOP = LoopSpec(
     name="sampler",
-    carried={"x": "x_next", "x0_previous": "x0"},
+    carried=CARRIED,
     scanned={"time_tokens": "schedule_tokens", "coefficients": "schedule"},
     atol=LOOP_ATOL,
     rtol=LOOP_RTOL,
@@ -125,8 +128,7 @@ class GuidedStep(nn.Module):
             branches.repeat(future_tokens),
         )
         x0 = branches.guided(predicted)
-        a, b, c = coefficients.unbind()
-        stepped = a * x + b * x0 + c * x0_previous
+        stepped = solver_update(coefficients, x, x0, x0_previous)
         return torch.where(generation_mask.unsqueeze(-1), stepped, x), x0
 
 
@@ -164,40 +166,28 @@ class ConstraintEmbedding(nn.Module):
 def export_ardy(
     writer: BundleWriter,
     checkpoint: ArdyCheckpoint,
-    text_encoder: TextEncoderSource | None,
+    text: TextConditioning | None = None,
     licence: str = "",
     precision: str = "fp32",
-    *,
-    text_recipe: Recipe | None = None,
-    max_text_deviation: float | None = None,
-    prompt_book: PromptBook | None = None,
 ) -> None:
     """Write a checkpoint's bundle, every graph compared with torch.
 
     Args:
         writer: of the bundle.
         checkpoint: what is exported.
-        text_encoder: None makes a bundle that takes text embeddings, or prompts of its book. Its
-            embeddings are those that the denoiser takes, or what the denoiser makes of them (both
-            stages' rows, without their biases).
+        text: None makes a bundle that takes text embeddings. An encoder's are those that the
+            denoiser takes, or what the denoiser makes of them (both stages' rows, without their
+            biases).
         licence: of the weights.
         precision: of the denoiser, a key of ``recipes.DENOISER_RECIPES``.
-        text_recipe: precision of the text encoder; None is fp32.
-        max_text_deviation: largest relative deviation of its embeddings that passes.
-        prompt_book: stored embeddings that go into the bundle.
 
     Raises:
         ExportError: the encoder's or the book's width is none that the checkpoint takes, or the
             text encoder deviates too far.
     """
     config = checkpoint.config
-    widths = (config.text_width, 2 * config.denoiser.latent_dim)
-    text_width = config.text_width if text_encoder is None else text_encoder.text_width
-    if text_encoder is not None and text_width not in widths:
-        raise ExportError(
-            f"text encoder {text_encoder.name} gives {text_width} numbers, {checkpoint.name} takes "
-            f"{widths[0]} (or {widths[1]}, embedded); give the right encoder or --projector"
-        )
+    text = text or TextConditioning()
+    text_width = text.width(checkpoint.name, config.text_width, 2 * config.denoiser.latent_dim)
     skeleton = load_skeleton(checkpoint.skeleton)
     chosen = recipe(precision, language_model=False)
     wanted = replace(chosen, exceptions=SENSITIVE)
@@ -215,14 +205,7 @@ def export_ardy(
     for tokenizer_graph in _tokenizer_graphs(checkpoint, columns=of_tokenizer.name == "fp32"):
         writer.add_graph(tokenizer_graph, recipe=of_tokenizer)
 
-    text: dict[str, Any] = {}
-    if text_encoder is not None:
-        added = add_text_encoder(writer, text_encoder, text_recipe, max_text_deviation)
-        text |= added.manifest
-        if text_recipe is not None and text_recipe.name != "fp32":
-            writer.judge("text encoder", ["text_encoder"], text_recipe, "--text-precision")
-    if prompt_book is not None:
-        text |= add_prompt_book(writer, prompt_book, text_width, checkpoint.config.num_text_tokens)
+    text_section = add_text_conditioning(writer, text, text_width, config.num_text_tokens)
     tables = _tables(checkpoint)
     writer.add_arrays("statistics.safetensors", tables)
     sizes = _sizes(checkpoint, text_width)
@@ -238,20 +221,12 @@ def export_ardy(
         name=checkpoint.name,
         fps=config.fps,
         skeleton=skeleton,
-        output_skeleton=skeleton,
         sampler=sizes.to_dict(),
         limits=Limits(max_frames=int(MAX_SECONDS * config.fps), advised_seconds=MAX_SECONDS),
-        text=text,
-        provenance={
-            "source": checkpoint.name,
-            "licence": licence,
-            "sha256": source_hashes(checkpoint.files),
-            "parameters": sum(
-                parameter.numel()
-                for module in (checkpoint.denoiser, checkpoint.tokenizer)
-                for parameter in module.parameters()
-            ),
-        },
+        text=text_section,
+        licence=licence,
+        sources=checkpoint.files,
+        num_parameters=count_parameters(checkpoint.denoiser, checkpoint.tokenizer),
     )
 
 
@@ -330,9 +305,7 @@ def _step_spec(checkpoint: ArdyCheckpoint) -> GraphSpec:
             TensorSpec("observed_root", root),
             TensorSpec("constraint_tokens", (*tokens, 2 * width)),
             TensorSpec("future_tokens", (*tokens, width)),
-            TensorSpec("branch_text", ("branches",)),
-            TensorSpec("branch_constraints", ("branches",)),
-            TensorSpec("branch_weights", ("branches",)),
+            *BRANCHES,
         ),
         outputs=(TensorSpec("x_next", motion), TensorSpec("x0", motion)),
         atol=STEP_ATOL,
@@ -341,7 +314,7 @@ def _step_spec(checkpoint: ArdyCheckpoint) -> GraphSpec:
             "tokens": AxisInfo(
                 typical=checkpoint.horizon // config.frames_per_token + 1, largest=most
             ),
-            "branches": AxisInfo(typical=2, largest=3),
+            "branches": BRANCHES_AXIS,
         },
     )
 
@@ -383,9 +356,7 @@ def _real_inputs(
         "observed_root": draw(2, count, config.token_root_width) * known,
         "constraint_tokens": draw(2, count, 2 * width),
         "future_tokens": draw(2, count, width),
-        "branch_text": torch.tensor([1.0, 0.0, 0.0]),
-        "branch_constraints": torch.tensor([0.0, 1.0, 0.0]),
-        "branch_weights": torch.tensor([2.0, 2.0, 0.0]),
+        **separated_branches(),
     }
     schedule = cosine_schedule(checkpoint.num_base_steps, min(4, checkpoint.num_base_steps))
     with torch.no_grad():
@@ -395,13 +366,8 @@ def _real_inputs(
             "schedule_tokens": rows,
             "schedule": torch.from_numpy(schedule.coefficients),
         }
-        seen = []
-        for time_tokens, row in zip(rows, schedule.coefficients, strict=True):
-            inputs["time_tokens"] = time_tokens
-            inputs["coefficients"] = torch.from_numpy(row)
-            seen.append(dict(inputs))
-            inputs["x"], inputs["x0_previous"] = step(**inputs)
-    return (seen[0], seen[-1]), whole_run
+        _, first, last = run_in_torch(step, list(CARRIED.values()), LOOP, whole_run)
+    return (first, last), whole_run
 
 
 def _text_graph(checkpoint: ArdyCheckpoint) -> Graph:

@@ -17,7 +17,7 @@ import onnx_ir as ir
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
-from torch import Tensor
+from torch import Tensor, nn
 
 import motionrt
 from motionrt.export.checking import check_model
@@ -27,7 +27,7 @@ from motionrt.export.quantise.deviation import concerns
 from motionrt.export.quantise.recipes import DENOISER_RECIPES, Recipe
 from motionrt.export.quantise.rewrite import quantise
 from motionrt.export.readers.licence import licence_files, stated_licence
-from motionrt.export.sampling import LoopSpec, compile_loop
+from motionrt.export.sampling import LoopSpec, compile_loop, run_in_torch
 from motionrt.export.to_onnx import to_onnx
 from motionrt.runtime.body.skeleton import Skeleton
 from motionrt.runtime.bundle.manifest import (
@@ -264,13 +264,20 @@ class BundleWriter:
         name: str,
         fps: float,
         skeleton: Skeleton,
-        output_skeleton: Skeleton,
+        output_skeleton: Skeleton | None = None,
         sampler: Mapping[str, Any],
         limits: Limits,
         text: Mapping[str, Any],
-        provenance: Mapping[str, Any],
+        licence: str,
+        sources: Sequence[Path],
+        num_parameters: int | None = None,
     ) -> None:
-        """Write the reference runs and the manifest with the hash of every file."""
+        """Write the reference runs and the manifest with the hash of every file.
+
+        output_skeleton is that of motions where it is not the model's own. Of where the bundle
+        comes from it states licence, the hashes of the checkpoint's files (sources), and how many
+        parameters there were.
+        """
         self.progress("hashing")
         shutil.rmtree(self.folder / _FP32_FOLDER, ignore_errors=True)
         self.add_arrays("reference.safetensors", self._references)
@@ -284,12 +291,18 @@ class BundleWriter:
             name=name,
             fps=fps,
             skeleton=skeleton.to_dict(),
-            output_skeleton=output_skeleton.to_dict(),
+            output_skeleton=(output_skeleton or skeleton).to_dict(),
             graphs=self._graphs,
             sampler=sampler,
             limits=limits,
             text=text,
-            provenance={**provenance, "tools": tool_versions()},
+            provenance={
+                "source": name,
+                "licence": licence,
+                "sha256": source_hashes(sources),
+                **({} if num_parameters is None else {"parameters": num_parameters}),
+                "tools": tool_versions(),
+            },
             files=files,
         ).write(self.folder)
 
@@ -392,6 +405,11 @@ def tool_versions() -> dict[str, str]:
     return {"motionrt": motionrt.__version__, **{name: metadata.version(name) for name in packages}}
 
 
+def count_parameters(*modules: nn.Module) -> int:
+    """Count the parameters of modules; a shared one counts once a module."""
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+
 def source_hashes(paths: Sequence[Path]) -> dict[str, str]:
     """Return the SHA-256 of a checkpoint's files by their names, for a bundle's provenance."""
     return {path.name: sha256(path) for path in paths}
@@ -433,16 +451,4 @@ def _loop_inputs(check: Mapping[str, Tensor], loop: LoopSpec) -> dict[str, Tenso
 def _loop_reference(graph: Graph, loop: LoopSpec) -> Callable[..., tuple[Tensor, ...]]:
     """Run the step's module as the loop does, in torch."""
     names = [tensor.name for tensor in graph.spec.outputs]
-    scanned = {outer: inner for inner, outer in loop.scanned.items()}
-
-    def run(**inputs: Tensor) -> tuple[Tensor, ...]:
-        rows = {scanned[name]: tensor for name, tensor in inputs.items() if name in scanned}
-        state = {name: tensor for name, tensor in inputs.items() if name not in scanned}
-        for i in range(len(next(iter(rows.values())))):
-            results = graph.module(**state, **{name: tensor[i] for name, tensor in rows.items()})
-            results = (results,) if isinstance(results, Tensor) else results
-            by_name = dict(zip(names, results, strict=True))
-            state.update({name: by_name[result] for name, result in loop.carried.items()})
-        return tuple(state[name] for name in loop.carried)
-
-    return run
+    return lambda **inputs: run_in_torch(graph.module, names, loop, inputs)[0]

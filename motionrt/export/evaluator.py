@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from motionrt.export.bundle import BundleWriter, source_hashes
+from motionrt.export.bundle import BundleWriter
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.readers.humanml_evaluator import EvaluatorCheckpoint
 from motionrt.models.humanml_evaluator import (
@@ -197,13 +197,9 @@ def export_evaluator(writer: BundleWriter, checkpoint: EvaluatorCheckpoint, lice
         name=checkpoint.name,
         fps=FPS,
         skeleton=skeleton,
-        output_skeleton=skeleton,
         sampler={},
         limits=Limits(max_frames=MAX_FRAMES, advised_seconds=MAX_FRAMES / FPS),
         text={"words": WORDS_FILE, "vectors": VECTORS_FILE, "width": config.width},
-        provenance={
-            "source": checkpoint.name,
-            "licence": licence,
-            "sha256": source_hashes(checkpoint.paths),
-        },
+        licence=licence,
+        sources=checkpoint.paths,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,21 +11,29 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motionrt.export.branches import Branches
-from motionrt.export.bundle import BundleWriter, source_hashes
+from motionrt.export.bundle import BundleWriter, count_parameters
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
+from motionrt.export.guided_step import (
+    BRANCHES,
+    BRANCHES_AXIS,
+    CARRIED,
+    LOOP_ATOL,
+    LOOP_RTOL,
+    MAX_POSITIONS,
+    STEP_ATOL,
+    STEP_RTOL,
+    separated_branches,
+    solver_update,
+)
 from motionrt.export.kimodo_cuda import add_cuda_form, has_cuda_form
 from motionrt.export.quantise.deviation import measure_motions
-from motionrt.export.quantise.recipes import FP32, Recipe, recipe
+from motionrt.export.quantise.recipes import FP32, recipe
 from motionrt.export.readers.kimodo import KimodoCheckpoint
 from motionrt.export.running import run_graph
-from motionrt.export.sampling import LoopSpec
+from motionrt.export.sampling import LoopSpec, run_in_torch
+from motionrt.export.text_conditioning import TextConditioning, add_text_conditioning
 from motionrt.export.text_encoder import GRAPH_NAME as TEXT_GRAPH
-from motionrt.export.text_encoder import TextEncoderSource
-from motionrt.export.text_encoder_graph import (
-    AddedTextEncoder,
-    add_prompt_book,
-    add_text_encoder,
-)
+from motionrt.export.text_encoder_graph import AddedTextEncoder
 from motionrt.models.kimodo import ROOT_WIDTH, Kimodo, with_held_root
 from motionrt.models.motion_decoder import Expansion, MotionDecoder
 from motionrt.runtime.body.skeleton import (
@@ -39,24 +46,17 @@ from motionrt.runtime.bundle.manifest import AxisInfo, Limits
 from motionrt.runtime.errors import ExportError
 from motionrt.runtime.kimodo.features import statistics_from_parts
 from motionrt.runtime.sampling.schedule import cosine_schedule
-from motionrt.runtime.text.prompt_book import PromptBook
 
-STEP_ATOL, STEP_RTOL = 2e-4, 2e-4
-"""Rounding through two stacks of layers; recorded fused and unfused runs differ as much."""
-LOOP_ATOL, LOOP_RTOL = 3e-3, 1e-3
-"""The same after several steps, each of which passes on what the last one left."""
 DECODER_ATOL = 1e-4
 """Metres and rotation entries; random features give short 6D vectors, which magnify rounding."""
 SENSITIVE = ((r"\.(in|out)put_linear\.", FP32),)
 """Maps from and to features, which in few bits are most of the error and hardly of the time."""
-MAX_POSITIONS = 5000
-"""Rows of the positional table that checkpoints were trained with, tokens of text included."""
 _CHECK_FRAMES = 12
 _MEASURED_FRAMES, _MEASURED_STEPS, _MEASURED_TEXTS = 60, 20, 4
 
 LOOP = LoopSpec(
     name="sampler",
-    carried={"x": "x_next", "x0_previous": "x0"},
+    carried=CARRIED,
     scanned={"timestep": "timesteps", "coefficients": "schedule"},
     atol=LOOP_ATOL,
     rtol=LOOP_RTOL,
@@ -111,20 +111,16 @@ class GuidedStep(nn.Module):
             held = motion_mask[..., :ROOT_WIDTH] * (last * branch_constraints != 0).any()
             root = with_held_root(x0[..., :ROOT_WIDTH], observed_motion[..., :ROOT_WIDTH], held)
             x0 = torch.cat((root, x0[..., ROOT_WIDTH:]), dim=-1)
-        a, b, c = coefficients.unbind()
-        return a * x + b * x0 + c * x0_previous, x0
+        return solver_update(coefficients, x, x0, x0_previous), x0
 
 
 def export_kimodo(
     writer: BundleWriter,
     checkpoint: KimodoCheckpoint,
-    text_encoder: TextEncoderSource | None,
+    text: TextConditioning | None = None,
     licence: str = "",
     precision: str = "fp32",
     *,
-    text_recipe: Recipe | None = None,
-    max_text_deviation: float | None = None,
-    prompt_book: PromptBook | None = None,
     cuda: bool | None = None,
 ) -> None:
     """Write a checkpoint's bundle, every graph compared with torch.
@@ -132,12 +128,9 @@ def export_kimodo(
     Args:
         writer: of the bundle.
         checkpoint: what is exported.
-        text_encoder: None makes a bundle that takes text embeddings, or prompts of its book.
+        text: None makes a bundle that takes text embeddings.
         licence: of the weights.
         precision: of the denoiser, a key of ``recipes.DENOISER_RECIPES``.
-        text_recipe: precision of the text encoder; None is fp32.
-        max_text_deviation: largest relative deviation of its embeddings that passes.
-        prompt_book: stored embeddings that go into the bundle.
         cuda: whether to add the form that CUDA runs fastest (``kimodo_cuda``); None does so in
             fp16, where the network has one.
 
@@ -151,11 +144,8 @@ def export_kimodo(
             f"{checkpoint.name}: no form for CUDA of a network with norm_first, use_text_mask or "
             "keep_held_root; export it without --cuda"
         )
-    if text_encoder is not None and text_encoder.text_width != config.text_width:
-        raise ExportError(
-            f"text encoder {text_encoder.name} gives {text_encoder.text_width} numbers, "
-            f"{checkpoint.name} takes {config.text_width}; give the right encoder or --projector"
-        )
+    text = text or TextConditioning()
+    text_width = text.width(checkpoint.name, config.text_width)
     skeleton = load_skeleton(checkpoint.skeleton)
     output_skeleton = load_skeleton(skeleton.expands_to) if skeleton.expands_to else skeleton
 
@@ -183,16 +173,13 @@ def export_kimodo(
     spec = _decoder_spec(config.num_features, skeleton, output_skeleton)
     writer.add_graph(Graph(spec, decoder, checks))
 
-    text: dict[str, Any] = {}
-    if text_encoder is not None:
-        added = add_text_encoder(writer, text_encoder, text_recipe, max_text_deviation)
-        text |= added.manifest
-        if text_recipe is not None and text_recipe.name != "fp32":
-            figures = _text_deviation(writer, checkpoint, added)
-            writer.note_deviation(TEXT_GRAPH, figures)
-            writer.judge("text encoder", [TEXT_GRAPH], text_recipe, "--text-precision")
-    if prompt_book is not None:
-        text |= add_prompt_book(writer, prompt_book, config.text_width, config.num_text_tokens)
+    text_section = add_text_conditioning(
+        writer,
+        text,
+        text_width,
+        config.num_text_tokens,
+        lambda added: _text_deviation(writer, checkpoint, added),
+    )
     if precision != "fp32":
         figures = _motion_deviation(writer, checkpoint)
         for name in ("step", LOOP.name):
@@ -220,13 +207,10 @@ def export_kimodo(
             "text_width": config.text_width,
         },
         limits=Limits(max_frames=_max_frames(checkpoint), advised_seconds=10.0),
-        text=text,
-        provenance={
-            "source": checkpoint.name,
-            "licence": licence,
-            "sha256": source_hashes([checkpoint.config_path, checkpoint.weights_path]),
-            "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
-        },
+        text=text_section,
+        licence=licence,
+        sources=[checkpoint.config_path, checkpoint.weights_path],
+        num_parameters=count_parameters(checkpoint.model),
     )
 
 
@@ -254,16 +238,14 @@ def _step_spec(checkpoint: KimodoCheckpoint) -> GraphSpec:
             TensorSpec("first_heading_rad", ("batch",)),
             TensorSpec("motion_mask", motion),
             TensorSpec("observed_motion", motion),
-            TensorSpec("branch_text", ("branches",)),
-            TensorSpec("branch_constraints", ("branches",)),
-            TensorSpec("branch_weights", ("branches",)),
+            *BRANCHES,
         ),
         outputs=(TensorSpec("x_next", motion), TensorSpec("x0", motion)),
         atol=STEP_ATOL,
         rtol=STEP_RTOL,
         axes={
             "frames": AxisInfo(typical=150, largest=_max_frames(checkpoint)),
-            "branches": AxisInfo(typical=2, largest=3),
+            "branches": BRANCHES_AXIS,
             "tokens": AxisInfo(largest=config.num_text_tokens),
         },
     )
@@ -329,9 +311,7 @@ def _real_inputs(
         "first_heading_rad": torch.tensor([0.0, 1.0]),
         "motion_mask": motion_mask,
         "observed_motion": torch.randn(shape, generator=generator),
-        "branch_text": torch.tensor([1.0, 0.0, 0.0]),
-        "branch_constraints": torch.tensor([0.0, 1.0, 0.0]),
-        "branch_weights": torch.tensor([2.0, 2.0, 0.0]),
+        **separated_branches(),
     }
     schedule = cosine_schedule(checkpoint.num_base_steps, min(4, checkpoint.num_base_steps))
     whole_run = {
@@ -339,14 +319,9 @@ def _real_inputs(
         "timesteps": torch.from_numpy(schedule.timesteps[:, None]),
         "schedule": torch.from_numpy(schedule.coefficients),
     }
-    seen = []
     with torch.no_grad():
-        for timestep, row in zip(schedule.timesteps, schedule.coefficients, strict=True):
-            inputs["timestep"] = torch.tensor([int(timestep)])
-            inputs["coefficients"] = torch.from_numpy(row)
-            seen.append(dict(inputs))
-            inputs["x"], inputs["x0_previous"] = step(**inputs)
-    return [seen[0], seen[-1]], whole_run, inputs["x"]
+        (x, _), first, last = run_in_torch(step, list(CARRIED.values()), LOOP, whole_run)
+    return [first, last], whole_run, x
 
 
 def _motion_deviation(writer: BundleWriter, checkpoint: KimodoCheckpoint) -> dict[str, float]:

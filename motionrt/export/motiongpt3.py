@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor, nn
 
-from motionrt.export.bundle import BundleWriter, source_hashes
+from motionrt.export.bundle import BundleWriter, count_parameters
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.humanml import features_to_joints
 from motionrt.export.quantise.deviation import measure_motions
@@ -234,11 +234,11 @@ def export_motiongpt3(
     sampler: dict[str, Any] = {"latent_dim": checkpoint.vae_config.latent_dim}
     if config is None:
         vae, scale = checkpoint.motion_vae(), 1.0
-        parameters = _count(vae)
+        num_parameters = count_parameters(vae)
     else:
         model = checkpoint.language_motion_model()
         vae, scale = model.vae, config.latent_scale
-        parameters = _count(model)
+        num_parameters = count_parameters(model)
         _add_language_model(writer, model.lm, config, recipe)
         tokenizer = _tokenizer(checkpoint, config)
         writer.add_file("tokenizer.json", tokenizer.to_str().encode())
@@ -274,16 +274,12 @@ def export_motiongpt3(
         name=checkpoint.name,
         fps=checkpoint.fps,
         skeleton=skeleton,
-        output_skeleton=skeleton,
         sampler=sampler,
         limits=Limits(max_frames=MAX_FRAMES, advised_seconds=9.8),
         text=text,
-        provenance={
-            "source": checkpoint.name,
-            "licence": licence,
-            "sha256": source_hashes(checkpoint.paths),
-            "parameters": parameters,
-        },
+        licence=licence,
+        sources=checkpoint.paths,
+        num_parameters=num_parameters,
     )
 
 
@@ -599,7 +595,3 @@ def _tokenizer(checkpoint: MotionGpt3Checkpoint, config: MotionGpt3Config) -> To
                 f"at {first_id + i}; give the tokenizer that comes with the checkpoint"
             )
     return tokenizer
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motionrt.export.bundle import BundleWriter, source_hashes
+from motionrt.export.bundle import BundleWriter, count_parameters
 from motionrt.export.graphs import Graph, GraphSpec, TensorSpec
 from motionrt.export.humanml import features_to_joints
 from motionrt.export.language_model import (
@@ -95,7 +95,7 @@ def export_motiongpt_qwen(
     """
     vq, language = checkpoint.vq.module(), checkpoint.language
     text: dict[str, Any] = {}
-    num_parameters = sum(parameter.numel() for parameter in vq.parameters())
+    num_parameters = count_parameters(vq)
     if language is not None:
         source = LanguageModelSource(
             language.config,
@@ -124,7 +124,6 @@ def export_motiongpt_qwen(
         name=checkpoint.name,
         fps=checkpoint.fps,
         skeleton=skeleton,
-        output_skeleton=skeleton,
         sampler=_sampler_section(language),
         limits=Limits(
             max_frames=(MAX_NEW_TOKENS - 2) * vq.frames_per_token, advised_seconds=ADVISED_SECONDS
@@ -143,12 +142,9 @@ def export_motiongpt_qwen(
             "quota_ratio": checkpoint.quota_ratio,
             "templates": TEMPLATES,
         },
-        provenance={
-            "source": checkpoint.name,
-            "licence": licence,
-            "sha256": source_hashes(_sources(checkpoint)),
-            "parameters": num_parameters,
-        },
+        licence=licence,
+        sources=_sources(checkpoint),
+        num_parameters=num_parameters,
     )
 
 

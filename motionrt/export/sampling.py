@@ -6,11 +6,13 @@ The weights stay initializers of the body: only there does onnxruntime fold and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from torch import Tensor
 
 from motionrt.runtime.bundle.manifest import AxisInfo, LoopInfo
 from motionrt.runtime.errors import ExportError
@@ -146,6 +148,29 @@ def compile_loop(step: ir.Model, spec: LoopSpec) -> ir.Model:
         producer_name=step.producer_name,
         producer_version=step.producer_version,
     )
+
+
+def run_in_torch(
+    step: Callable[..., Any], outputs: Sequence[str], loop: LoopSpec, inputs: Mapping[str, Tensor]
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor], dict[str, Tensor]]:
+    """Call a step's module as its loop does.
+
+    outputs names what the module returns; inputs are the loop's. Returns what the loop does, and
+    the inputs of the first and of the last step.
+    """
+    inner = {outer: name for name, outer in loop.scanned.items()}
+    rows = {inner[name]: tensor for name, tensor in inputs.items() if name in inner}
+    given = {name: tensor for name, tensor in inputs.items() if name not in inner}
+    first: dict[str, Tensor] = {}
+    last: dict[str, Tensor] = {}
+    for i in range(len(next(iter(rows.values())))):
+        last = {**given, **{name: tensor[i] for name, tensor in rows.items()}}
+        first = first or last
+        results = step(**last)
+        results = (results,) if isinstance(results, Tensor) else results
+        by_name = dict(zip(outputs, results, strict=True))
+        given.update({name: by_name[result] for name, result in loop.carried.items()})
+    return tuple(given[name] for name in loop.carried), first, last
 
 
 def _value(name: str, dtype: ir.DataType | None, shape: ir.Shape | None) -> ir.Value:

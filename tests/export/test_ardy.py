@@ -12,6 +12,7 @@ from places import GOLDEN
 from motionrt.export.ardy import export_ardy
 from motionrt.export.bundle import BundleWriter
 from motionrt.export.readers.ardy import ArdyCheckpoint, read_ardy
+from motionrt.export.text_conditioning import TextConditioning
 from motionrt.models.ardy import Denoiser, Tokenizer, TransformerConfig
 from motionrt.runtime.benchmark import benchmark
 from motionrt.runtime.bundle.manifest import Bundle
@@ -91,4 +92,4 @@ def test_a_book_of_another_width_is_refused(tmp_path: Path) -> None:
     writer = BundleWriter(tmp_path, lambda stage: None)
     writer.add_graph = lambda *_, **__: None  # type: ignore[method-assign]
     with pytest.raises(ExportError, match=r"book.safetensors: embeddings of 3 numbers"):
-        export_ardy(writer, read_ardy(G1), None, prompt_book=book)
+        export_ardy(writer, read_ardy(G1), TextConditioning(prompt_book=book))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from motionrt.cli._exporting import output_options, write_bundle
+from motionrt.cli._exporting import Output, output_options, write_bundle
 
 
 @click.command("evaluator")
@@ -28,16 +28,12 @@ def command(
     checkpoint: Path,
     meta: Path,
     glove: Path,
-    output: Path,
-    force: bool,
-    licence: str,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Export the evaluator in the file CHECKPOINT (finest.tar), for motionrt evaluate."""
-    with write_bundle(output, force, quiet) as writer:
-        writer.progress("reading the checkpoint")
+    with write_bundle(output) as writer:
         from motionrt.export.evaluator import export_evaluator
         from motionrt.export.readers.humanml_evaluator import read_evaluator
 
         read = read_evaluator(checkpoint, meta, glove)
-        export_evaluator(writer, read, writer.take_licence(licence, checkpoint.parent))
+        export_evaluator(writer, read, writer.take_licence(output.licence, checkpoint.parent))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from motionrt.cli._exporting import output_options, precision_option, write_bundle
+from motionrt.cli._exporting import Output, output_options, precision_option, write_bundle
 
 
 @click.command("motiongpt3")
@@ -29,20 +29,16 @@ def command(
     config: Path | None,
     deps: Path | None,
     precision: str,
-    output: Path,
-    force: bool,
-    licence: str,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Export the checkpoint file CHECKPOINT; of a motion VAE alone, its encoder and decoder."""
     beside = checkpoint.parent
     if deps is None:
         deps = beside / "deps" if (beside / "deps").is_dir() else beside
-    with write_bundle(output, force, quiet) as writer:
-        writer.progress("reading the checkpoint")
+    with write_bundle(output) as writer:
         from motionrt.export.motiongpt3 import export_motiongpt3
         from motionrt.export.readers.motiongpt3 import read_motiongpt3
 
         read = read_motiongpt3(checkpoint, config or beside / "config.yaml", deps)
-        licence = writer.take_licence(licence, beside)
+        licence = writer.take_licence(output.licence, beside)
         export_motiongpt3(writer, read, precision, licence)

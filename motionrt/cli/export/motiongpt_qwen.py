@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from motionrt.cli._exporting import output_options, write_bundle
+from motionrt.cli._exporting import Output, output_options, write_bundle
 from motionrt.cli._extras import needing
 from motionrt.export.quantise.recipes import TOKEN_PRECISIONS
 
@@ -71,32 +71,28 @@ def command(
     std: Path | None,
     precision: str,
     hf_dir: Path | None,
-    output: Path | None,
-    force: bool,
-    licence: str,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Export a motion tokenizer and the Qwen3 that speaks its tokens."""
-    if output is None and hf_dir is None:
+    if output.path is None and hf_dir is None:
         raise click.UsageError("give -o BUNDLE, --hf-dir DIRECTORY or both")
     if base is not None and lm is None:
         raise click.UsageError("--base goes with --lm CHECKPOINT")
     if config is None and (vq.parent / "config.yaml").is_file():
         config = vq.parent / "config.yaml"
-    if output is not None:
-        with write_bundle(output, force, quiet) as writer:
-            writer.progress("reading the checkpoint")
+    if output.path is not None:
+        with write_bundle(output) as writer:
             from motionrt.export.motiongpt_qwen import export_motiongpt_qwen
             from motionrt.export.readers.motiongpt_qwen import read_motiongpt_qwen
 
             checkpoint = read_motiongpt_qwen(vq, lm, config, base, mean, std)
-            licence = writer.take_licence(licence, vq.parent)
+            licence = writer.take_licence(output.licence, vq.parent)
             export_motiongpt_qwen(writer, checkpoint, precision, licence)
     if hf_dir is not None:
         with needing("export", "export"):
             from motionrt.export.hugging_face import write_language_model
             from motionrt.export.readers.motiongpt_qwen import read_motiongpt_qwen
-        write_language_model(hf_dir, read_motiongpt_qwen(vq, lm, config, base), force)
-        if not quiet:
+        write_language_model(hf_dir, read_motiongpt_qwen(vq, lm, config, base), output.force)
+        if not output.quiet:
             size = sum(path.stat().st_size for path in hf_dir.iterdir())
             click.echo(f"{hf_dir}: {size / 1e6:.1f} MB")

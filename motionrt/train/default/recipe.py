@@ -257,6 +257,7 @@ def make_bundle(
     from motionrt.export.kimodo import export_kimodo
     from motionrt.export.quantise.recipes import recipe
     from motionrt.export.readers.kimodo import read_kimodo
+    from motionrt.export.text_conditioning import TextConditioning
     from motionrt.export.text_encoder import read_text_encoder
 
     checkpoint = replace(read_kimodo(work / DENOISER_FOLDER), name=MODEL_NAME)
@@ -269,10 +270,9 @@ def make_bundle(
         export_kimodo(
             writer,
             checkpoint,
-            encoder,
+            TextConditioning(encoder, recipe(precision, language_model=True)),
             LICENCE,
             precision,
-            text_recipe=recipe(precision, language_model=True),
         )
         if shipped is not None:
             shipped.copy_text_encoder(folder)

@@ -1,5 +1,6 @@
 """Streams and clips of ARDY in the C library: those of Python, frame by frame."""
 
+import ctypes
 import json
 import subprocess
 import threading
@@ -197,6 +198,41 @@ def test_frames_do_not_depend_on_how_they_are_fetched(c_pipeline: capi.Pipeline)
     np.testing.assert_array_equal(np.concatenate(made), whole)
 
 
+def test_a_controller_gets_the_frames_of_python(pipeline: Any, c_pipeline: capi.Pipeline) -> None:
+    ours, theirs = c_pipeline.stream(WALKS, seed=7), pipeline.stream(WALKS, seed=7)
+    same(ours.take(3), theirs.take(3))
+    fast, wanted = ours.at_rate(110), theirs.at_rate(110)  # no frame of its own meets most moments
+    for count in (1, 7, 30, 1, 55, 4):
+        same(fast.take(count), wanted.take(count))
+        assert ours.info.position == theirs.position
+    for each in (ours, theirs):
+        each.prompt(JUMPS)
+    for seconds in (0.004, 0.006, 0.3, 0.0, 0.1, 1.9):
+        found, expected = fast.advance(seconds), wanted.advance(seconds)
+        assert (found is None) == (expected is None)
+        if found is not None:
+            same(found, expected)
+            assert (found.fps, found.seed) == (110, 7)
+    assert found is not None and found.prompt == JUMPS and ours.info.position == theirs.position
+    # The model's own rate, and more frames that are known behind a moment.
+    slow, expected = ours.at_rate(20, 6), theirs.at_rate(20, 6)
+    same(slow.take(13), expected.take(13))
+    for fps, delay, line in (
+        (19, 0, "19 fps of a stream of 20"),
+        (float("nan"), 0, "nan fps"),
+        (100, 1, "a delay of 1"),
+        (100, -1, "a delay of -1"),
+    ):
+        with pytest.raises(InputError, match=line):
+            ours.at_rate(fps, delay)
+    before = ours.info.position
+    with pytest.raises(InputError, match="0 frames"):
+        fast.take(0)
+    with pytest.raises(InputError, match="-1 s"):
+        fast.advance(-1)
+    assert ours.info.position == before
+
+
 # Snapshots
 
 
@@ -239,6 +275,85 @@ def test_a_damaged_snapshot_is_refused_and_changes_nothing(c_pipeline: capi.Pipe
         with pytest.raises(InputError):
             stream.restore(damaged)
     assert stream.snapshot() == content
+
+
+def test_a_stream_follows_embeddings(pipeline: Any, c_pipeline: capi.Pipeline) -> None:
+    count = c_pipeline.max_text_tokens
+    rows = ardy_bundle.prompt_tokens(count)
+    mask = np.ones(count, bool)
+    mask[0] = count == 1  # of three, the first is none
+    given = {"embedding": rows[0], "num_embedding_tokens": count}
+    ours = c_pipeline.stream("named", seed=7, **given)
+    theirs = pipeline.stream("named", seed=7, embedding=rows[0])
+    by_text = pipeline.stream(WALKS, seed=7)
+    same(wanted := ours.take(11), theirs.take(11))
+    same(wanted, by_text.take(11))
+    assert wanted.prompt == "named"
+    ours.prompt_embedding(rows[1], count, mask, "other")
+    theirs.prompt("other", rows[1], mask)
+    for each in (ours, theirs):
+        each.velocity((0.25, 0.5))
+    before = ours.info.next_change
+    ours.prompt_embedding(rows[1], count, mask, "other")  # the same: nothing is made anew
+    assert ours.snapshot() == ours.snapshot() and ours.info.next_change == before
+    bytes_of_c, bytes_of_python = ours.snapshot(), theirs.snapshot().to_bytes()
+    kept = theirs.snapshot()
+    same(wanted := ours.take(30), theirs.take(30))
+    assert wanted.prompt == "other"
+    by_text.prompt(JUMPS)
+    by_text.velocity((0.25, 0.5))
+    apart = np.abs(array(wanted.global_positions) - by_text.take(30).posed_joints).max()
+    assert apart < POSITIONS if count == 1 else apart > 1e-3
+    for snapshot in (bytes_of_c, bytes_of_python):
+        ours.restore(snapshot)
+        theirs.restore(snapshot)
+        same(found := ours.take(30), theirs.take(30))
+        np.testing.assert_allclose(array(found.features), array(wanted.features), atol=FEATURES)
+    same(wanted, pipeline.stream(snapshot=kept).take(30))
+    # By its text again, with the same name.
+    ours.prompt_embedding(rows[1], count, None, JUMPS)
+    ours.prompt(JUMPS)
+    assert b"embedding" in bytes_of_c and b"embedding_1" not in ours.snapshot()
+
+
+def test_embeddings_that_do_not_fit_are_refused(pipeline: Any, c_pipeline: capi.Pipeline) -> None:
+    count, width = c_pipeline.max_text_tokens, ardy_bundle.TEXT
+    ours = c_pipeline.stream(seed=1)
+    theirs: Any = pipeline.stream(seed=1)
+    infinite = np.full((1, width), np.inf, np.float32)
+    for each in (ours, theirs):
+        each.take(3)
+    too_many = np.ones((count + 1, width), np.float32)
+    asked: dict[Callable[[], Any], str] = {
+        lambda: ours.prompt_embedding(too_many, count + 1): f"takes 1 to {count}",
+        lambda: ours.prompt_embedding(infinite): "not finite",
+        lambda: ours.prompt_embedding(infinite, 0): "one token or more",
+        lambda: c_pipeline.stream(num_embedding_tokens=1): "go with an embedding",
+        lambda: theirs.prompt("", too_many): f"1 to {count}",
+        lambda: theirs.prompt("", infinite): "not finite",
+        lambda: theirs.prompt("", np.ones(width + 1)): f"the model takes {width}",
+        lambda: theirs.prompt("", np.ones(width), [True, False]): "a mask",
+        lambda: theirs.prompt("", None, [True]): "goes with an embedding",
+    }
+    for ask, line in asked.items():
+        with pytest.raises(InputError, match=line):
+            ask()
+    ours.prompt_embedding(np.ones(width, np.float32))
+    content = ours.snapshot()
+    for damaged in (
+        content.replace(b"[true]", b"[]"),
+        content.replace(b"[true]", b"1"),
+        content.replace(b"[true]", b"[true,true]"),
+        content.replace(b'"embedding_0"', b'"embedding_9"'),
+        content.replace(b'"embedding_1"', b'"embedding_9"'),
+        content[:-4] + b"\x00\x00\xc0\x7f",
+    ):
+        if damaged == content:
+            continue
+        for each in (ours, theirs):
+            with pytest.raises(InputError):
+                each.restore(damaged)
+    assert ours.snapshot() == content
 
 
 # What is refused
@@ -292,6 +407,12 @@ def test_null_and_structs_without_size_are_refused(c_pipeline: capi.Pipeline) ->
         lib.mrt_stream_restore(stream, None, 0),
         lib.mrt_stream_snapshot(stream, no_write, None),
         lib.mrt_stream_prompt(None, b""),
+        lib.mrt_stream_prompt_embedding(None, b"", (ctypes.c_float * 1)(), 1, None),
+        lib.mrt_stream_prompt_embedding(stream, b"", None, 1, None),
+        lib.mrt_control_rate_open(None, 100.0, 0, byref(out)),
+        lib.mrt_control_rate_open(stream, 100.0, 0, None),
+        lib.mrt_control_rate_take(None, 1, byref(out)),
+        lib.mrt_control_rate_advance(None, 1.0, byref(out)),
         lib.mrt_stream_goal(None, 0, 0, 1, None),
         lib.mrt_stream_constraints(None, b"[]"),
         lib.mrt_stream_velocity(None, None),
@@ -307,6 +428,7 @@ def test_null_and_structs_without_size_are_refused(c_pipeline: capi.Pipeline) ->
         assert status == capi.BAD_ARGUMENT
         assert out.value is None
     lib.mrt_stream_free(None)
+    lib.mrt_control_rate_free(None)
 
 
 def test_an_older_program_has_fewer_fields(c_pipeline: capi.Pipeline) -> None:

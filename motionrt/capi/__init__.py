@@ -1,4 +1,4 @@
-"""The C library from Python, one to one: a runtime of 310 kB without numpy.
+"""The C library from Python, one to one: a small runtime without numpy.
 
 ``motionrt.h`` says what everything means. Arrays are memoryviews of float32 in the shape that the
 header gives, which ``numpy.asarray`` takes without a copy; they keep their motion alive.
@@ -44,6 +44,7 @@ from motionrt.capi.shared_library import (
     version,
 )
 from motionrt.capi.stream import (
+    ControlRate,
     Stream,
 )
 from motionrt.capi.structures import (
@@ -109,6 +110,7 @@ __all__ = [
     "Busy",
     "Cancelled",
     "ConstraintStruct",
+    "ControlRate",
     "FinishOptions",
     "Floats",
     "GenerateOptions",

@@ -57,6 +57,12 @@ def float_pointer(values: Floats, kept: list[Any]) -> Any:
     return ctypes.cast(content, POINTER(c_float))
 
 
+def flag_array(values: Any) -> Any:
+    """Return truth values, nested or not, as an array of uint8."""
+    flags = [bool(flag) for flag in flattened(values)]
+    return (ctypes.c_uint8 * len(flags))(*flags)
+
+
 def flattened(values: Any) -> list[Any]:
     """Return the numbers of nested lists, or of a numpy array, in one list."""
     if hasattr(values, "tolist"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ctypes import c_float, c_int32
 from typing import Any, TypeAlias
 
-from motionrt.capi.marshalling import decoded, encoded, encoded_list, flattened, float_pointer
+from motionrt.capi.marshalling import decoded, encoded, encoded_list, flag_array, float_pointer
 from motionrt.capi.shared_library import check
 from motionrt.capi.structures import (
     AXES,
@@ -110,8 +110,7 @@ class GenerateKeywords(_Keywords):
                 self.struct.num_noise = len(self.kept[-1])
             return pointer
         if name == "embedding_mask":
-            flags = [bool(flag) for flag in flattened(value)]
-            return (ctypes.c_uint8 * len(flags))(*flags)
+            return flag_array(value)
         return int(value) if name == "postprocess" else super()._converted(name, value)
 
 
@@ -135,6 +134,10 @@ class StreamKeywords(_Keywords):
         if name == "start":
             self.kept.append(value)
             return value._handle
+        if name == "embedding":
+            return float_pointer(value, self.kept)
+        if name == "embedding_mask":
+            return flag_array(value)
         return super()._converted(name, value)
 
 

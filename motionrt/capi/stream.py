@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ctypes import c_float
 from typing import Any, Protocol
 
-from motionrt.capi.marshalling import encoded
+from motionrt.capi.marshalling import Floats, encoded, flag_array, float_pointer
 from motionrt.capi.motion import Motion
 from motionrt.capi.options import StreamKeywords
 from motionrt.capi.shared_library import check, library
@@ -48,6 +48,19 @@ class Stream:
         """Follow another prompt as soon as can be."""
         check(library().mrt_stream_prompt(self._handle, encoded(text)))
 
+    def prompt_embedding(
+        self, embedding: Floats, num_tokens: int = 1, mask: Any = None, text: str = ""
+    ) -> None:
+        """Follow a prompt by its embedding (num_tokens, W); text only names it."""
+        kept: list[Any] = []
+        values = float_pointer(embedding, kept)
+        flags = None if mask is None else flag_array(mask)
+        check(
+            library().mrt_stream_prompt_embedding(
+                self._handle, encoded(text), values, num_tokens, flags
+            )
+        )
+
     def goal(self, x: float, z: float, seconds: float, heading_rad: float | None = None) -> None:
         """Be at a place on the ground in so many seconds from now."""
         heading = None if heading_rad is None else ctypes.byref(c_float(heading_rad))
@@ -87,6 +100,10 @@ class Stream:
         """Make frames ahead until so many are ready."""
         self._options.check(library().mrt_stream_make(self._handle, num_frames))
 
+    def at_rate(self, fps: float, delay_frames: int = 0) -> ControlRate:
+        """Give frames at a controller's higher rate from now on; nobody else may fetch any."""
+        return ControlRate(self, fps, delay_frames)
+
     def snapshot(self) -> bytes:
         """Return the state as a file's bytes."""
         parts: list[bytes] = []
@@ -101,3 +118,37 @@ class Stream:
     def restore(self, snapshot: bytes) -> None:
         """Go back to a state."""
         check(library().mrt_stream_restore(self._handle, snapshot, len(snapshot)))
+
+
+class ControlRate:
+    """``mrt_control_rate``: a stream's frames at a higher rate; it keeps its stream."""
+
+    def __init__(self, stream: Stream, fps: float, delay_frames: int) -> None:
+        """Begin where a stream stands."""
+        self._handle, self._stream = None, stream
+        handle = ctypes.c_void_p()
+        check(
+            library().mrt_control_rate_open(stream._handle, fps, delay_frames, ctypes.byref(handle))
+        )
+        self._handle = handle.value
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None and library is not None:
+            library().mrt_control_rate_free(self._handle)
+
+    def take(self, num_frames: int) -> Motion:
+        """Fetch the next frames."""
+        made = ctypes.c_void_p()
+        self._stream._options.check(
+            library().mrt_control_rate_take(self._handle, num_frames, ctypes.byref(made))
+        )
+        assert made.value is not None
+        return Motion(made.value)
+
+    def advance(self, seconds: float) -> Motion | None:
+        """Let time go by and return the frames that fall due in it."""
+        made = ctypes.c_void_p()
+        self._stream._options.check(
+            library().mrt_control_rate_advance(self._handle, seconds, ctypes.byref(made))
+        )
+        return None if made.value is None else Motion(made.value)

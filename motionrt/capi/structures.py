@@ -269,6 +269,9 @@ class StreamOptions(ctypes.Structure):
         ("root_margin", c_double),
         ("progress", PROGRESS_FN),
         ("progress_user", ctypes.c_void_p),
+        ("embedding", POINTER(c_float)),
+        ("num_embedding_tokens", c_int32),
+        ("embedding_mask", POINTER(ctypes.c_uint8)),
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from motionrt.runtime.ardy.network import Text
+from motionrt.runtime.ardy.network import Embedding, Text
 from motionrt.runtime.constraints.kinds import Constraint
 from motionrt.runtime.errors import InputError
 
@@ -37,6 +37,8 @@ class Controls:
     prompt: str
     text: Text
     """The prompt, embedded."""
+    embedding: Embedding | None = None
+    """Of the prompt, if a caller gave it."""
     constraints: tuple[Constraint, ...] = ()
     """Of absolute frames; goals are among them."""
     velocity: tuple[float, float] | None = None

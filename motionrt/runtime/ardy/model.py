@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.ardy.features import NUM_LOCAL_ROOT_FEATURES, ArdyFeatures
-from motionrt.runtime.ardy.network import ArdySizes, Network, Text
+from motionrt.runtime.ardy.network import ArdySizes, Embedding, Network, Text
 from motionrt.runtime.ardy.quantizer import Quantizer
 from motionrt.runtime.ardy.rollout import roll_out
 from motionrt.runtime.backend.backends import Backend
@@ -123,6 +123,15 @@ class ArdyModel(Pipeline):
     def embed(self, texts: Sequence[str]) -> Text:
         """Encode prompts and embed them as the denoiser takes them."""
         return self.network.text(*self.encode_text(texts))
+
+    def embed_given(self, given: Embedding) -> Text:
+        """Embed a prompt whose text features a caller gives; InputError if they do not fit."""
+        if given.features.shape[1] != self.sizes.text_width:
+            raise InputError(
+                f"an embedding of {given.features.shape[1]} numbers a token, the model takes "
+                f"{self.sizes.text_width}"
+            )
+        return self.network.text(given.features[None], given.mask[None])
 
     # Guidance
 

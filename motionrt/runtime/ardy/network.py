@@ -98,6 +98,43 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Embedding:
+    """A prompt's text features that a caller gives, where no encoder reads the prompt."""
+
+    features: Floats
+    """(L, W)."""
+    mask: Bools
+    """(L,) which are tokens."""
+
+    @staticmethod
+    def of(features: ArrayLike, mask: ArrayLike | None = None) -> Embedding:
+        """Take features (W,) or (L, W); without a mask (L,) those of zeros are no tokens.
+
+        InputError for another shape, or numbers that are not finite.
+        """
+        values = np.atleast_2d(np.asarray(features, np.float32))
+        known = np.any(values != 0, axis=-1) if mask is None else np.asarray(mask, np.bool_)
+        if values.ndim != 2 or known.shape != values.shape[:1]:
+            raise InputError(
+                f"an embedding is (W,) or (L, W) with a mask (L,), not {np.shape(features)} with "
+                f"{known.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise InputError("embedding: a number is not finite")
+        return Embedding(values.copy(), known.copy())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same numbers."""
+        return (
+            isinstance(other, Embedding)
+            and np.array_equal(self.features, other.features)
+            and np.array_equal(self.mask, other.mask)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
+
+@dataclass(frozen=True)
 class Conditions:
     """What is known of the frames of a window, (B, T, D) both: normalised, zero where unknown."""
 

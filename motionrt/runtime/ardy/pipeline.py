@@ -8,12 +8,13 @@ from os import PathLike
 from typing import Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from motionrt.runtime.ardy.controls import Controls, on_ground
 from motionrt.runtime.ardy.generation import Generation
 from motionrt.runtime.ardy.model import ArdyModel
 from motionrt.runtime.ardy.options import ArdyOptions
-from motionrt.runtime.ardy.session import Session
+from motionrt.runtime.ardy.session import Session, worded
 from motionrt.runtime.ardy.snapshot import Snapshot
 from motionrt.runtime.ardy.streaming import Settings
 from motionrt.runtime.body.motion import Motion
@@ -73,6 +74,8 @@ class ArdyPipeline(ArdyModel):
         postprocess: bool = False,
         root_margin: float = ROOT_MARGIN_M,
         snapshot: Snapshot | bytes | None = None,
+        embedding: ArrayLike | None = None,
+        embedding_mask: ArrayLike | None = None,
     ) -> Session:
         """Begin a motion without an end, which is steered while it plays.
 
@@ -92,6 +95,8 @@ class ArdyPipeline(ArdyModel):
             postprocess: meet constraints exactly, in the windows that have any.
             root_margin: metres that this may leave between the root and its constraint.
             snapshot: of a stream, or its bytes, which is gone on with; nothing else counts then.
+            embedding: of the prompt, (W,) or (L, W), as `Session.prompt` takes it.
+            embedding_mask: (L,), with it.
 
         Raises:
             InputError: a value that does not fit.
@@ -120,10 +125,11 @@ class ArdyPipeline(ArdyModel):
         if not np.isfinite(first_heading_rad):
             raise InputError(f"first heading {first_heading_rad}: must be finite")
         if snapshot is not None:
-            prompt = ""
+            prompt, embedding, embedding_mask = "", None, None
         drawn = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
         TorchGenerator(drawn)  # refuses what is no seed
-        controls = Controls(prompt, self.embed([prompt]))
+        own, text = worded(self, prompt, embedding, embedding_mask)
+        controls = Controls(prompt, text, own)
         session = Session(self, settings, drawn, controls, place, float(first_heading_rad), clip)
         if snapshot is not None:
             session.restore(snapshot)

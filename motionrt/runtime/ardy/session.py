@@ -15,13 +15,13 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from motionrt.runtime.ardy.clock import Elapsed, check_seconds, in_time
 from motionrt.runtime.ardy.constraints import check_groups
 from motionrt.runtime.ardy.control_rate import ControlRate
 from motionrt.runtime.ardy.controls import Controls, Timeline, on_ground
-from motionrt.runtime.ardy.network import ArdySizes
+from motionrt.runtime.ardy.network import ArdySizes, Embedding, Text
 from motionrt.runtime.ardy.snapshot import Asked, Snapshot, State
 from motionrt.runtime.ardy.streaming import Buffer, Settings, Stream, velocity_waypoints
 from motionrt.runtime.body.motion_correction import checked_margin
@@ -136,12 +136,24 @@ class Session:
 
     # What is asked for
 
-    def prompt(self, text: str) -> None:
-        """Follow another prompt as soon as can be; empty for none."""
-        embedded = self._model.embed([text])  # here, so that nobody waits for it
+    def prompt(
+        self,
+        text: str = "",
+        embedding: ArrayLike | None = None,
+        embedding_mask: ArrayLike | None = None,
+    ) -> None:
+        """Follow another prompt as soon as can be; empty for none.
+
+        With an embedding (W,) or (L, W), as ``encode_text`` gives it, no encoder is needed, and the
+        text only names what frames are of; embedding_mask (L,) says which are tokens, those that
+        are not all zero if None. InputError if it does not fit the model.
+        """
+        # Here, so that nobody waits for it.
+        given, embedded = worded(self._model, text, embedding, embedding_mask)
         with self._lock:
-            if text != self._timeline.last.prompt:
-                self._change(prompt=text, text=embedded)
+            last = self._timeline.last
+            if (text, given) != (last.prompt, last.embedding):
+                self._change(prompt=text, text=embedded, embedding=given)
 
     def goal(
         self, place: Sequence[float], seconds: float, heading_rad: float | None = None
@@ -297,6 +309,7 @@ class Session:
                     controls.prompt,
                     [to_json(item) for item in controls.constraints],
                     controls.velocity,
+                    None if controls.embedding is None else controls.embedding.mask.tolist(),
                 )
                 for frame, controls in self._timeline.entries
             ]
@@ -313,7 +326,12 @@ class Session:
                 asked=asked,
                 cuts=list(self._timeline.cuts),
             )
-            return Snapshot(state, buffer.features)
+            embeddings = {
+                place: controls.embedding.features
+                for place, (_, controls) in enumerate(self._timeline.entries)
+                if controls.embedding is not None
+            }
+            return Snapshot(state, buffer.features, embeddings)
 
     def restore(self, snapshot: Snapshot | bytes) -> None:
         """Go back to a state; InputError if it is of another model, or damaged."""
@@ -329,13 +347,15 @@ class Session:
         ):
             raise InputError("a snapshot's frames do not fit its position")
         entries = []
-        for asked in state.asked:
+        for place, asked in enumerate(state.asked):
             made = constraints_from(asked.constraints, model.skeleton)
             check_groups(made)
-            text = model.embed([asked.prompt])
-            controls = Controls(
-                asked.prompt, text, tuple(made), asked.velocity, next(self._serials)
-            )
+            features = snapshot.embeddings.get(place)
+            if (features is None) != (asked.embedding_mask is None):
+                raise InputError("a snapshot's embeddings do not fit its prompts")
+            given, text = worded(model, asked.prompt, features, asked.embedding_mask)
+            serial = next(self._serials)
+            controls = Controls(asked.prompt, text, given, tuple(made), asked.velocity, serial)
             entries.append((asked.frame, controls))
         timeline = Timeline.of(entries, state.cuts)
         settings = checked(state.settings, model.sizes, model.fps)
@@ -460,6 +480,18 @@ class Session:
             root, buffer.end - 1, (x, 0.0, z), self.fps, VELOCITY_SECONDS, interval
         )
         return [Root2D(frames, places[:, ::2])] if len(frames) else []
+
+
+def worded(
+    model: ArdyModel, text: str, embedding: ArrayLike | None, mask: ArrayLike | None
+) -> tuple[Embedding | None, Text]:
+    """Embed a prompt, or take the embedding that is given for it."""
+    if embedding is None:
+        if mask is not None:
+            raise InputError("embedding_mask goes with an embedding")
+        return None, model.embed([text])
+    given = Embedding.of(embedding, mask)
+    return given, model.embed_given(given)
 
 
 def checked(settings: Settings, sizes: ArdySizes, fps: float) -> Settings:

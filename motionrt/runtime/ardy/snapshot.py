@@ -1,11 +1,13 @@
 """A stream's state at one moment: to go back to, or to keep in a file.
 
-A file is safetensors: the frames that the stream still needs, and a JSON text beside them.
+A file is safetensors: the frames that the stream still needs, embeddings that were given for
+prompts, and a JSON text beside them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +22,7 @@ from motionrt.runtime.errors import InputError
 Floats = NDArray[np.float32]
 FORMAT, VERSION = "motionrt-stream", "1"
 _HEADER_BYTES = 8
+_EMBEDDING = "embedding_{}"
 Frame = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
 
@@ -31,6 +34,8 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     constraints: list[dict[str, Any]] = []
     """As in a constraint file; of absolute frames."""
     velocity: tuple[float, float] | None = None
+    embedding_mask: list[bool] | None = None
+    """Of an embedding that was given for the prompt: `Snapshot.embeddings` at this one's place."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +63,8 @@ class Snapshot:
     state: State
     features: Floats
     """(N, D), normalised: the frames from ``state.first`` on."""
+    embeddings: Mapping[int, Floats] = field(default_factory=dict)
+    """(L, W) of prompts that were given so, by their places in ``state.asked``."""
 
     def to_bytes(self) -> bytes:
         """Return a file's content."""
@@ -66,7 +73,9 @@ class Snapshot:
             "version": VERSION,
             "state": msgspec.json.encode(self.state).decode(),
         }
-        return save({"features": np.ascontiguousarray(self.features)}, metadata)
+        arrays = {"features": self.features}
+        arrays |= {_EMBEDDING.format(place): each for place, each in self.embeddings.items()}
+        return save({key: np.ascontiguousarray(each) for key, each in arrays.items()}, metadata)
 
     @staticmethod
     def from_bytes(content: bytes) -> Snapshot:
@@ -82,7 +91,13 @@ class Snapshot:
                     f"snapshot of version {metadata['version']}, this runtime reads {VERSION}"
                 )
             state = msgspec.json.decode(metadata["state"], type=State)
-            features = load(content)["features"]
+            arrays = load(content)
+            features = arrays["features"]
+            embeddings = {
+                place: arrays[_EMBEDDING.format(place)]
+                for place, asked in enumerate(state.asked)
+                if asked.embedding_mask is not None
+            }
         except InputError:
             raise
         except (
@@ -96,4 +111,4 @@ class Snapshot:
             raise InputError(f"cannot be read as a snapshot of a stream ({error})") from None
         if features.ndim != 2 or features.dtype != np.float32 or not np.isfinite(features).all():
             raise InputError("a snapshot's frames are no rows of finite numbers")
-        return Snapshot(state, features)
+        return Snapshot(state, features, embeddings)

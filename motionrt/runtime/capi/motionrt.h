@@ -28,14 +28,14 @@
  *   by several threads at once. What is freed must not be in use.
  * - Same bundle, same seed, same machine: same motion, equal to that of the Python package.
  *
- * What is left to the Python package: families other than Kimodo, MotionGPT3 and ARDY; a stream's
- * frames at the rate of a robot's controller; exporting and verifying bundles; TensorRT engines; text
- * encoders behind a server; captions of motions, and MotionGPT3's options that take a motion
- * (continue_from, between) and files of its templates; constraints of its own for each prompt of a
- * call; reading motion files, also those that a request names; formats other than BVH and GLB, and in
- * these names and rest poses of other rigs; retargeting and poses of hands; judging motions (foot
- * skate, jitter and the like), and warning of constraints that no body meets and of prompts that the
- * model does not know. Bundles of schema 1 are to be exported again.
+ * What is left to the Python package: families other than Kimodo, MotionGPT3 and ARDY; exporting and
+ * verifying bundles; TensorRT engines; text encoders behind a server; captions of motions, and
+ * MotionGPT3's options that take a motion (continue_from, between) and files of its templates;
+ * constraints of its own for each prompt of a call; reading motion files, also those that a request
+ * names; formats other than BVH and GLB, and in these names and rest poses of other rigs; retargeting
+ * and poses of hands; judging motions (foot skate, jitter and the like), and warning of constraints
+ * that no body meets and of prompts that the model does not know. Bundles of schema 1 are to be
+ * exported again.
  */
 #ifndef MOTIONRT_H
 #define MOTIONRT_H
@@ -464,6 +464,9 @@ typedef struct mrt_stream_options {
   double root_margin;      /* metres that this may leave at the root; negative: the default, 0.04 */
   mrt_progress_fn progress; /* called between denoising steps by the thread that makes frames */
   void *progress_user;
+  const float *embedding; /* of the prompt, as mrt_stream_prompt_embedding takes it; or NULL */
+  int32_t num_embedding_tokens; /* 0: 1 */
+  const uint8_t *embedding_mask;
 } mrt_stream_options;
 
 static inline void mrt_stream_options_init(mrt_stream_options *options) {
@@ -486,6 +489,13 @@ MRT_API void mrt_stream_free(mrt_stream *stream);
  * uses the pipeline itself (to generate, embed, or for a prompt of another stream), not while frames
  * are made. */
 MRT_API mrt_status mrt_stream_prompt(mrt_stream *stream, const char *prompt);
+/* The same with an embedding (num_tokens, W) of the prompt, as mrt_embed and mrt_embed_tokens give it:
+ * no text encoder is needed, and nobody waits. mask is as embedding_mask in mrt_generate_options, or
+ * NULL. The prompt, or NULL, only names what the frames are of. Snapshots hold the embedding. Any
+ * thread. */
+MRT_API mrt_status mrt_stream_prompt_embedding(mrt_stream *stream, const char *prompt,
+                                               const float *embedding, int32_t num_tokens,
+                                               const uint8_t *mask);
 /* Be at a place on the ground in so many seconds from now, facing heading_rad unless that is NULL. Any
  * thread. */
 MRT_API mrt_status mrt_stream_goal(mrt_stream *stream, float x, float z, double seconds,
@@ -541,9 +551,26 @@ typedef bool (*mrt_write_fn)(void *user, const void *bytes, size_t num_bytes);
  * thread. The callback must not call functions of this stream. */
 MRT_API mrt_status mrt_stream_snapshot(mrt_stream *stream, mrt_write_fn write, void *user);
 /* Go back to a state that mrt_stream_snapshot or the Python package wrote; MRT_BAD_INPUT if it is of
- * another model, or damaged. Its prompts are embedded again. Any thread, and MRT_BUSY as for
+ * another model, or damaged. Its prompts are embedded again, but those that came as embeddings. Any thread, and MRT_BUSY as for
  * mrt_stream_prompt. */
 MRT_API mrt_status mrt_stream_restore(mrt_stream *stream, const void *bytes, size_t num_bytes);
+
+/* A stream's frames at the higher rate of a robot's controller, along the splines of mrt_motion_finish's
+ * fps: frame i is the stream's motion i / fps seconds after the next frame that the stream would have
+ * given. It comes delay_frames of the stream later, for so much of what follows must be known. Nobody
+ * else may fetch frames meanwhile; what shall happen is asked of the stream. One thread at a time. */
+typedef struct mrt_control_rate mrt_control_rate;
+/* Begin where a stream stands, which must live longer. fps is the stream's or more; delay_frames is 2
+ * or more, 0: 4 (more is nearer to the curve through all frames: 4 is 0.03 mm off). Begin another one
+ * after mrt_stream_restore. Free *out with mrt_control_rate_free(). */
+MRT_API mrt_status mrt_control_rate_open(mrt_stream *stream, double fps, int32_t delay_frames,
+                                         mrt_control_rate **out);
+MRT_API void mrt_control_rate_free(mrt_control_rate *rate); /* NULL does nothing */
+/* As mrt_stream_take and mrt_stream_advance, with frames of its own rate, without features. */
+MRT_API mrt_status mrt_control_rate_take(mrt_control_rate *rate, int32_t num_frames,
+                                         mrt_motion **out);
+MRT_API mrt_status mrt_control_rate_advance(mrt_control_rate *rate, double seconds,
+                                            mrt_motion **out);
 
 /* ---- Finishing ---- */
 

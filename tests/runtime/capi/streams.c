@@ -57,10 +57,14 @@ static long resident(void) {
 static int steer(int chunk) {
   static const char *const prompts[] = {"walks", "jumps", "waves both arms", ""};
   const float speed[2] = {0.5f, (float)(chunk % 5) / 4}, heading = 1;
+  const float numbers[8] = {1, 0, (float)(chunk % 3), 2, -1, 0, 1, 0.5f};
   mrt_stream_info info;
   mrt_stream_info_init(&info);
   switch (chunk % 8) {
-    case 0: return mrt_stream_prompt(stream, prompts[chunk / 8 % 4]);
+    case 0:
+      if (chunk / 8 % 5 == 0)
+        return mrt_stream_prompt_embedding(stream, "by numbers", numbers, 1, NULL);
+      return mrt_stream_prompt(stream, prompts[chunk / 8 % 4]);
     case 1: return mrt_stream_goal(stream, 1, (float)(chunk % 7), 1.5, &heading);
     case 2: return mrt_stream_velocity(stream, speed);
     case 3: return mrt_stream_replan(stream, -1);
@@ -75,6 +79,19 @@ static int steer(int chunk) {
   }
 }
 
+/* Frames at a controller's rate, for a while. */
+static int play_fast(void) {
+  mrt_control_rate *rate;
+  int i, failed = mrt_control_rate_open(stream, 250, 0, &rate);
+  for (i = 0; i < 20 && !failed; i++) {
+    mrt_motion *motion;
+    failed = mrt_control_rate_advance(rate, 0.009, &motion);
+    mrt_motion_free(motion);
+  }
+  mrt_control_rate_free(rate);
+  return failed;
+}
+
 static int play(int chunks) {
   int chunk;
   for (chunk = 0; chunk < chunks; chunk++) {
@@ -82,6 +99,7 @@ static int play(int chunks) {
     if (steer(chunk)) return fprintf(stderr, "steering %d: %s\n", chunk, mrt_last_error()), 1;
     if (mrt_stream_advance(stream, 0.13, &motion)) return 1;
     mrt_motion_free(motion);
+    if (chunk % 20 == 3 && play_fast()) return 1;
     if (chunk % 50 == 7) {
       state.length = 0;
       if (mrt_stream_snapshot(stream, keep, &state)) return 1;

@@ -69,24 +69,40 @@ static void copy_constraint(call *c, arena *to, constraint *item) {
   }
 }
 
-controls *controls_new(call *c, const ardy *m, const char *prompt, const float *text,
-                       const bool *mask, constraints held) {
+void controls_word(const ardy_run *u, controls *asked, const char *prompt, const tokens *given) {
+  const ardy *m = u->model;
+  tokens found = given ? *given : ardy_tokens(u, prompt);
+  asked->prompt = prompt;
+  asked->given = given ? *given : (tokens){0};
+  asked->text = TEMP(u->c, float, (size_t)m->num_text_tokens * 2 * (size_t)m->hidden_width);
+  asked->text_mask = TEMP(u->c, bool, m->num_text_tokens);
+  ardy_embed(u, &found, 0, asked->text, asked->text_mask);
+}
+
+controls *controls_new(call *c, const ardy *m, const controls *like) {
   controls **guarded = TEMP(c, controls *, 1), *made;
-  size_t width = (size_t)m->num_text_tokens * 2 * (size_t)m->hidden_width, i;
+  size_t text = (size_t)m->num_text_tokens * 2 * (size_t)m->hidden_width * sizeof(float), i;
+  size_t count = (size_t)like->given.count;
   arena_defer(c, &c->memory, free_held, guarded);
   made = *guarded = calloc(1, sizeof *made);
   if (!made) fail(c, MRT_NO_MEMORY, "out of memory");
-  made->prompt = arena_copy(c, &made->keep, prompt, strlen(prompt));
-  made->text = TAKE(c, &made->keep, float, width);
-  made->text_mask = TAKE(c, &made->keep, bool, m->num_text_tokens);
-  if (text) memcpy(made->text, text, width * sizeof(float));
-  if (mask) memcpy(made->text_mask, mask, (size_t)m->num_text_tokens);
-  made->held.items = TAKE(c, &made->keep, constraint, held.count);
-  made->held.count = held.count;
-  for (i = 0; i < held.count; i++) {
-    made->held.items[i] = held.items[i];
+  made->prompt = arena_copy(c, &made->keep, like->prompt, strlen(like->prompt));
+  made->text = copied(c, &made->keep, like->text, text);
+  made->text_mask = copied(c, &made->keep, like->text_mask, (size_t)m->num_text_tokens);
+  if (count) {
+    size_t bytes = count * (size_t)m->text_width * sizeof(float);
+    made->given.count = like->given.count;
+    made->given.values = copied(c, &made->keep, like->given.values, bytes);
+    made->given.mask = copied(c, &made->keep, like->given.mask, count);
+  }
+  made->held.items = TAKE(c, &made->keep, constraint, like->held.count);
+  made->held.count = like->held.count;
+  for (i = 0; i < like->held.count; i++) {
+    made->held.items[i] = like->held.items[i];
     copy_constraint(c, &made->keep, &made->held.items[i]);
   }
+  made->has_velocity = like->has_velocity;
+  memcpy(made->velocity, like->velocity, sizeof made->velocity);
   /* The guard lets go of them when they are part of a timeline: see timeline_change. */
   made->serial = (uint64_t)(uintptr_t)guarded;
   return made;
@@ -246,11 +262,9 @@ static void change(call *c, mrt_stream *s, controls *made, int32_t frame) {
 
 /* A copy of what was asked for last, with other constraints. */
 static controls *changed(call *c, const mrt_stream *s, constraints held) {
-  const controls *last = last_asked(s);
-  controls *made = controls_new(c, s->model, last->prompt, last->text, last->text_mask, held);
-  made->has_velocity = last->has_velocity;
-  memcpy(made->velocity, last->velocity, sizeof made->velocity);
-  return made;
+  controls like = *last_asked(s);
+  like.held = held;
+  return controls_new(c, s->model, &like);
 }
 
 static void needs_constraints(call *c, const mrt_stream *s) {
@@ -401,7 +415,7 @@ static void end_taking(void *what) {
   flag_give(&s->taking);
 }
 
-static void begin_taking(call *c, mrt_stream *s) {
+void stream_begin_taking(call *c, mrt_stream *s) {
   if (!flag_take(&s->taking))
     fail(c, MRT_BUSY, "another thread is fetching frames of this stream");
   arena_defer(c, &c->memory, end_taking, s); /* what may fail is below; see arena_defer */
@@ -409,7 +423,7 @@ static void begin_taking(call *c, mrt_stream *s) {
 
 /* The next frame is settled, whatever is asked for meanwhile, so that those who ask all the time hold
  * nobody up. */
-static mrt_motion *fetch(call *c, mrt_stream *s, int32_t num_frames) {
+mrt_motion *stream_fetch(call *c, mrt_stream *s, int32_t num_frames) {
   ardy_run u = stream_run(c, s);
   mrt_motion *made;
   lock **held = lock_hold(c, &s->guard);
@@ -437,7 +451,6 @@ static mrt_motion *fetch(call *c, mrt_stream *s, int32_t num_frames) {
   prompt = state->line.entries[entry_at(&state->line, state->position + num_frames - 1)]->prompt;
   made->prompt = arena_copy(c, &made->keep, prompt, strlen(prompt));
   made->seed = state->seed;
-  motion_keep(made);
   s->state.position += num_frames;
   s->claimed = 0;
   forget(s);
@@ -456,6 +469,8 @@ typedef struct stream_arguments {
   float x, z;
   double seconds;
   const float *floats;
+  int32_t num_tokens;
+  const uint8_t *mask;
   int64_t frame;
   int32_t num_frames;
   mrt_motion **motion;
@@ -479,6 +494,13 @@ static mrt_stream *need_stream(call *c, const stream_arguments *a) {
   return a->stream;
 }
 
+/* An embedding of one prompt that the caller gives. */
+static tokens embedding(call *c, const ardy *m, const float *values, int32_t count,
+                        const uint8_t *mask) {
+  if (count < 1) fail(c, MRT_BAD_INPUT, "an embedding has one token or more, not %d", count);
+  return tokens_given(c, values, mask, 1, count, m->text_width, m->num_text_tokens);
+}
+
 static void free_stream(void *what) { mrt_stream_free(what); }
 
 static void open_stream(call *c, void *arguments) {
@@ -490,9 +512,8 @@ static void open_stream(call *c, void *arguments) {
   mrt_stream *s;
   ardy *m;
   ardy_run u;
-  controls *first;
-  tokens text;
-  constraints none = {NULL, 0};
+  controls first = {0}, *made;
+  tokens given;
   if (!p || !a->out) fail(c, MRT_BAD_ARGUMENT, "pipeline or out is NULL");
   if (p->family != &ardy_family)
     fail(c, MRT_BAD_INPUT, "%s makes no streams", p->family->name);
@@ -525,6 +546,9 @@ static void open_stream(call *c, void *arguments) {
     shared.guidance_weights = o.guidance_weights;
     shared.num_guidance_weights = o.num_guidance_weights;
     shared.no_guidance = o.no_guidance;
+    shared.embedding = o.embedding;
+    shared.num_embedding_tokens = o.num_embedding_tokens;
+    shared.embedding_mask = o.embedding_mask;
     shared.progress = o.progress;
     shared.progress_user = o.progress_user;
     s->wishes = request_make(c, &shared);
@@ -543,11 +567,11 @@ static void open_stream(call *c, void *arguments) {
   state->heading_rad = o.first_heading_rad;
   ardy_load_graphs(c, p, m);
   u = stream_run(c, s);
-  first = controls_new(c, m, o.prompt ? o.prompt : "", NULL, NULL, none);
-  text = ardy_tokens(&u, first->prompt);
-  ardy_embed(&u, &text, 0, first->text, first->text_mask);
-  timeline_change(c, &state->line, first, 0);
-  first->serial = 0;
+  if (o.embedding) given = embedding(c, m, o.embedding, s->wishes.num_tokens, o.embedding_mask);
+  controls_word(&u, &first, o.prompt ? o.prompt : "", o.embedding ? &given : NULL);
+  made = controls_new(c, m, &first);
+  timeline_change(c, &state->line, made, 0);
+  made->serial = 0;
   if (o.start) {
     const mrt_motion *clip;
     float *earlier = ardy_previous(&u, o.start, &clip);
@@ -578,30 +602,36 @@ void mrt_stream_free(mrt_stream *s) {
   free(s);
 }
 
+static bool same_tokens(const ardy *m, const tokens *a, const tokens *b) {
+  size_t count = (size_t)a->count;
+  return a->count == b->count &&
+         (!count || (!memcmp(a->mask, b->mask, count) &&
+                     !memcmp(a->values, b->values, count * (size_t)m->text_width * sizeof(float))));
+}
+
+/* Follow another prompt: a text, or tokens that stand for it. */
+static void follow(call *c, mrt_stream *s, const char *text, const tokens *given) {
+  ardy_run u = stream_run(c, s);
+  controls like, word = {0};
+  const controls *last;
+  controls_word(&u, &word, text, given); /* here, so that nobody waits for it */
+  lock_hold(c, &s->guard);
+  last = last_asked(s);
+  if (!strcmp(last->prompt, text) && same_tokens(s->model, &last->given, &word.given)) return;
+  like = *last;
+  like.prompt = word.prompt;
+  like.given = word.given;
+  like.text = word.text;
+  like.text_mask = word.text_mask;
+  change(c, s, controls_new(c, s->model, &like), -1);
+}
+
 static void prompt(call *c, void *arguments) {
   stream_arguments *a = arguments;
   mrt_stream *s = need_stream(c, a);
-  ardy *m = s->model;
-  ardy_run u;
-  float *text;
-  bool *mask;
-  tokens asked;
-  controls *made;
-  const controls *last;
   if (!a->text) fail(c, MRT_BAD_ARGUMENT, "prompt is NULL");
   pipeline_hold(c, s->pipeline);
-  u = stream_run(c, s);
-  text = TEMP(c, float, (size_t)m->num_text_tokens * 2 * (size_t)m->hidden_width);
-  mask = TEMP(c, bool, m->num_text_tokens);
-  asked = ardy_tokens(&u, a->text);
-  ardy_embed(&u, &asked, 0, text, mask);
-  lock_hold(c, &s->guard);
-  last = last_asked(s);
-  if (!strcmp(last->prompt, a->text)) return;
-  made = controls_new(c, m, a->text, text, mask, last->held);
-  made->has_velocity = last->has_velocity;
-  memcpy(made->velocity, last->velocity, sizeof made->velocity);
-  change(c, s, made, -1);
+  follow(c, s, a->text, NULL);
 }
 
 mrt_status mrt_stream_prompt(mrt_stream *stream, const char *text) {
@@ -609,9 +639,33 @@ mrt_status mrt_stream_prompt(mrt_stream *stream, const char *text) {
   return on_stream(stream, prompt, &a);
 }
 
+static void prompt_embedding(call *c, void *arguments) {
+  stream_arguments *a = arguments;
+  mrt_stream *s = need_stream(c, a);
+  tokens given;
+  if (!a->floats) fail(c, MRT_BAD_ARGUMENT, "embedding is NULL");
+  given = embedding(c, s->model, a->floats, a->num_tokens, a->mask);
+  follow(c, s, a->text ? a->text : "", &given);
+}
+
+mrt_status mrt_stream_prompt_embedding(mrt_stream *stream, const char *text, const float *values,
+                                       int32_t num_tokens, const uint8_t *mask) {
+  stream_arguments a = {.text = text, .floats = values, .num_tokens = num_tokens, .mask = mask};
+  return on_stream(stream, prompt_embedding, &a);
+}
+
 static void check_seconds(call *c, double seconds) {
   if (!(seconds >= 0 && seconds <= MOST_SECONDS))
     fail(c, MRT_BAD_INPUT, "%g s: must be from 0 to %g", seconds, MOST_SECONDS);
+}
+
+double frames_due(call *c, double rest, double seconds, double fps, double *left) {
+  double due;
+  check_seconds(c, seconds);
+  rest += seconds * fps;
+  due = floor(rest + EARLY);
+  *left = rest - due;
+  return due;
 }
 
 static void goal(call *c, void *arguments) {
@@ -723,8 +777,8 @@ static void take(call *c, void *arguments) {
   stream_arguments *a = arguments;
   mrt_stream *s = need_stream(c, a);
   if (!a->motion) fail(c, MRT_BAD_ARGUMENT, "out is NULL");
-  begin_taking(c, s);
-  *a->motion = fetch(c, s, a->num_frames);
+  stream_begin_taking(c, s);
+  *a->motion = motion_keep(stream_fetch(c, s, a->num_frames));
 }
 
 mrt_status mrt_stream_take(mrt_stream *stream, int32_t num_frames, mrt_motion **out) {
@@ -737,18 +791,18 @@ static void advance(call *c, void *arguments) {
   mrt_stream *s = need_stream(c, a);
   uint32_t epoch;
   double rest, due;
+  mrt_motion *made = NULL;
   lock **held;
   if (!a->motion) fail(c, MRT_BAD_ARGUMENT, "out is NULL");
-  check_seconds(c, a->seconds);
-  begin_taking(c, s);
+  stream_begin_taking(c, s);
   held = lock_hold(c, &s->guard);
-  rest = s->state.rest + a->seconds * s->model->features.fps;
+  due = frames_due(c, s->state.rest, a->seconds, s->model->features.fps, &rest);
   epoch = s->epoch;
   lock_release(held);
-  due = floor(rest + EARLY);
-  if (due >= 1) *a->motion = fetch(c, s, due > MOST_FRAMES ? MOST_FRAMES + 1 : (int32_t)due);
+  if (due >= 1) made = stream_fetch(c, s, due > MOST_FRAMES ? MOST_FRAMES + 1 : (int32_t)due);
   lock_hold(c, &s->guard);
-  if (epoch == s->epoch) s->state.rest = rest - due;
+  if (epoch == s->epoch) s->state.rest = rest;
+  if (made) *a->motion = motion_keep(made);
 }
 
 mrt_status mrt_stream_advance(mrt_stream *stream, double seconds, mrt_motion **out) {

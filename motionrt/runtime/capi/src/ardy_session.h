@@ -13,7 +13,8 @@ typedef struct controls {
   int32_t frame;
   uint64_t serial; /* tells controls apart that were asked for one after another */
   const char *prompt;
-  float *text; /* (K, 2 H) */
+  tokens given; /* of the prompt, if the caller gave its embedding; count is 0 if not */
+  float *text;  /* (K, 2 H) */
   bool *text_mask;
   constraints held; /* of absolute frames; goals are among them */
   bool has_velocity;
@@ -54,13 +55,19 @@ struct mrt_stream {
 ardy_run stream_run(call *c, mrt_stream *s);
 /* Refuse settings that a model cannot follow. */
 void stream_check(call *c, const ardy *m, const stream_settings *how);
-/* Controls of their own, freed with the call unless they become part of a timeline. Constraints and
- * text are copied. text NULL: it is zero. */
-controls *controls_new(call *c, const ardy *m, const char *prompt, const float *text,
-                       const bool *mask, constraints held);
+/* Set the prompt of controls that are none's yet: a text, or the tokens that a caller gives for it. */
+void controls_word(const ardy_run *u, controls *asked, const char *prompt, const tokens *given);
+/* A copy that is freed with the call unless it becomes part of a timeline. */
+controls *controls_new(call *c, const ardy *m, const controls *like);
 /* Let controls hold from a frame on, or from that of the last change if that is later: which it is. */
 int32_t timeline_change(call *c, timeline *line, controls *made, int32_t frame);
 void timeline_cut(call *c, timeline *line, int32_t frame);
+/* Fetch frames for one thread at a time, until the call ends; MRT_BUSY if another does. */
+void stream_begin_taking(call *c, mrt_stream *s);
+/* The next frames, with their features; freed with the call unless they are kept. */
+mrt_motion *stream_fetch(call *c, mrt_stream *s, int32_t num_frames);
+/* Frames that fall due in a time, and what is left of one. */
+double frames_due(call *c, double rest, double seconds, double fps, double *left);
 /* Free what a state holds; it may be used again. */
 void state_end(stream_state *state);
 /* Put frames behind those of a buffer, which has room for them. */

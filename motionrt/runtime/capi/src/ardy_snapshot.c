@@ -8,6 +8,7 @@
 
 #define FORMAT "motionrt-stream"
 #define FORMAT_VERSION "1"
+#define EMBEDDING "embedding_%d" /* of what was asked for there */
 
 /* ---- Writing ---- */
 
@@ -86,6 +87,7 @@ static void add_constraint(call *c, buffer *out, const constraint *item) {
 }
 
 static void add_controls(call *c, buffer *out, const controls *asked) {
+  int32_t k;
   size_t i;
   buffer_print(c, out, "{\"frame\":%d,\"prompt\":", asked->frame);
   add_text(c, out, asked->prompt);
@@ -99,11 +101,32 @@ static void add_controls(call *c, buffer *out, const controls *asked) {
     if (i) buffer_print(c, out, ",");
     add_constraint(c, out, &asked->held.items[i]);
   }
-  buffer_print(c, out, "]}");
+  buffer_print(c, out, "]");
+  for (k = 0; k < asked->given.count; k++)
+    buffer_print(c, out, "%s%s", k ? "," : ",\"embedding_mask\":[",
+                 asked->given.mask[k] ? "true" : "false");
+  buffer_print(c, out, asked->given.count ? "]}" : "}");
+}
+
+/* Embeddings that were given stand behind the frames, each by its place among what was asked for. */
+static void add_embeddings(call *c, buffer *header, buffer *values, const ardy *m,
+                             const timeline *line, size_t at) {
+  int32_t k;
+  for (k = 0; k < line->num_entries; k++) {
+    const tokens *given = &line->entries[k]->given;
+    size_t bytes = (size_t)given->count * (size_t)m->text_width * sizeof(float);
+    if (!bytes) continue;
+    buffer_print(c, header,
+                 ",\"" EMBEDDING "\":{\"dtype\":\"F32\",\"shape\":[%d,%d],"
+                 "\"data_offsets\":[%zu,%zu]}",
+                 k, given->count, m->text_width, at, at + bytes);
+    buffer_add(c, values, given->values, bytes);
+    at += bytes;
+  }
 }
 
 void snapshot_write(call *c, const mrt_stream *s, buffer *out) {
-  buffer text = {&c->memory, NULL, 0, 0}, header = {&c->memory, NULL, 0, 0};
+  buffer text = {&c->memory, NULL, 0, 0}, header = text, embeddings = text;
   const stream_state *state = &s->state;
   const stream_settings *how = &state->how;
   size_t bytes = (size_t)state->buffer.count * s->model->features.width * sizeof(float), i;
@@ -144,13 +167,16 @@ void snapshot_write(call *c, const mrt_stream *s, buffer *out) {
                "\",\"state\":");
   add_text(c, &header, text.bytes);
   buffer_print(c, &header,
-               "},\"features\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}}",
+               "},\"features\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}",
                state->buffer.count, s->model->features.width, bytes);
+  add_embeddings(c, &header, &embeddings, s->model, &state->line, bytes);
+  buffer_print(c, &header, "}");
   while (header.length % 8) buffer_add(c, &header, " ", 1);
   for (i = 0; i < 8; i++) size[i] = (unsigned char)(header.length >> (8 * i) & 255);
   buffer_add(c, out, size, 8);
   buffer_add(c, out, header.bytes, header.length);
   if (bytes) buffer_add(c, out, state->buffer.frames, bytes);
+  if (embeddings.length) buffer_add(c, out, embeddings.bytes, embeddings.length);
 }
 
 /* ---- Reading ---- */
@@ -218,6 +244,25 @@ static void read_settings(call *c, const ardy *m, const json *object, stream_set
   stream_check(c, m, how);
 }
 
+/* The embedding that an entry was asked for with, if it was: whether there is one. */
+static bool read_embedding(call *c, const ardy *m, named_bytes file, const json *entry,
+                           int32_t place, tokens *given) {
+  const json *mask = json_get(entry, "embedding_mask"), *item;
+  uint8_t *told;
+  array values;
+  int32_t k = 0;
+  if (!mask) return false;
+  values = safetensors_array(c, &c->memory, file, arena_print(c, &c->memory, EMBEDDING, place),
+                             MRT_BAD_INPUT);
+  if (mask->kind != JSON_ARRAY || mask->num_items < 1 || !values.values || values.rank != 2 ||
+      values.dims[0] != mask->num_items || values.dims[1] != m->text_width)
+    damaged(c, "embedding");
+  told = TEMP(c, uint8_t, mask->num_items);
+  for (item = mask->first; item; item = item->next) told[k++] = item->kind == JSON_TRUE;
+  *given = tokens_given(c, values.values, told, 1, k, m->text_width, m->num_text_tokens);
+  return true;
+}
+
 void snapshot_read(call *c, mrt_stream *s, const void *bytes, size_t num_bytes,
                    stream_state *state) {
   ardy *m = s->model;
@@ -226,6 +271,7 @@ void snapshot_read(call *c, mrt_stream *s, const void *bytes, size_t num_bytes,
   const json *metadata, *document, *item, *cuts;
   size_t header;
   const char *told;
+  int32_t place = 0;
   array frames;
   metadata = json_get(safetensors_header(c, file, MRT_BAD_INPUT, &header), "__metadata__");
   if (!json_is(json_get(metadata, "format"), FORMAT))
@@ -258,17 +304,16 @@ void snapshot_read(call *c, mrt_stream *s, const void *bytes, size_t num_bytes,
   read_settings(c, m, need(c, document, "settings", JSON_OBJECT), &state->how);
   for (item = need(c, document, "asked", JSON_ARRAY)->first; item; item = item->next) {
     const json *given = json_get(item, "constraints"), *velocity = json_get(item, "velocity");
-    constraints held = {NULL, 0};
-    tokens embedded;
-    controls *made;
     int32_t frame = whole(c, item, "frame", MOST_STREAMED);
-    if (given) held = constraints_read(c, given, "", m->features.skeleton);
-    constraints_need_hips(c, held);
-    made = controls_new(c, m, text(c, item, "prompt"), NULL, NULL, held);
-    embedded = ardy_tokens(&u, made->prompt);
-    ardy_embed(&u, &embedded, 0, made->text, made->text_mask);
-    made->has_velocity = velocity != NULL;
-    if (velocity) pair(c, velocity, "velocity", made->velocity);
+    controls asked = {0}, *made;
+    tokens embedded;
+    bool is_given = read_embedding(c, m, file, item, place++, &embedded);
+    if (given) asked.held = constraints_read(c, given, "", m->features.skeleton);
+    constraints_need_hips(c, asked.held);
+    controls_word(&u, &asked, text(c, item, "prompt"), is_given ? &embedded : NULL);
+    asked.has_velocity = velocity != NULL;
+    if (velocity) pair(c, velocity, "velocity", asked.velocity);
+    made = controls_new(c, m, &asked);
     timeline_change(c, &state->line, made, frame);
   }
   cuts = json_get(document, "cuts");

@@ -15,6 +15,7 @@ typedef struct plan {
   int32_t *nearest; /* (count) */
   bool *met;        /* (count) gets a frame itself */
   double ratio;     /* 1: nothing to filter out */
+  int32_t reach;    /* second differences that count to either side of a frame; 0: all there are */
   double *wide, *bend, *share; /* (frames) */
 } plan;
 
@@ -52,11 +53,30 @@ static void bends(plan *p, const double *values) {
   m[n - 1] = n == 3 ? m[1] : 2 * m[n - 2] - m[n - 3];
 }
 
+/* The same from the differences near by, of which one k frames away counts 0.27^k: they are zero at
+ * both ends, behind which they go on turned by half a turn. */
+static void near_bends(plan *p, const double *values) {
+  static const double pole = -0.2679491924311227; /* sqrt(3) - 2: see resample_stream.py */
+  int32_t n = p->frames, i, k, m;
+  memset(p->bend, 0, (size_t)n * sizeof *p->bend);
+  memset(p->wide, 0, (size_t)n * sizeof *p->wide);
+  for (i = 1; i < n - 1; i++) p->wide[i] = values[i + 1] - 2 * values[i] + values[i - 1];
+  for (i = 0; i < n; i++)
+    for (k = -p->reach; k <= p->reach; k++) {
+      double weight = sqrt(3.0);
+      for (m = k < 0 ? -k : k; m > 0; m--) weight *= pole;
+      p->bend[i] += weight * beyond_ends(p->wide, n, (int64_t)i + k);
+    }
+}
+
 /* Evaluate the curve through values (frames), which are filtered in place, at every moment. */
 static void curve(plan *p, double *values, double *out) {
   int32_t last = p->frames - 1, i;
   slow_part(p, values);
-  bends(p, values);
+  if (p->reach)
+    near_bends(p, values);
+  else
+    bends(p, values);
   for (i = 0; i < p->count; i++) {
     int32_t before = (int32_t)p->moments[i], after;
     double u, v;
@@ -132,12 +152,57 @@ static void curve_heading(call *c, plan *p, const mrt_motion *m, mrt_motion *mad
   }
 }
 
+/* Moments to be filled in, and what curves through so many frames take. */
+static plan plan_new(call *c, int32_t frames, int32_t count) {
+  plan p = {.frames = frames, .count = count, .ratio = 1};
+  p.moments = TEMP(c, double, count);
+  p.nearest = TEMP(c, int32_t, count);
+  p.met = TEMP(c, bool, count);
+  p.wide = TEMP(c, double, frames);
+  p.bend = TEMP(c, double, frames);
+  p.share = TEMP(c, double, frames);
+  return p;
+}
+
+/* Say what is at a moment; whether a frame meets it. */
+static bool plan_moment(plan *p, int32_t i, double moment) {
+  p->moments[i] = moment < p->frames - 1 ? moment : p->frames - 1;
+  p->nearest[i] = (int32_t)floor(p->moments[i] + 0.5);
+  return p->met[i] = fabs(p->moments[i] - p->nearest[i]) < 1e-6;
+}
+
+/* Take a motion at the moments of a plan. */
+static mrt_motion *along(call *c, plan *p, const mrt_motion *m, double fps) {
+  mrt_motion *made = motion_new(c, m->skeleton, p->count, fps);
+  int32_t i;
+  motion_inherit(c, made, m);
+  if (m->num_frames - 1 - p->moments[p->count - 1] > 1e-6)
+    made->is_loop = false; /* its last frame, which was its first, is none any more */
+  curve_rotations(c, p, m, made);
+  curve_rows(c, p, m->root_positions, 3, made->root_positions);
+  if (m->smooth_root) {
+    motion_add_smooth_root(c, made);
+    curve_rows(c, p, m->smooth_root, 3, made->smooth_root);
+  }
+  if (m->heading) {
+    motion_add_heading(c, made);
+    curve_heading(c, p, m, made);
+  }
+  if (m->foot_contacts) {
+    motion_add_contacts(c, made, m->num_contacts);
+    for (i = 0; i < p->count; i++)
+      memcpy(made->foot_contacts + (size_t)i * m->num_contacts,
+             m->foot_contacts + (size_t)p->nearest[i] * m->num_contacts, (size_t)m->num_contacts);
+  }
+  motion_complete(c, made);
+  return made;
+}
+
 /* Make frames at a rate of a motion that is taken to have another than its own. */
 static mrt_motion *between(call *c, const mrt_motion *m, double old_fps, double fps) {
   int32_t last = m->num_frames - 1, i;
   double most;
   bool all_met = true;
-  mrt_motion *made;
   plan p;
   if (!(isfinite(fps) && fps > 0))
     fail(c, MRT_BAD_INPUT, "fps is %g, it must be a number above zero", fps);
@@ -149,48 +214,22 @@ static mrt_motion *between(call *c, const mrt_motion *m, double old_fps, double 
     fail(c, MRT_BAD_INPUT,
          "%g fps would make %.0f frames of %.1f s, more than %d: at most %.0f fps", fps, most,
          m->num_frames / old_fps, MOST_FRAMES, (MOST_FRAMES - 1) * old_fps / last);
-  p.frames = m->num_frames;
-  p.count = (int32_t)floor(most) + 1;
-  p.moments = TEMP(c, double, p.count);
-  p.nearest = TEMP(c, int32_t, p.count);
-  p.met = TEMP(c, bool, p.count);
-  p.wide = TEMP(c, double, p.frames);
-  p.bend = TEMP(c, double, p.frames);
-  p.share = TEMP(c, double, p.frames);
-  for (i = 0; i < p.count; i++) {
-    double moment = i * old_fps / fps;
-    p.moments[i] = moment < last ? moment : last;
-    p.nearest[i] = (int32_t)floor(p.moments[i] + 0.5);
-    p.met[i] = fabs(p.moments[i] - p.nearest[i]) < 1e-6;
-    if (!p.met[i]) all_met = false;
-  }
-  p.ratio = old_fps / fps;
-  if (p.ratio > 1 && !all_met)
+  p = plan_new(c, m->num_frames, (int32_t)floor(most) + 1);
+  for (i = 0; i < p.count; i++) all_met &= plan_moment(&p, i, i * old_fps / fps);
+  if (old_fps > fps && !all_met) {
+    p.ratio = old_fps / fps;
     for (i = 1; i < p.count; i++) p.met[i] = false;
-  else
-    p.ratio = 1; /* nothing to filter out */
-  made = motion_new(c, m->skeleton, p.count, fps);
-  motion_inherit(c, made, m);
-  if (last - p.moments[p.count - 1] > 1e-6)
-    made->is_loop = false; /* its last frame, which was its first, is none any more */
-  curve_rotations(c, &p, m, made);
-  curve_rows(c, &p, m->root_positions, 3, made->root_positions);
-  if (m->smooth_root) {
-    motion_add_smooth_root(c, made);
-    curve_rows(c, &p, m->smooth_root, 3, made->smooth_root);
   }
-  if (m->heading) {
-    motion_add_heading(c, made);
-    curve_heading(c, &p, m, made);
-  }
-  if (m->foot_contacts) {
-    motion_add_contacts(c, made, m->num_contacts);
-    for (i = 0; i < p.count; i++)
-      memcpy(made->foot_contacts + (size_t)i * m->num_contacts,
-             m->foot_contacts + (size_t)p.nearest[i] * m->num_contacts, (size_t)m->num_contacts);
-  }
-  motion_complete(c, made);
-  return made;
+  return along(c, &p, m, fps);
+}
+
+mrt_motion *resampled_near(call *c, const mrt_motion *m, const double *moments, int32_t count,
+                           int32_t reach, double fps) {
+  plan p = plan_new(c, m->num_frames, count);
+  int32_t i;
+  p.reach = reach;
+  for (i = 0; i < count; i++) plan_moment(&p, i, moments[i]);
+  return along(c, &p, m, fps);
 }
 
 mrt_motion *resampled(call *c, const mrt_motion *m, double fps) {

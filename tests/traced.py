@@ -27,7 +27,7 @@ MAX_BYTES = 1 << 28
 def keep_in(folder: Path) -> None:
     """Keep what ``torch.onnx.export`` gives in a folder; processes may share it."""
     folder.mkdir(parents=True, exist_ok=True)
-    export = getattr(torch.onnx.export, "__wrapped__", torch.onnx.export)
+    export: Any = getattr(torch.onnx.export, "__wrapped__", torch.onnx.export)
 
     @wraps(export)
     def traced(module: Any, *arguments: Any, **options: Any) -> Any:
@@ -49,7 +49,7 @@ def keep_in(folder: Path) -> None:
             written.rename(path)
         return program
 
-    torch.onnx.export = traced
+    vars(torch.onnx)["export"] = traced
 
 
 def weights(model: ir.Model) -> list[Any]:
@@ -76,7 +76,7 @@ class _Sum(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             storage = value.detach().untyped_storage()
-            numbers = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()  # type: ignore[call-overload]
+            numbers = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
             content = hashlib.sha256(numbers.tobytes()).hexdigest()
             place = (tuple(value.shape), value.stride(), value.storage_offset())
             return tuple, ((type(value).__name__, str(value.dtype), place, content),)

@@ -6,6 +6,7 @@ checkpoint import it, when a slow test asks for them.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -50,6 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     The commands that tests start would inherit it, and leave such a signal alone, as they should.
     """
+    if hasattr(config, "workerinput"):  # threads of torch that wait for a core keep it busy
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     if config.option.traced is None:  # processes of this one are given its option
         config.option.traced = tempfile.mkdtemp(prefix="motionrt-traced-")
         config.add_cleanup(partial(shutil.rmtree, config.option.traced, ignore_errors=True))

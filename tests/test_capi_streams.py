@@ -188,6 +188,29 @@ def test_a_clip_goes_on(pipeline: Any, c_pipeline: capi.Pipeline) -> None:
     )
 
 
+@pytest.mark.parametrize("postprocess", [False, True])
+def test_a_long_stream_whose_constraints_change(
+    pipeline: Any, c_pipeline: capi.Pipeline, postprocess: bool
+) -> None:
+    options: dict[str, Any] = {"seed": 9, "postprocess": postprocess}
+    ours, theirs = c_pipeline.stream(WALKS, **options), pipeline.stream(WALKS, **options)
+    chosen = poses(pipeline.skeleton)
+    for index in range(20):  # 36 s
+        kind = index % 6
+        if kind < 4:
+            listed = [{**chosen[kind], "frame_indices": [12 + index]}]
+            ours.constraints(json.dumps(listed))
+            theirs.constraints(listed)
+        elif kind == 4:
+            for each in (ours, theirs):
+                each.velocity((0.25 * (index % 3), 0.5))
+        else:
+            for each in (ours, theirs):
+                each.clear()
+        same(ours.take(36), theirs.take(36))
+    assert ours.info.held_frames == theirs.held_frames
+
+
 def test_frames_do_not_depend_on_how_they_are_fetched(c_pipeline: capi.Pipeline) -> None:
     whole = array(c_pipeline.stream(WALKS, seed=3).take(45).features)
     pieces, made = c_pipeline.stream(WALKS, seed=3), list[NDArray[Any]]()

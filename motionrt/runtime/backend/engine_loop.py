@@ -8,42 +8,32 @@ tables, of which a row is copied there. Nothing goes through the host until the 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import Backend
-from motionrt.runtime.backend.graph import (
-    DTYPES,
-    Arrays,
-    Seen,
-    check_inputs,
-    check_outputs,
-    find_loop,
-)
+from motionrt.runtime.backend.device_loop import DeviceLoop
+from motionrt.runtime.backend.graph import DTYPES, Arrays, Seen
 from motionrt.runtime.backend.recording import MAX_RECORDINGS
 from motionrt.runtime.backend.tensorrt_session import TensorRTSession
-from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
-from motionrt.runtime.errors import BackendError, BundleError
+from motionrt.runtime.bundle.manifest import Bundle
+from motionrt.runtime.errors import BackendError
 
 
-class EngineLoop:
-    """A compiled loop, run by the engine of its step: a `graph.Watched`. Calls take turns."""
+class EngineLoop(DeviceLoop):
+    """A compiled loop, run by the engine of its step: a `graph.Watched`. Calls take turns.
+
+    Who watches it must not run it meanwhile.
+    """
 
     def __init__(
         self, bundle: Bundle, name: str, backend: Backend, step: TensorRTSession | None = None
     ) -> None:
         """Load the engine of a loop's step; step is that engine, opened here if not given."""
-        self.name = name
-        self.backend = backend
-        info = find_loop(bundle, name)
-        if info is None or info.loop is None:
-            raise BundleError(f"{bundle.folder}: graph {name} is no loop over a step")
-        self.info: GraphInfo = info
-        self._loop = info.loop
+        super().__init__(bundle, name, backend)
         self._step = step or TensorRTSession(bundle, self._loop.step, backend)
         self._sets: OrderedDict[tuple[Any, ...], _Set] = OrderedDict()
 
@@ -52,33 +42,16 @@ class EngineLoop:
         """What really runs the loop."""
         return f"{self._step.runs_on}, step by step, recorded"
 
-    def run(self, inputs: Mapping[str, ArrayLike], outputs: Sequence[str] | None = None) -> Arrays:
-        """Run the loop as the compiled one does: same inputs, same outputs."""
-        return self.run_watched(inputs, 0, None, outputs)
-
-    def run_watched(
-        self,
-        inputs: Mapping[str, ArrayLike],
-        every: int,
-        seen: Seen | None,
-        outputs: Sequence[str] | None = None,
-    ) -> Arrays:
-        """Run the loop; every so many steps seen is told, as `graph.Watched` has it.
-
-        seen must not run this graph: its calls take turns.
-        """
-        feed = check_inputs(self.name, self.info, inputs)
-        wanted = check_outputs(self.name, self.info, outputs)
-        rows = {inner: feed.pop(outer) for inner, outer in self._loop.scanned.items()}
+    def _drive(self, feed: Arrays, every: int, seen: Seen | None) -> Arrays:
+        rows = self._take_rows(feed)
         shapes = {name: array.shape for name, array in feed.items()}
         shapes.update({name: table.shape[1:] for name, table in rows.items()})
         self._step.check_shapes(shapes)
         with self._step.lock:
             buffers = self._buffers(shapes)
-            found = self._drive(buffers, feed, rows, every, seen)
-        return {name: found[name] for name in wanted}
+            return self._run_steps(buffers, feed, rows, every, seen)
 
-    def _drive(
+    def _run_steps(
         self, buffers: _Set, feed: Arrays, rows: Arrays, every: int, seen: Seen | None
     ) -> Arrays:
         cuda, stream = self._step.cuda, self._step.stream
@@ -147,9 +120,21 @@ class EngineLoop:
             size = int(np.prod(shapes[name], dtype=np.int64)) * np.dtype(dtypes[name]).itemsize
             return self._step.cuda.allocate(size)
 
-        made.places = {name: allocate(name) for name in shapes}
-        first = {name: made.places[name] for name in self._loop.carried}
-        made.states = (first, {name: allocate(name) for name in self._loop.carried})
+        try:
+            for name in shapes:
+                made.places[name] = allocate(name)
+            for name in self._loop.carried:
+                made.states[0][name] = made.places[name]
+                made.states[1][name] = allocate(name)
+            self._bind(made, shapes)
+        except BaseException:
+            self._release(made)
+            raise
+        self._sets[key] = made
+        return made
+
+    def _bind(self, made: _Set, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make a context for each turn, which reads one state and writes the other."""
         for turn in (0, 1):
             context = self._step.create_context()
             for name, shape in shapes.items():
@@ -161,8 +146,6 @@ class EngineLoop:
             for name, result in self._loop.carried.items():
                 context.set_tensor_address(result, made.states[1 - turn][name])
             made.contexts.append(context)
-        self._sets[key] = made
-        return made
 
     def _release(self, buffers: _Set) -> None:
         cuda = self._step.cuda

@@ -7,31 +7,23 @@ are of one length; items of several lengths take the masked step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from motionrt.runtime.backend.backends import SILENT, Backend
+from motionrt.runtime.backend.device_loop import DeviceLoop
 from motionrt.runtime.backend.device_thread import on_device
-from motionrt.runtime.backend.graph import (
-    Arrays,
-    Seen,
-    check_inputs,
-    check_outputs,
-    find_graph,
-    find_loop,
-    renaming,
-)
+from motionrt.runtime.backend.graph import Arrays, Seen, find_graph, renaming
 from motionrt.runtime.backend.onnx_session import onnxruntime_session, told_elsewhere
 from motionrt.runtime.backend.recording import Buffers, DeviceGraph, drive
-from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
+from motionrt.runtime.bundle.manifest import Bundle
 from motionrt.runtime.errors import BundleError
 
 
-class PreparedLoop:
+class PreparedLoop(DeviceLoop):
     """A compiled loop, run in its prepared form: a `graph.Watched`. Safe in several threads."""
 
     def __init__(
@@ -50,14 +42,10 @@ class PreparedLoop:
         record: replay steps as CUDA graphs, as long as the provider takes them. BundleError if the
         loop has no such form.
         """
-        self.name = name
-        self.backend = backend
-        info = find_loop(bundle, name)
-        loop = None if info is None else info.loop
-        if info is None or loop is None or form not in loop.forms:
+        super().__init__(bundle, name, backend)
+        if form not in self._loop.forms:
             raise BundleError(f"{bundle.folder}: graph {name} has no form for {form}")
-        self.info: GraphInfo = info
-        self._loop, self._form = loop, loop.forms[form]
+        self._form = self._loop.forms[form]
         self._prepare_info = find_graph(bundle, self._form.prepare, "onnx")
         files = (self._prepare_info.files["onnx"], *self._prepare_info.data)
         bundle.check_hashes(files)
@@ -85,20 +73,7 @@ class PreparedLoop:
         name, precision = self.backend.told, step.info.precision
         return f"{name}, fused step in {precision}{recorded}{told_elsewhere(step.session)}"
 
-    def run(self, inputs: Mapping[str, ArrayLike], outputs: Sequence[str] | None = None) -> Arrays:
-        """Run the loop as the compiled one does: same inputs, same outputs."""
-        return self.run_watched(inputs, 0, None, outputs)
-
-    def run_watched(
-        self,
-        inputs: Mapping[str, ArrayLike],
-        every: int,
-        seen: Seen | None,
-        outputs: Sequence[str] | None = None,
-    ) -> Arrays:
-        """Run the loop; every so many steps seen is told, as `graph.Watched` has it."""
-        feed = check_inputs(self.name, self.info, inputs)
-        wanted = check_outputs(self.name, self.info, outputs)
+    def _drive(self, feed: Arrays, every: int, seen: Seen | None) -> Arrays:
         form, loop = self._form, self._loop
         step = self._device_graph(masked=not self._all_full(feed))
         needed = {tensor.name for tensor in step.info.inputs}
@@ -125,10 +100,8 @@ class PreparedLoop:
         def named(values: Arrays) -> Arrays:
             return {result: values[name] for name, result in loop.carried.items()}
 
-        count = len(feed[next(iter(loop.scanned.values()))])
         told = None if seen is None else renaming(seen, named)
-        found = named(drive(step, shapes, fill, None, count, every, told))
-        return {name: found[name] for name in wanted}
+        return named(drive(step, shapes, fill, None, self._count(feed), every, told))
 
     def _all_full(self, feed: Arrays) -> bool:
         """Return whether every item of a batch has all frames: no mask along them leaves one out.

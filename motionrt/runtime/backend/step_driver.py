@@ -8,27 +8,19 @@ a motion's end are masked, as in a batch of different lengths.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from motionrt.runtime.backend.backends import Backend
+from motionrt.runtime.backend.device_loop import DeviceLoop
 from motionrt.runtime.backend.device_thread import on_device
-from motionrt.runtime.backend.graph import (
-    Arrays,
-    Seen,
-    check_inputs,
-    check_outputs,
-    find_loop,
-    renaming,
-)
+from motionrt.runtime.backend.graph import Arrays, Seen, renaming
 from motionrt.runtime.backend.onnx_session import told_elsewhere
 from motionrt.runtime.backend.recording import Buffers, DeviceGraph, drive
 from motionrt.runtime.bundle.manifest import Bundle, GraphInfo
-from motionrt.runtime.errors import BundleError
 
 BUCKET_FRAMES = 32
 
@@ -38,7 +30,7 @@ def drives(info: GraphInfo) -> bool:
     return info.loop is not None
 
 
-class StepDriver:
+class StepDriver(DeviceLoop):
     """A compiled loop, run by its step graph: a `Graph`. Calls from several threads take turns."""
 
     def __init__(
@@ -57,13 +49,7 @@ class StepDriver:
         replay steps as CUDA graphs, as long as the provider takes them. BundleError if the graph
         is no loop.
         """
-        self.name = name
-        self.backend = backend
-        info = find_loop(bundle, name)
-        if info is None or info.loop is None:
-            raise BundleError(f"{bundle.folder}: graph {name} is no loop over a step")
-        self.info: GraphInfo = info
-        self._loop = info.loop
+        super().__init__(bundle, name, backend)
         self._bucket = bucket_frames
         make = partial(
             DeviceGraph, bundle, self._loop.step, backend, self._loop.carried, device, record
@@ -76,21 +62,8 @@ class StepDriver:
         recorded = ", recorded" if self._step.records else ""
         return f"{self.backend.told}, step by step{recorded}{told_elsewhere(self._step.session)}"
 
-    def run(self, inputs: Mapping[str, ArrayLike], outputs: Sequence[str] | None = None) -> Arrays:
-        """Run the loop as the compiled one does: same inputs, same outputs."""
-        return self.run_watched(inputs, 0, None, outputs)
-
-    def run_watched(
-        self,
-        inputs: Mapping[str, ArrayLike],
-        every: int,
-        seen: Seen | None,
-        outputs: Sequence[str] | None = None,
-    ) -> Arrays:
-        """Run the loop; every so many steps seen is told, as `graph.Watched` has it."""
-        feed = check_inputs(self.name, self.info, inputs)
-        wanted = check_outputs(self.name, self.info, outputs)
-        rows = {inner: feed.pop(outer) for inner, outer in self._loop.scanned.items()}
+    def _drive(self, feed: Arrays, every: int, seen: Seen | None) -> Arrays:
+        count, rows = self._count(feed), self._take_rows(feed)
         shapes = {state: feed[state].shape for state in self._loop.carried}
         padded = {name: self._padded(name, array) for name, array in feed.items()}
 
@@ -111,10 +84,8 @@ class StepDriver:
 
         sizes = {name: array.shape for name, array in padded.items()}
         sizes.update({name: row.shape[1:] for name, row in rows.items()})
-        count = len(next(iter(rows.values())))
         told = None if seen is None else renaming(seen, named)
-        found = named(drive(self._step, sizes, fill, before, count, every, told))
-        return {name: found[name] for name in wanted}
+        return named(drive(self._step, sizes, fill, before, count, every, told))
 
     def _padded(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         """Round an array's padded axis up to the bucket: zeros, False in a mask."""

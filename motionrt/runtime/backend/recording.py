@@ -79,14 +79,18 @@ class DeviceGraph:
         return self._buffers.pop(_key(shapes), None) or self._make(shapes)
 
     def keep(self, shapes: Shapes, buffers: Buffers) -> None:
-        """Take buffers back when a run has succeeded; the oldest that are too many are given up."""
-        key = _key(shapes)
-        if buffers.session is not self.session or key in self._buffers:
-            return
-        self._buffers[key] = buffers
-        if len(self._buffers) <= MAX_RECORDINGS:
-            return
-        _, old = self._buffers.popitem(last=False)
+        """Take buffers back when they are done with; the oldest that are too many are given up.
+
+        So are those whose shapes another run has brought back meanwhile.
+        """
+        key, old = _key(shapes), buffers
+        if buffers.session is not self.session or self._buffers.get(key) is buffers:
+            return  # its recordings went with the session, or it is kept already
+        if key not in self._buffers:
+            self._buffers[key] = buffers
+            if len(self._buffers) <= MAX_RECORDINGS:
+                return
+            _, old = self._buffers.popitem(last=False)
         old.release()
         self._given_up += bool(self.records)
         if self._given_up > MAX_GIVEN_UP:
@@ -271,9 +275,15 @@ def _drive(
     buffers = ask(begin)
     recorded = buffers.recording > 0
     size = every if every > 0 and seen is not None else max(count, 1)
-    for start in range(0, count, size):
-        stop = min(start + size, count)
-        ask(partial(steps, start, stop))
-        if seen is not None and every > 0:
-            seen(stop, partial(ask, partial(buffers.state, stop % 2)))
-    return ask(end)
+    try:
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            ask(partial(steps, start, stop))
+            if seen is not None and every > 0:
+                seen(stop, partial(ask, partial(buffers.state, stop % 2)))
+        return ask(end)
+    except _FailedError:
+        raise
+    except BaseException:  # who watches ended the run: the buffers are as good as before
+        on_device(device_id, partial(graph.keep, shapes, buffers))
+        raise

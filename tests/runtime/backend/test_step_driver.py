@@ -8,6 +8,7 @@ import pytest
 from fake_cuda import CUDA, FakeCuda, fake_cuda
 from numpy.typing import NDArray
 
+import motionrt
 from motionrt.runtime.backend import recording
 from motionrt.runtime.backend.backends import choose_backend
 from motionrt.runtime.backend.onnx_session import OnnxSession
@@ -164,3 +165,62 @@ def test_a_listener_ends_the_run_or_starts_another(bundle: Path) -> None:
     outer = driver.run_watched(feed, 1, lambda *_: inner.append(driver.run(feed)["x0"]))
     for found in (*inner, outer["x0"]):
         np.testing.assert_array_equal(found, alone["x0"])
+
+
+def test_a_run_that_is_ended_leaves_its_recordings_for_the_next(
+    bundle: Path, fake_cuda: FakeCuda
+) -> None:
+    opened = Bundle(bundle)
+    driver = StepDriver(opened, "sampler", CUDA, device="cpu", bucket_frames=1)
+    feed = inputs(opened, 3, 4)
+
+    def cancel(done: int, state: object) -> None:
+        raise InputError("enough")
+
+    for _ in range(3):
+        with pytest.raises(InputError, match="enough"):
+            driver.run_watched(feed, 2, cancel)
+    driver.run(feed)
+    assert set(fake_cuda.ids) == {1, 2} and not fake_cuda.released
+
+
+def test_runs_of_one_shape_at_once_leave_one_set_of_recordings(
+    bundle: Path, fake_cuda: FakeCuda
+) -> None:
+    opened = Bundle(bundle)
+    driver = StepDriver(opened, "sampler", CUDA, device="cpu", bucket_frames=1)
+    feed = inputs(opened, 3, 2)
+    inner: list[NDArray[Any]] = []
+    outer = driver.run_watched(feed, 2, lambda *_: inner.append(driver.run(feed)["x0"]))
+    np.testing.assert_array_equal(inner[0], outer["x0"])
+    assert fake_cuda.ids == [1, 2, 3, 4]
+    assert fake_cuda.released == [1, 2]  # the inner run brought its own back first
+    driver.run(feed)
+    assert fake_cuda.ids[4:] == [3, 4]
+
+
+def test_guidance_in_an_interval_has_recordings_of_its_own(
+    bundle: Path, fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, driven = (motionrt.load(bundle, backend="cpu") for _ in range(2))
+    driver = StepDriver(Bundle(bundle), "sampler", CUDA, device="cpu", bucket_frames=1)
+    driven._graphs["sampler"] = driver
+    options: dict[str, Any] = {"num_steps": 10, "guidance_interval": [0.3, 0.8], "seed": 3}
+    seen: list[int] = []
+    wanted, found = (
+        pipeline.generate(
+            "a person walks", 1.0, progress=lambda _, done, __: seen.append(done), **options
+        )
+        for pipeline in (plain, driven)
+    )
+    np.testing.assert_allclose(found.posed_joints, wanted.posed_joints, rtol=0, atol=2e-3)
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+    # Two numbers of branches, each with two recordings: one branch before and after the interval.
+    assert set(fake_cuda.ids) == {1, 2, 3, 4} and len(fake_cuda.ids) == 10
+    assert fake_cuda.ids[0] == 1 and fake_cuda.ids[-1] in (1, 2)
+    driven.generate("a person walks", 1.0, **options)
+    assert fake_cuda.ids[10:] == fake_cuda.ids[:10]
+    # Of several lengths no more are kept than are allowed, and what is given up is released.
+    monkeypatch.setattr(recording, "MAX_RECORDINGS", 2)
+    driven.generate("a person walks", 0.5, **options)
+    assert len(driver._step._buffers) == 2 and fake_cuda.released == [3, 4, 1, 2]

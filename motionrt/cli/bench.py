@@ -66,8 +66,7 @@ def command(
         ("real time", f"{found.real_time_factor:.2f} seconds of motion a second"),
     ]
     rows += [
-        (f"  {name}", f"{seconds:.2f} s a motion (computed)")
-        for name, seconds in found.presets.items()
+        (f"  {name}", f"about {seconds:.2f} s a motion") for name, seconds in found.presets.items()
     ]
     if found.peak_memory_mb is not None:
         rows.append(("peak memory", f"{found.peak_memory_mb:.0f} MB"))

@@ -7,7 +7,7 @@ import secrets
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -68,6 +68,8 @@ class BenchmarkCase:
     """How many steps the motion takes, where nobody can choose that."""
     most_steps: int | None = None
     """So many the model takes at most, where it does not take any number."""
+    sample_preset: Callable[[Mapping[str, Any]], object] | None = None
+    """Denoises by a preset's options, where its steps may differ from those of ``sample``."""
 
 
 MOST_ROWS = 32

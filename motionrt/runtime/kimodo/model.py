@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -310,7 +310,17 @@ class KimodoModel(Pipeline):
         def sample(steps: int) -> Floats:
             return self.sample(text, noise, num_steps=steps, solver=solver)
 
-        return BenchmarkCase(sample, lambda features: self.decode(np.asarray(features)))
+        def sample_preset(preset: Mapping[str, Any]) -> Floats:
+            guidance = self.settle_guidance(None, None, preset.get("guidance_interval"))
+            chosen = solver or preset["solver"]
+            steps = preset["num_steps"]
+            return self.sample(text, noise, num_steps=steps, solver=chosen, guidance=guidance)
+
+        return BenchmarkCase(
+            sample,
+            lambda features: self.decode(np.asarray(features)),
+            sample_preset=sample_preset,
+        )
 
     def settle_guidance(
         self,

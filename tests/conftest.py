@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -63,17 +64,14 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take long, where processes share them: none waits at the end."""
-    if hasattr(config, "workerinput"):
-        slow = [item for item in items if item.get_closest_marker("slow") or is_visit(item)]
-        long = {item.path for item in slow}
-        items.sort(key=lambda item: item.path not in long)
-
-
-def is_visit(item: pytest.Item) -> bool:
-    """Whether a test drives a browser."""
-    return "browser" in getattr(item, "fixturenames", ())
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """Let a command that ran in a test listen to signals for no test after it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 class BeforeTracing(MetaPathFinder):

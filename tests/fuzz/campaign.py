@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import math
 import mmap
@@ -188,6 +189,7 @@ class _Worker:
         return number, accepted, refused, found
 
     def _work(self, seconds: float | None) -> None:
+        gc.freeze()  # a session of onnxruntime that is freed here waits for its parent's threads
         rng = Random(f"{self.target.name}/{self.seed}/{self.life}")
         seeds = list(self.target.make_seeds()) or self.target.stored()
         runner = Runner(self.target, self.scratch / "work")
